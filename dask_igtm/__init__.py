@@ -1,0 +1,34 @@
+"""Generative Topographic Mapping of data sets that outgrow one machine's memory."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dask_igtm.estimator import IGTM, load
+    from dask_igtm.functional import runIGTM
+
+    eIGTM = IGTM
+
+__version__ = "0.1.0"
+__all__ = ["IGTM", "eIGTM", "load", "runIGTM"]
+
+_HOMES = {
+    "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "eIGTM": ("dask_igtm.estimator", "IGTM"),
+    "load": ("dask_igtm.estimator", "load"),
+    "runIGTM": ("dask_igtm.functional", "runIGTM"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: the core needs neither dask nor scikit-learn, and both are slow to import.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

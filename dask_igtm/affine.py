@@ -1,0 +1,47 @@
+"""The coordinates in which a model works: centred, optionally scaled and rotated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The map x -> ((x - mean) / scale) @ axes from the user's coordinates to the model's.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (D,)
+        Offset and unit of each column, in the user's units.
+    axes : ndarray of shape (D, Q) or None
+        Orthonormal principal axes of the scaled columns; None keeps the columns (Q = D).
+    """
+
+    mean: Array
+    scale: Array
+    axes: Array | None = None
+
+    @property
+    def log_volume(self) -> float:
+        """Log of the volume of a unit cube of the model, in the user's units.
+
+        After a rotation to fewer axes there is no density over the user's columns: likelihoods are
+        those of the principal coordinates, and this is 0.
+        """
+        return float(np.log(self.scale).sum()) if self.axes is None else 0.0
+
+    def forward(self, X: NDArray[np.generic]) -> Array:
+        """Take rows (n, D) to model coordinates (n, Q) in float64."""
+        Z = np.asarray(np.subtract(X, self.mean, dtype=np.float64))
+        Z /= self.scale
+        return Z if self.axes is None else Z @ self.axes
+
+    def inverse(self, Z: Array) -> Array:
+        """Take model coordinates (n, Q) back to the user's (n, D)."""
+        rows = Z if self.axes is None else Z @ self.axes.T
+        return np.asarray(rows * self.scale + self.mean)

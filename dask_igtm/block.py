@@ -1,0 +1,178 @@
+"""What one task does to one block of rows: an ndarray in, an additive statistic or rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model import Model
+from dask_igtm.softmax import softmax
+from dask_igtm.statistics import Moments, SufficientStatistics
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.generic]
+
+TILE_ROWS = 512
+MOMENTS_TILE_ROWS = 4096
+OUTPUTS = ("means", "modes", "responsibilities")
+
+
+class Tile(NamedTuple):
+    """The posterior of a few rows; its arrays are buffers that the next tile overwrites."""
+
+    rows: slice
+    Z: Array  # (n, Q) rows in model coordinates
+    shifted: Array  # (n, K) logits minus their row maximum
+    responsibilities: Array  # (n, K)
+    log_mass: Array  # (n,) ln sum_k exp(shifted)
+    log_sum: Array  # (n,) ln sum_k exp(-|x - y_k|^2 / (2 beta_inv))
+    distance: Array  # (n,) squared distance to the nodes, averaged over the responsibilities
+
+
+def tiles(X: Rows, model: Model) -> Iterator[Tile]:
+    """Walk an E-step over row tiles that stay in cache."""
+    centers = model.centers
+    slopes = np.ascontiguousarray(centers.T) / model.beta_inv
+    offsets = -0.5 * np.einsum("kq,kq->k", centers, centers) / model.beta_inv
+    height = min(TILE_ROWS, len(X))
+    logits_buffer = np.empty((height, len(centers)))
+    responsibilities_buffer = np.empty_like(logits_buffer)
+    for start in range(0, len(X), TILE_ROWS):
+        rows = slice(start, min(start + TILE_ROWS, len(X)))
+        Z = model.affine.forward(X[rows])
+        logits = np.matmul(Z, slopes, out=logits_buffer[: len(Z)])
+        logits += offsets
+        responsibilities = responsibilities_buffer[: len(Z)]
+        peak, log_mass = softmax(logits, responsibilities)
+        # The logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
+        squared_norm = np.einsum("nq,nq->n", Z, Z)
+        log_sum = peak + log_mass - 0.5 * squared_norm / model.beta_inv
+        expected = peak + np.einsum("nk,nk->n", responsibilities, logits)
+        distance = np.maximum(squared_norm - 2.0 * model.beta_inv * expected, 0.0)
+        yield Tile(rows, Z, logits, responsibilities, log_mass, log_sum, distance)
+
+
+def statistics(X: Rows, sample_weight: Array | None, model: Model) -> SufficientStatistics:
+    """E-step of one block (Gaspar et al. 2014), with the responsibilities times `sample_weight`.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    sample_weight : ndarray of shape (n,) or None
+    model : Model
+    """
+    n_nodes, n_columns = len(model.basis.nodes), model.weights.shape[1]
+    g, rx = np.zeros(n_nodes), np.zeros((n_nodes, n_columns))
+    distance_sum = log_likelihood = log_peak = 0.0
+    for tile in tiles(X, model):
+        weight = np.ones(len(tile.Z)) if sample_weight is None else sample_weight[tile.rows]
+        if sample_weight is not None:
+            tile.responsibilities[...] *= weight[:, None]
+        g += tile.responsibilities.sum(axis=0)
+        rx += tile.responsibilities.T @ tile.Z
+        distance_sum += float(weight @ tile.distance)
+        log_likelihood += float(weight @ (tile.log_sum + model.log_normalization))
+        log_peak += float(weight @ tile.log_mass)
+    return SufficientStatistics(g, rx, distance_sum, log_likelihood, log_peak)
+
+
+def moments(X: Rows, sample_weight: Array | None) -> Moments:
+    """Weight, mean and scatter of one block, and how many entries of each column are not finite."""
+    n_columns = X.shape[1]
+    total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
+    for start in range(0, len(X), MOMENTS_TILE_ROWS):
+        rows = slice(start, start + MOMENTS_TILE_ROWS)
+        total += _tile_moments(
+            np.asarray(X[rows], dtype=np.float64), None if sample_weight is None else sample_weight[rows]
+        )
+    return total
+
+
+def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
+    finite = np.isfinite(X)
+    invalid = np.count_nonzero(~finite, axis=0)
+    if invalid.any():
+        X = np.where(finite, X, 0.0)  # the driver refuses the data; until then nothing may warn
+    if sample_weight is None:
+        weight, mean = float(len(X)), X.mean(axis=0)
+        centred = weighted = X - mean
+    else:
+        if not (np.isfinite(sample_weight).all() and (sample_weight >= 0).all()):
+            raise ValueError("sample_weight has negative or non-finite values; give weights >= 0.")
+        weight = float(sample_weight.sum())
+        mean = sample_weight @ X / weight if weight > 0 else np.zeros(X.shape[1])
+        centred = X - mean
+        weighted = sample_weight[:, None] * centred
+    return Moments(weight, mean, centred.T @ weighted, invalid)
+
+
+def project(X: Rows, model: Model, output: str) -> Array:
+    """Return one row of `output` for each row of `X`.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    model : Model
+    output : {"means", "modes", "responsibilities"}
+
+    Returns
+    -------
+    ndarray of shape (n, 2), or (n, K) for responsibilities
+    """
+    check_finite(X)
+    nodes = model.basis.nodes
+    result = np.empty((len(X), output_width(model, output)))
+    for tile in tiles(X, model):
+        if output == "means":
+            np.matmul(tile.responsibilities, nodes, out=result[tile.rows])
+        elif output == "modes":
+            result[tile.rows] = nodes[tile.shifted.argmax(axis=1)]
+        else:
+            result[tile.rows] = tile.responsibilities
+    return result
+
+
+def output_width(model: Model, output: str) -> int:
+    """Columns of `project(..., output)`."""
+    return len(model.basis.nodes) if output == "responsibilities" else 2
+
+
+def log_likelihood(X: Rows, model: Model) -> Array:
+    """Return ln p(x) of each row, (n,), as a density in the user's units."""
+    check_finite(X)
+    result = np.empty(len(X))
+    for tile in tiles(X, model):
+        result[tile.rows] = tile.log_sum + model.log_normalization
+    return result
+
+
+def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model) -> Array:
+    """Sums over a block, each row times its weight: of ln p(x), and of 1; shape (2,)."""
+    values = log_likelihood(X, model)
+    weight = np.ones(len(X)) if sample_weight is None else sample_weight
+    return np.array([weight @ values, weight.sum()])
+
+
+def check_finite(X: Rows) -> None:
+    """Raise ValueError naming the columns of a block that hold NaN or infinity."""
+    invalid = np.zeros(X.shape[1], np.int64)
+    for start in range(0, len(X), MOMENTS_TILE_ROWS):
+        invalid += np.count_nonzero(~np.isfinite(X[start : start + MOMENTS_TILE_ROWS]), axis=0)
+    if invalid.any():
+        raise ValueError(invalid_message(invalid))
+
+
+def invalid_message(invalid: NDArray[np.int64], names: list[str] | None = None) -> str:
+    """Say how many entries of which columns are NaN or infinite, and what to do."""
+    columns = np.flatnonzero(invalid)
+    listed = ", ".join(
+        f"{invalid[c]} in column {c if names is None else repr(names[c])}" for c in columns[:5]
+    )
+    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    return (
+        f"X contains NaN or inf: {listed}{more}. Fill or drop these entries first, for example with "
+        "sklearn.impute.SimpleImputer in memory, or da.where(da.isnan(X), value, X) on a dask array."
+    )

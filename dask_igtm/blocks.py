@@ -1,0 +1,228 @@
+"""Passes over the blocks of a dask array: sums up a tree, and rows mapped to rows.
+
+A pass is one graph. Its leaves, the folds, each walk a few blocks one after the other and add up what
+a function makes of them; a tree with a fixed fan-in adds the folds. The shape of both depends on the
+shape, dtype and chunks of the data alone, so every scheduler and every number of workers gives the
+same bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.delayed import Delayed
+from dask.optimization import cull
+from dask.task_spec import DataNode, List, Task, TaskRef
+
+from dask_igtm.blas import single_threaded_blas
+from dask_igtm.inputs import RowBlocks
+
+FAN_IN = 8
+FOLD_BYTES = 16 * 2**20
+MIN_FOLDS = 64
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One block of one array: the task that makes it, or the key under which it already lies."""
+
+    key: Any
+    task: Task | None
+
+    def dependencies(self) -> frozenset[Any]:
+        return frozenset((self.key,)) if self.task is None else self.task.dependencies
+
+    def __call__(self, values: dict[Any, Any]) -> Any:
+        return values[self.key] if self.task is None else self.task(values)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The pieces of one block of rows (X, and its weights if any) and a name for messages."""
+
+    pieces: tuple[Piece, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The graph of the data, prepared once and read in every pass."""
+
+    graph: dict[Any, Any]
+    folds: tuple[tuple[Block, ...], ...]
+    in_memory: bool
+
+
+def prepare(rows: RowBlocks) -> Source:
+    """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
+    arrays = (rows.X,) if rows.sample_weight is None else (rows.X, rows.sample_weight)
+    arrays = dask.optimize(*arrays)
+    graph = {key: node for array in arrays for key, node in dict(array.__dask_graph__()).items()}
+    keys = [list(_flat(array.__dask_keys__())) for array in arrays]
+    blocks = [
+        Block(tuple(_piece(graph, key) for key in block_keys), block_name(rows.starts, index))
+        for index, block_keys in enumerate(zip(*keys, strict=True))
+    ]
+    size = _blocks_per_fold(rows.X)
+    folds = tuple(tuple(blocks[i : i + size]) for i in range(0, len(blocks), size))
+    return Source(graph, folds, rows.in_memory)
+
+
+def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: str) -> Any:
+    """Add up `function(X, sample_weight, *shared)` over all blocks, in one pass.
+
+    Parameters
+    ----------
+    source : Source
+    function : callable
+        Takes the rows of a block and its weights (or None), returns something that adds to its like.
+    *shared
+        Further arguments, sent to each worker once.
+    label : str
+        What the tasks are called on a dashboard.
+
+    Raises
+    ------
+    Exception
+        Whatever reading or `function` raised, with a note of the block's rows.
+    """
+    run = uuid.uuid4().hex
+    graph = dict(source.graph)
+    shared_key = f"igtm-shared-{run}"
+    graph[shared_key] = DataNode(shared_key, shared)
+    layer = []
+    for index, blocks in enumerate(source.folds):
+        key = (f"{label}-{run}", index)
+        needed = sorted({k for b in blocks for p in b.pieces for k in p.dependencies()}, key=str)
+        inputs = List(*(TaskRef(k) for k in needed))
+        graph[key] = Task(key, _fold, function, blocks, needed, inputs, TaskRef(shared_key))
+        layer.append(key)
+    level = 0
+    while len(layer) > 1:
+        level += 1
+        groups = [layer[i : i + FAN_IN] for i in range(0, len(layer), FAN_IN)]
+        layer = [(f"igtm-combine-{run}", level, index) for index in range(len(groups))]
+        for key, group in zip(layer, groups, strict=True):
+            graph[key] = Task(key, add_up, List(*(TaskRef(k) for k in group)))
+    culled, _ = cull(graph, layer)
+    with single_threaded_blas:
+        return Delayed(layer[0], culled).compute(optimize_graph=False, **_where(source.in_memory))
+
+
+def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width: int | None) -> da.Array:
+    """Return the lazy array of `function(X, *shared)`, block by block.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+    function : callable
+        Takes the (n, D) rows of a block, returns (n, width), or (n,) if `width` is None.
+    *shared
+        Further arguments, one node of the graph.
+    width : int or None
+    """
+    node = dask.delayed((_Shared(function, shared, rows.starts)), traverse=False, pure=False)
+    if width is None:
+        return rows.X.map_blocks(_map_block, node, drop_axis=1, dtype=np.float64, meta=np.empty(0))
+    return rows.X.map_blocks(
+        _map_block, node, chunks=(rows.X.chunks[0], (width,)), dtype=np.float64, meta=np.empty((0, 0))
+    )
+
+
+def compute(result: Any, *, in_memory: bool) -> Any:
+    """Compute results of `map_rows`, alone or in a dataclass, where their input belongs."""
+    with single_threaded_blas:
+        return dask.compute(result, **_where(in_memory))[0]
+
+
+def add_up(parts: Sequence[Any]) -> Any:
+    """Sum in the order given."""
+    return functools.reduce(operator.add, parts)
+
+
+def block_name(starts: Sequence[int] | None, index: int) -> str:
+    """How messages call a block."""
+    return f"block {index}" if starts is None else f"rows {starts[index]}:{starts[index + 1]}"
+
+
+@dataclass(frozen=True)
+class _Shared:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    starts: tuple[int, ...] | None
+
+
+def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
+    with _naming(block_name(shared.starts, block_id[0] if block_id else 0)):
+        return shared.function(X, *shared.arguments)
+
+
+def _fold(
+    function: Callable[..., Any],
+    blocks: tuple[Block, ...],
+    keys: list[Any],
+    inputs: list[Any],
+    shared: tuple[Any, ...],
+) -> Any:
+    values = dict(zip(keys, inputs, strict=True))
+    return add_up([_one_block(function, block, values, shared) for block in blocks])
+
+
+def _one_block(
+    function: Callable[..., Any], block: Block, values: dict[Any, Any], shared: tuple[Any, ...]
+) -> Any:
+    with _naming(block.name):
+        X, *weights = (piece(values) for piece in block.pieces)
+        return function(X, weights[0] if weights else None, *shared)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Add the block's rows to whatever error leaves the block."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This happened in {name} of X.")
+        raise
+
+
+def _piece(graph: dict[Any, Any], key: Any) -> Piece:
+    """Take the last task of a block into the fold, so that a fold holds one block at a time."""
+    node = graph[key]
+    return Piece(key, node if isinstance(node, Task) else None)
+
+
+def _blocks_per_fold(X: da.Array) -> int:
+    """Fold small blocks, but leave enough folds to keep many workers busy."""
+    n_blocks = X.numblocks[0]
+    if math.isnan(X.shape[0]):
+        return max(1, n_blocks // MIN_FOLDS)
+    by_size = FOLD_BYTES * n_blocks // max(1, X.nbytes)
+    return int(max(1, min(by_size, n_blocks // MIN_FOLDS)))
+
+
+def _flat(keys: Any) -> Iterator[Any]:
+    for key in keys:
+        if isinstance(key, list):
+            yield from _flat(key)
+        else:
+            yield key
+
+
+def _where(in_memory: bool) -> dict[str, str]:
+    """Scheduler of a compute: the user's choice, except that arrays in memory stay in this process."""
+    if not in_memory:
+        return {}
+    chosen = dask.config.get("scheduler", None)
+    synchronous = chosen in ("sync", "synchronous", "single-threaded")
+    return {"scheduler": "synchronous" if synchronous else "threads"}

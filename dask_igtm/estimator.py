@@ -1,0 +1,388 @@
+"""`IGTM`, the scikit-learn estimator: it validates, calls the engine, and keeps the result."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from dask_igtm import __version__, archive, block, blocks
+from dask_igtm.compat import OptimizedGTM, optimized
+from dask_igtm.fitting import Settings, check_whole, fit_map
+from dask_igtm.inputs import RowBlocks, is_lazy, row_blocks
+from dask_igtm.model import Model
+from dask_igtm.progress import log_iteration, print_iteration
+
+OUTPUTS = (*block.OUTPUTS, "complete")
+FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_")
+Array = NDArray[np.float64]
+
+
+class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Incremental Generative Topographic Mapping of arrays in memory, dask arrays and Zarr.
+
+    A map is a square grid of nodes, bent through data space as the centres of a Gaussian mixture. `fit`
+    runs EM block by block; the result does not depend on how rows are divided into blocks, beyond
+    rounding.
+
+    Parameters
+    ----------
+    k : int, default=16
+        Nodes along one side of the map, K = k * k; 0 takes int(sqrt(5 * sqrt(N))) + 2.
+    m : int, default=4
+        Radial basis functions (RBFs) along one side, M = m * m; 0 takes int(sqrt(k)).
+    s : float, default=0.3
+        Variance of an RBF, in squared spacings of the RBF centres. Small values make a map that bends
+        more. 0 takes the largest squared distance between two centres.
+    regul : float, default=0.1
+        Ridge on the weights of the map, in inverse squared units of the model (see `scale`).
+    random_state : int, RandomState or None, default=1234
+        Seeds what is random. Plain EM has nothing random.
+    niter : int, default=200
+        Largest number of EM iterations; 0 stays at the plane of the first two principal axes.
+    verbose : bool, default=False
+        Print a line an iteration. The same lines always go to the logger "dask_igtm".
+    model : {"means", "modes", "responsibilities", "complete"}, default="means"
+        What `transform` returns of a row: the posterior mean on the map (2 columns), the node with the
+        largest posterior (2 columns), the posterior over the nodes (K columns), or all of it as an
+        `OptimizedGTM`.
+    n_blocks : int, default=0
+        Blocks into which `fit` divides the rows; 0 takes the chunks of lazy data, and 5,000 rows each
+        of an array in memory.
+    scale : {None, "center", "standard"}, default=None
+        None gives the answer of ugtm's eIGTM, whose ridge pulls towards the origin of X. "center" pulls
+        towards the column means instead, so that the fit does not depend on offsets. "standard" also
+        divides by the column standard deviations, so that it does not depend on units.
+    tol : float, default=1e-4
+        Stop after four consecutive changes of ugtm's "Err" of at most `tol`; 0 never stops early.
+
+    Attributes
+    ----------
+    nodes_ : ndarray of shape (K, 2)
+        Latent grid in [-1, 1]^2, first coordinate slowest.
+    centers_ : ndarray of shape (K, D)
+        Where the nodes lie in data space, in the units of X.
+    weights_ : ndarray of shape (M + 1, D)
+        Coefficients of the map in the units of X: `phi @ weights_ == centers_`.
+    beta_inv_ : float
+        Noise variance in the units of the model (those of X unless `scale="standard"`).
+    noise_variance_ : ndarray of shape (D,)
+        Noise variance of each column in squared units of X.
+    scale_ : ndarray of shape (D,)
+        Units of the model in those of X.
+    n_iter_ : int
+        EM iterations done.
+    n_passes_ : int
+        Passes over the data: one an iteration and one for `log_likelihood_`.
+    converged_ : bool
+        Whether EM stopped by `tol`, on a map that has not collapsed onto a point.
+    log_likelihood_ : float
+        Mean of ln p(x) over the rows of `fit`, a density in the units of X.
+    history_ : ndarray of shape (n_iter_,)
+        The same before each iteration.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X had column names.
+
+    References
+    ----------
+    C. M. Bishop, M. Svensén, C. K. I. Williams (1998). GTM: The Generative Topographic Mapping. Neural
+    Computation 10, 215-234.
+
+    H. A. Gaspar et al. (2014). Chemical data visualization and analysis with incremental generative
+    topographic mapping: big data challenge. J. Chem. Inf. Model. 55, 84-94.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM
+    >>> igtm = IGTM(k=8, scale="standard").fit(load_iris().data)
+    >>> igtm.transform(load_iris().data).shape
+    (150, 2)
+    """
+
+    model_: Model
+
+    def __init__(
+        self,
+        k: int = 16,
+        m: int = 4,
+        s: float = 0.3,
+        regul: float = 0.1,
+        random_state: Any = 1234,
+        niter: int = 200,
+        verbose: bool = False,
+        model: str = "means",
+        n_blocks: int = 0,
+        *,
+        scale: str | None = None,
+        tol: float = 1e-4,
+    ) -> None:
+        self.k = k
+        self.m = m
+        self.s = s
+        self.regul = regul
+        self.random_state = random_state
+        self.niter = niter
+        self.verbose = verbose
+        self.model = model
+        self.n_blocks = n_blocks
+        self.scale = scale
+        self.tol = tol
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the map to the rows of X.
+
+        Lazy X is read once for its moments, once an iteration, and once for the final likelihood, on the
+        scheduler that Dask would take (an active Client, or `dask.config`). X in memory is worked on by
+        threads of this process.
+
+        Parameters
+        ----------
+        X : array, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+        y : ignored
+        sample_weight : array or dask array of shape (n,), optional
+            How often each row counts; not negative.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; the message says what to do.
+        """
+        self._output()
+        check_whole("n_blocks", self.n_blocks)
+        settings = Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale)
+        rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
+        names = getattr(self, "feature_names_in_", None)
+        listener = print_iteration if self.verbose else log_iteration
+        fit = fit_map(rows, settings, feature_names=names, on_iteration=listener)
+        self.model_ = fit.model
+        self.n_iter_ = len(fit.history)
+        self.n_passes_ = fit.n_passes
+        self.converged_ = fit.converged
+        self.log_likelihood_ = fit.log_likelihood
+        self.history_ = np.array([iteration.log_likelihood for iteration in fit.history])
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Return the position of each row on the map.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+
+        Returns
+        -------
+        array
+            What `model` says, (n, 2) or (n, K): a lazy dask array for lazy X, an ndarray otherwise. An
+            `OptimizedGTM` of such arrays for "complete".
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than in `fit`, or holds NaN or infinity (for lazy X when computed).
+        """
+        check_is_fitted(self)
+        return self._project(self._rows(X))
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit the map to X, then return what `transform` does; lazy for lazy X."""
+        return self.fit(X, y, sample_weight).transform(X)
+
+    def transform_blocks(self, X: Any, block_size: int | None = None) -> Iterator[Any]:
+        """Yield what `transform` returns, computed, for one block of rows after the other.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+        block_size : int, optional
+            Rows of a block; by default 5,000 of an array in memory, and the chunks of lazy X.
+
+        Yields
+        ------
+        ndarray or OptimizedGTM
+            Of at most `block_size` rows. Only one block is in memory at a time.
+        """
+        check_is_fitted(self)
+        if block_size is not None:
+            check_whole("block_size", block_size)
+        return (self._computed(block_rows) for block_rows in self._rows(X).split(block_size or None))
+
+    def inverse_transform(self, R: Any) -> Any:
+        """Return the points of data space to which responsibilities belong.
+
+        Parameters
+        ----------
+        R : array or dask array of shape (n, K)
+
+        Returns
+        -------
+        array of shape (n, D)
+            `R @ centers_`, lazy for lazy R.
+        """
+        check_is_fitted(self)
+        centers = self.centers_
+        if getattr(R, "ndim", 2) != 2 or R.shape[1] != len(centers):
+            raise ValueError(
+                f"R has shape {np.shape(R)}; give responsibilities of shape (n, {len(centers)}), "
+                'as transform returns them with model="responsibilities".'
+            )
+        return R @ centers
+
+    def score_samples(self, X: Any) -> Any:
+        """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
+        check_is_fitted(self)
+        rows = self._rows(X)
+        values = blocks.map_rows(rows, block.log_likelihood, self.model_, width=None)
+        return blocks.compute(values, in_memory=True) if rows.in_memory else values
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean of ln p(x) over the rows; computes."""
+        check_is_fitted(self)
+        source = blocks.prepare(self._rows(X, sample_weight))
+        total, weight = blocks.reduce(source, block.log_likelihood_sum, self.model_, label="igtm-likelihood")
+        return float(total / weight)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
+
+        Files of this format will be readable by every later release.
+        """
+        check_is_fitted(self)
+        model = self.model_
+        header = {
+            "package_version": __version__,
+            "parameters": self.get_params(),
+            "fitted": {name: getattr(self, name) for name in FITTED_NUMBERS},
+        }
+        arrays = {"history": self.history_, **archive.pack(self.model_)}
+        if hasattr(self, "feature_names_in_"):
+            arrays["feature_names"] = self.feature_names_in_.astype(str)
+        archive.write(path, header, arrays)
+
+    @property
+    def nodes_(self) -> Array:
+        return self.model_.basis.nodes
+
+    @property
+    def centers_(self) -> Array:
+        return self.model_.affine.inverse(self.model_.centers)
+
+    @property
+    def weights_(self) -> Array:
+        weights = self.model_.weights * self.scale_
+        weights[-1] += self.model_.affine.mean
+        return weights
+
+    @property
+    def beta_inv_(self) -> float:
+        return self.model_.beta_inv
+
+    @property
+    def noise_variance_(self) -> Array:
+        return np.asarray(self.beta_inv_ * self.scale_**2)
+
+    @property
+    def scale_(self) -> Array:
+        return self.model_.affine.scale
+
+    @property
+    def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
+        """The fitted model under ugtm's names, without a projection."""
+        return self._optimized()
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.nodes_) if self.model == "responsibilities" else 2
+
+    def _optimized(self, **projection: Any) -> OptimizedGTM:
+        standardised = self.scale == "standard"
+        return optimized(self.model_, standardised=standardised, converged=self.converged_, **projection)
+
+    def _output(self) -> str:
+        if self.model not in OUTPUTS:
+            raise ValueError(f"model={self.model!r}; give one of {OUTPUTS}.")
+        return self.model
+
+    def _rows(
+        self, X: Any, sample_weight: Any = None, *, n_blocks: int = 0, reset: bool = False
+    ) -> RowBlocks:
+        """Check X and divide it into blocks; `reset` learns its columns, as `fit` does."""
+        if not is_lazy(X):
+            X = validate_data(self, X, reset=reset, ensure_all_finite=False)
+            if sample_weight is not None and not is_lazy(sample_weight):
+                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            return row_blocks(X, sample_weight, n_blocks=n_blocks)
+        rows = row_blocks(X, sample_weight, n_blocks=n_blocks)
+        n_columns = rows.X.shape[1]
+        if reset:
+            self.n_features_in_ = n_columns
+            vars(self).pop("feature_names_in_", None)
+        elif n_columns != self.n_features_in_:
+            raise ValueError(
+                f"X has {n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input."
+            )
+        return rows
+
+    def _project(self, rows: RowBlocks) -> Any:
+        if self._output() == "complete":
+            fields = {"matR": "responsibilities", "matMeans": "means", "matModes": "modes"}
+            projection = {field: self._rows_of(output, rows) for field, output in fields.items()}
+            R = projection["matR"]
+            return self._optimized(**projection, matP=R / R.max(axis=1, keepdims=True))
+        return self._rows_of(self.model, rows)
+
+    def _rows_of(self, output: str, rows: RowBlocks) -> Any:
+        width = block.output_width(self.model_, output)
+        projected = blocks.map_rows(rows, block.project, self.model_, output, width=width)
+        return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
+
+    def _computed(self, rows: RowBlocks) -> Any:
+        projected = self._project(rows)
+        return projected if rows.in_memory else blocks.compute(projected, in_memory=False)
+
+
+def load(path: str | os.PathLike[str]) -> IGTM:
+    """Return the estimator that `IGTM.save` wrote, exact to the bit.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is something else, damaged, or of a newer format.
+    """
+    header, arrays = archive.read(path)
+    igtm = IGTM(**header["parameters"])
+    for name, value in header["fitted"].items():
+        setattr(igtm, name, value)
+    igtm.history_ = arrays["history"]
+    igtm.model_ = archive.unpack(arrays)
+    if "feature_names" in arrays:
+        igtm.feature_names_in_ = arrays["feature_names"].astype(object)
+    return igtm
+
+
+def _leave_lazy_alone(wrapped: Any) -> Any:
+    """Keep scikit-learn's `set_output`, which would pull a dask array into memory, to arrays in memory."""
+    bare = wrapped.__wrapped__
+
+    @functools.wraps(wrapped)
+    def method(self: IGTM, X: Any, *args: Any, **kwargs: Any) -> Any:
+        return (bare if is_lazy(X) else wrapped)(self, X, *args, **kwargs)
+
+    return method
+
+
+IGTM.transform = _leave_lazy_alone(IGTM.transform)  # type: ignore[method-assign]
+IGTM.fit_transform = _leave_lazy_alone(IGTM.fit_transform)  # type: ignore[method-assign]

@@ -1,0 +1,169 @@
+"""The order of a fit: one pass for the moments, one per iteration, one for the final likelihood."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_igtm import block, blocks, em
+from dask_igtm.basis import make_basis
+from dask_igtm.initialize import Start, initialize
+from dask_igtm.inputs import RowBlocks
+from dask_igtm.model import Model
+
+SCALES = (None, "center", "standard")
+REMEDY = 'fit with scale="standard", or with a smaller regul'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user asks of a fit, checked.
+
+    Attributes
+    ----------
+    k, m : int
+        Nodes and RBFs along one side of the map; 0 chooses from the number of rows.
+    s : float
+        RBF variance in squared spacings of the RBFs; see `make_basis`.
+    regul : float
+        Ridge on the weights.
+    niter : int
+        Largest number of iterations.
+    tol : float
+        Change of "Err" that counts as none; 0 never stops early.
+    scale : {None, "center", "standard"}
+    n_components : int, float in (0, 1), or None
+        Principal axes to keep, see `initialize`.
+    """
+
+    k: int
+    m: int
+    s: float
+    regul: float
+    niter: int
+    tol: float
+    scale: str | None
+    n_components: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("k", "m", "niter"):
+            check_whole(name, getattr(self, name))
+        for name in ("s", "regul", "tol"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+                raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
+        if self.n_components is not None and not self.n_components > 0:
+            raise ValueError(
+                f"n_components={self.n_components!r}; give a number of axes, or a share of the variance below 1."
+            )
+
+
+def check_whole(name: str, value: object) -> None:
+    """Raise ValueError unless a parameter is a whole number that is not negative."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name}={value!r}; give a whole number >= 0.")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model and how it came about.
+
+    Attributes
+    ----------
+    model : Model
+    log_likelihood : float
+        Mean of ln p(x) over the rows, in the user's units, for `model`.
+    history : tuple of em.Iteration
+    converged : bool
+        Whether EM stopped by its tolerance, on a map that has not collapsed.
+    n_passes : int
+        Passes over the data, without the one for the moments.
+    """
+
+    model: Model
+    log_likelihood: float
+    history: tuple[em.Iteration, ...]
+    converged: bool
+    n_passes: int
+
+
+def fit_map(
+    rows: RowBlocks,
+    settings: Settings,
+    *,
+    feature_names: Sequence[str] | None = None,
+    on_iteration: Callable[[em.State], None],
+) -> Fit:
+    """Fit a map to the rows of all blocks.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+    settings : Settings
+    feature_names : sequence of str, optional
+        Names of the columns, for messages.
+    on_iteration : callable
+        See `em.fit`.
+
+    Raises
+    ------
+    ValueError
+        If X holds NaN or infinity, if no row has weight, or if all rows are equal.
+    """
+    source = blocks.prepare(rows)
+    moments = blocks.reduce(source, block.moments, label="igtm-moments")
+    if moments.invalid.any():
+        raise ValueError(block.invalid_message(moments.invalid, feature_names))
+    if moments.weight == 0:
+        raise ValueError(
+            "X has no rows with a positive sample_weight; a map needs at least two rows that differ."
+        )
+    k = settings.k or int(np.sqrt(5.0 * np.sqrt(moments.weight))) + 2
+    basis = make_basis(k, settings.m or int(np.sqrt(k)), settings.s)
+    start = initialize(
+        moments, basis, regul=settings.regul, scale=settings.scale, n_components=settings.n_components
+    )
+    _warn_of_collapse_ahead(start)
+    state = em.fit(
+        start.model,
+        start.prior,
+        lambda model: blocks.reduce(source, block.statistics, model, label="igtm-estep"),
+        niter=settings.niter,
+        tol=settings.tol,
+        on_iteration=on_iteration,
+    )
+    total, weight = blocks.reduce(source, block.log_likelihood_sum, state.model, label="igtm-likelihood")
+    return Fit(
+        model=state.model,
+        log_likelihood=float(total / weight),
+        history=state.history,
+        converged=state.converged and not _collapsed(state.model, start),
+        n_passes=len(state.history) + 1,
+    )
+
+
+def _warn_of_collapse_ahead(start: Start) -> None:
+    if start.growth < 1 and len(start.model.basis.nodes) > 1:
+        warnings.warn(
+            f"The map will collapse onto one point: the ridge shrinks it faster than the data spread it (growth {start.growth:.2g} "
+            f"per iteration, below 1); {REMEDY}.",
+            stacklevel=4,
+        )
+
+
+def _collapsed(model: Model, start: Start) -> bool:
+    """Whether the noise explains all of the variance, so that every row lies at the same place."""
+    collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
+    if collapsed:
+        warnings.warn(
+            "The map has collapsed onto one point: its noise explains all of the variance, and every row gets the same "
+            f"position; {REMEDY}.",
+            stacklevel=4,
+        )
+    return collapsed

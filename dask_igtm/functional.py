@@ -1,0 +1,91 @@
+"""`runIGTM`: impute, standardise, optionally rotate, fit and project, in one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.impute import SimpleImputer
+from sklearn.utils import check_array
+
+from dask_igtm import block, blocks
+from dask_igtm.compat import OptimizedGTM, optimized
+from dask_igtm.fitting import Settings, fit_map
+from dask_igtm.inputs import is_lazy, row_blocks
+from dask_igtm.progress import log_iteration, print_iteration
+
+
+def runIGTM(  # noqa: N802 - ugtm's name and signature
+    data: Any,
+    k: int = 16,
+    m: int = 4,
+    s: float = 0.3,
+    regul: float = 0.1,
+    n_blocks: int = 0,
+    doPCA: bool = False,
+    n_components: float = -1,
+    missing: bool = True,
+    missing_strategy: str = "median",
+    random_state: int = 1234,
+    niter: int = 200,
+    verbose: bool = False,
+) -> OptimizedGTM:
+    """Fit a map to standardised rows, and project them.
+
+    Parameters
+    ----------
+    data : array, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+    k, m, s, regul, n_blocks, niter, verbose
+        As in `IGTM`.
+    doPCA : bool
+        Rotate the standardised columns to their principal axes, from the same pass over the data.
+    n_components : int or float
+        Axes to keep; a share of the variance below 1; or -1 for 80 % of the variance.
+    missing : bool
+        Impute gaps. For data in memory only; lazy data with gaps are refused.
+    missing_strategy : {"median", "mean", "most_frequent", "constant"}
+        See `sklearn.impute.SimpleImputer`.
+    random_state : int
+        For ugtm's signature; nothing here is random.
+
+    Returns
+    -------
+    OptimizedGTM
+        With `matMeans` and `matModes`, which are lazy dask arrays where `data` is lazy. `matW` and
+        `matY` are in standardised coordinates (principal ones with `doPCA`).
+
+    Raises
+    ------
+    ValueError
+        If a parameter or the data cannot be used; the message says what to do.
+    """
+    if not is_lazy(data):
+        data = check_array(data, ensure_all_finite="allow-nan" if missing else False)
+        if missing:
+            data = SimpleImputer(strategy=missing_strategy).fit_transform(data)
+    rows = row_blocks(data, n_blocks=n_blocks)
+    settings = Settings(
+        k,
+        m,
+        s,
+        regul,
+        niter,
+        tol=1e-4,
+        scale="standard",
+        n_components=_axes(rows.X.shape[1], n_components) if doPCA else None,
+    )
+    fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
+    projection = {
+        field: blocks.map_rows(rows, block.project, fit.model, output, width=2)
+        for field, output in (("matMeans", "means"), ("matModes", "modes"))
+    }
+    if rows.in_memory:
+        projection = {field: blocks.compute(rows, in_memory=True) for field, rows in projection.items()}
+    return optimized(fit.model, standardised=True, converged=fit.converged, **projection)
+
+
+def _axes(n_columns: int, n_components: float) -> float:
+    if n_components == -1:
+        return 0.8
+    if n_components > n_columns:
+        raise ValueError(f"n_components={n_components} is more than the {n_columns} columns of data.")
+    return n_components

@@ -1,0 +1,148 @@
+"""From the moments of the data to principal axes and the first model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from dask_igtm.affine import Affine
+from dask_igtm.basis import Basis
+from dask_igtm.model import Model, Prior
+from dask_igtm.statistics import Moments
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where EM sets out from.
+
+    Attributes
+    ----------
+    model : Model
+    prior : Prior
+    variance : float
+        Population variance of a model coordinate, averaged: the noise of a map that is a single point.
+    growth : float
+        Factor by which a map that is a single point grows in one iteration; below 1 the fit collapses.
+    """
+
+    model: Model
+    prior: Prior
+    variance: float
+    growth: float
+
+
+def initialize(
+    moments: Moments, basis: Basis, *, regul: float, scale: str | None, n_components: float | None = None
+) -> Start:
+    """Spread the map over the first two principal axes.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all rows, in the user's coordinates.
+    basis : Basis
+    regul : float
+        Ridge on the weights.
+    scale : {None, "center", "standard"}
+        None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
+        the column means; "standard" also divides by the column standard deviations.
+    n_components : int, float in (0, 1), or None
+        Rotate to that many principal axes, or to as many as explain that share of the variance.
+
+    Raises
+    ------
+    ValueError
+        If there is a single row, or if all rows are equal.
+
+    Notes
+    -----
+    Bishop, Svensén & Williams (1998), section 2.2, with ugtm's choice of the noise: the smaller of the
+    third eigenvalue and the squared half of the mean distance between two centres.
+    """
+    affine = _affine(moments, scale)
+    divisor = moments.weight - 1.0 if moments.weight > 1.0 else moments.weight
+    covariance = moments.scatter / np.outer(affine.scale, affine.scale) / divisor
+    eigenvalues, axes = principal_axes(covariance)
+    if eigenvalues[0] == 0:
+        raise ValueError(_no_variance_message(moments))
+    if n_components is not None:
+        kept = _n_axes(eigenvalues, n_components)
+        affine = Affine(affine.mean, affine.scale, axes[:, :kept])
+        eigenvalues, axes = eigenvalues[:kept], np.eye(kept)
+    weights = _plane(basis, axes[:, :2] * np.sqrt(eigenvalues[:2]))
+    prior_mean = np.zeros_like(weights)
+    if scale is None:
+        prior_mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
+    variance = float(eigenvalues.mean() * divisor / moments.weight)
+    noise_floor = np.finfo(np.float64).eps * variance
+    beta_inv = max(_first_noise(eigenvalues, basis.phi @ weights), noise_floor)
+    prior = Prior(regul, prior_mean, noise_floor)
+    growth = _growth(basis, moments.weight, eigenvalues, variance, regul)
+    return Start(Model(basis, affine, weights, beta_inv), prior, variance, growth)
+
+
+def principal_axes(covariance: Array) -> tuple[Array, Array]:
+    """Eigenvalues (D,) in falling order and axes (D, D) in columns, with signs fixed.
+
+    The entry of largest magnitude of each axis is positive. Eigenvalues within rounding of 0, relative
+    to the largest, are 0.
+    """
+    eigenvalues, axes = np.linalg.eigh(covariance)
+    eigenvalues, axes = eigenvalues[::-1], axes[:, ::-1]
+    tiny = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[0]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(eigenvalues))]
+    return np.where(eigenvalues <= tiny, 0.0, eigenvalues), axes * np.sign(largest)
+
+
+def _affine(moments: Moments, scale: str | None) -> Affine:
+    n_columns = len(moments.mean)
+    if scale != "standard":
+        return Affine(moments.mean, np.ones(n_columns))
+    n, eps = moments.weight, np.finfo(np.float64).eps
+    variance = np.diag(moments.scatter) / n
+    constant = variance <= n * eps * variance + (n * moments.mean * eps) ** 2  # StandardScaler's rule
+    return Affine(moments.mean, np.where(constant, 1.0, np.sqrt(variance)))
+
+
+def _n_axes(eigenvalues: Array, n_components: float) -> int:
+    if n_components >= 1:
+        return int(n_components)
+    explained = np.cumsum(eigenvalues) / eigenvalues.sum()
+    return int(np.searchsorted(explained, n_components, side="right")) + 1
+
+
+def _plane(basis: Basis, axes: Array) -> Array:
+    """Weights (M + 1, Q) whose centres lie on the plane of the principal axes."""
+    spread = basis.nodes.std(axis=0)
+    standardised = (basis.nodes - basis.nodes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    target = standardised[:, : axes.shape[1]] @ axes.T
+    return np.asarray(np.linalg.lstsq(basis.phi, target, rcond=None)[0])
+
+
+def _first_noise(eigenvalues: Array, centers: Array) -> float:
+    """Smaller of the third eigenvalue and (mean distance of the centres / 2)^2; zeros do not count."""
+    third = float(eigenvalues[2]) if len(eigenvalues) > 2 else 0.0
+    half_spacing = float((cdist(centers, centers).mean() / 2.0) ** 2)
+    positive = [noise for noise in (third, half_spacing) if noise > 0]
+    return min(positive, default=float(eigenvalues.mean()))
+
+
+def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, regul: float) -> float:
+    """Growth of a small map per iteration, from EM linearised about a single point."""
+    phi = basis.phi
+    bent = phi - phi.mean(axis=0)
+    per_node = weight / len(phi)
+    ridge = per_node * phi.T @ phi + regul * variance * np.eye(phi.shape[1])
+    step = per_node * np.linalg.lstsq(ridge, bent.T @ bent, rcond=None)[0]
+    return float(eigenvalues[0] / eigenvalues.mean() * np.abs(np.linalg.eigvals(step)).max())
+
+
+def _no_variance_message(moments: Moments) -> str:
+    if moments.weight <= 1:
+        return "X has 1 sample (n_samples=1), or weights that sum to 1 on one row; a map needs at least two rows that differ."
+    return "All rows of X are equal; a map needs at least two rows that differ."

@@ -1,0 +1,203 @@
+"""Whatever the user gives, as row blocks: a dask array with a single chunk along the columns."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+
+ROWS_PER_BLOCK = 5000  # ugtm's automatic block
+READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
+TINY_BYTES, TINY_COUNT = 2**18, 5000
+HUGE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class RowBlocks:
+    """Rows to work on.
+
+    Attributes
+    ----------
+    X : dask.array.Array of shape (n, D)
+        One chunk along columns; its chunks along rows are the blocks.
+    sample_weight : dask.array.Array of shape (n,) or None
+        In the chunks of `X`.
+    in_memory : bool
+        Whether the user gave an array in memory, which is never sent to a cluster.
+    first_row : int
+        Number of the first row in the user's X, for messages.
+    """
+
+    X: da.Array
+    sample_weight: da.Array | None = None
+    in_memory: bool = False
+    first_row: int = 0
+
+    @property
+    def starts(self) -> tuple[int, ...] | None:
+        """Where in the user's X each block starts, and the last one ends; None when sizes are unknown."""
+        sizes = self.X.chunks[0]
+        return None if _unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
+
+    def split(self, n_rows: int | None) -> Iterator[RowBlocks]:
+        """Yield `n_rows` rows after the other, or one block after the other if None."""
+        starts = self.starts
+        if starts is None:
+            if n_rows is not None:
+                raise ValueError(
+                    f"block_size={n_rows} needs to know how many rows X has, and its chunk sizes are unknown; call X.compute_chunk_sizes() or leave block_size=None."
+                )
+            return (RowBlocks(self.X.blocks[i]) for i in range(self.X.numblocks[0]))
+        cuts = starts if n_rows is None else (*range(0, starts[-1], n_rows), starts[-1])
+        return (RowBlocks(self.X[a:b], None, self.in_memory, a) for a, b in itertools.pairwise(cuts))
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether `X` names or promises data instead of holding them."""
+    return isinstance(X, (da.Array, zarr.Array, str, os.PathLike))
+
+
+def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBlocks:
+    """Divide `X` into blocks of rows without reading any of them.
+
+    Parameters
+    ----------
+    X : ndarray, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+    sample_weight : array or dask array of shape (n,), optional
+    n_blocks : int, optional
+        Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
+        time) and takes 5,000 rows of an array in memory.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a table of numbers, or `n_blocks` does not fit it.
+    """
+    in_memory = not is_lazy(X)
+    array = _as_dask(X, n_blocks)
+    if in_memory:
+        sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+    return RowBlocks(array, _weights(sample_weight, array), in_memory)
+
+
+def _as_dask(X: Any, n_blocks: int) -> da.Array:
+    if isinstance(X, (str, os.PathLike)):
+        X = _open(os.fspath(X))
+    _check_table(X)
+    if not isinstance(X, da.Array):
+        stored = isinstance(X, zarr.Array)
+        rows = _rows_per_block(X.shape[0], n_blocks) or (_rows_per_read(X) if stored else ROWS_PER_BLOCK)
+        return da.from_array(X, chunks=(rows, X.shape[1]), name=None if stored else False)
+    if X.numblocks[1] > 1:
+        warnings.warn(
+            f"X has {X.numblocks[1]} chunks along columns and was rechunked to one, which moves data "
+            "between tasks in every pass; call X.rechunk({1: -1}) and store the result.",
+            stacklevel=2,
+        )
+        X = X.rechunk({1: -1})
+    if n_blocks:
+        if _unknown(X.chunks[0]):
+            raise ValueError(
+                f"n_blocks={n_blocks} needs to know how many rows X has, and its chunk sizes are unknown; call X.compute_chunk_sizes() or leave n_blocks=0."
+            )
+        return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
+    _warn_of_chunk_sizes(X)
+    return X
+
+
+def _open(path: str) -> zarr.Array[Any]:
+    try:
+        node = zarr.open(path, mode="r")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no Zarr array at {path!r}; give the path or URL of one.") from None
+    if isinstance(node, zarr.Array):
+        return node
+    inside = ", ".join(sorted(node.array_keys())) or "none"
+    raise ValueError(f"{path!r} is a Zarr group; give the path of one of its arrays (it holds: {inside}).")
+
+
+def _check_table(X: Any) -> None:
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array with shape {X.shape}; reshape X to (rows, columns)."
+        )
+    if X.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: X has dtype {X.dtype}; give real columns, for example X.real and X.imag."
+        )
+    if X.dtype.kind not in "fiub":
+        raise ValueError(
+            f"X has dtype {X.dtype}, which is not numeric; convert it, for example with X.astype(float)."
+        )
+    if X.shape[1] == 0:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if X.shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+
+
+def _rows_per_block(n_rows: int, n_blocks: int) -> int:
+    if n_blocks > n_rows:
+        raise ValueError(
+            f"n_blocks={n_blocks} is more than the {n_rows} rows of X; give at most {n_rows}, or 0 for automatic blocks."
+        )
+    return math.ceil(n_rows / n_blocks) if n_blocks else 0
+
+
+def _rows_per_read(X: zarr.Array[Any]) -> int:
+    """Whole stored chunks (or shards, the smallest thing that can be read at once) to a good read size."""
+    stored = (X.shards or X.chunks)[0]
+    row_bytes = X.dtype.itemsize * X.shape[1]
+    return int(stored * max(1, READ_BYTES // (stored * row_bytes)))
+
+
+def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
+    if sample_weight is None:
+        return None
+    if sample_weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got shape {sample_weight.shape}.")
+    if not isinstance(sample_weight, da.Array):
+        if _unknown(X.chunks[0]):
+            raise ValueError(
+                "sample_weight in memory needs to know how many rows X has; call X.compute_chunk_sizes(), or give a dask array with the chunks of X."
+            )
+        sample_weight = da.from_array(sample_weight, chunks=-1, name=False)
+    if _unknown(X.chunks[0]) or _unknown(sample_weight.chunks[0]):
+        if X.numblocks[0] != sample_weight.numblocks[0]:
+            raise ValueError(
+                f"X has {X.numblocks[0]} blocks and sample_weight {sample_weight.numblocks[0]}, and their sizes are unknown; call compute_chunk_sizes() on both."
+            )
+        return sample_weight
+    if sample_weight.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"X has {X.shape[0]} rows, but sample_weight has shape {sample_weight.shape}; give one weight a row."
+        )
+    return sample_weight.rechunk((X.chunks[0],))
+
+
+def _warn_of_chunk_sizes(X: da.Array) -> None:
+    if _unknown(X.chunks[0]):
+        return
+    row_bytes = X.dtype.itemsize * X.shape[1]
+    good = max(1, 16 * READ_BYTES // row_bytes)
+    if max(X.chunks[0]) * row_bytes > HUGE_BYTES:
+        warnings.warn(
+            f"X has a chunk of {max(X.chunks[0]) * row_bytes / 2**30:.1f} GiB, and a worker holds several at once; call X.rechunk({{0: {good}}}).",
+            stacklevel=2,
+        )
+    if X.numblocks[0] >= TINY_COUNT and X.nbytes / X.numblocks[0] < TINY_BYTES:
+        warnings.warn(
+            f"X has {X.numblocks[0]} chunks of {X.nbytes / X.numblocks[0] / 1024:.0f} KiB on average, and each costs the scheduler time in every pass; call X.rechunk({{0: {good}}}).",
+            stacklevel=2,
+        )
+
+
+def _unknown(sizes: tuple[float, ...]) -> bool:
+    return any(math.isnan(size) for size in sizes)

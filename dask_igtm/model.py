@@ -1,0 +1,71 @@
+"""A map as a value: what an EM iteration reads and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.affine import Affine
+from dask_igtm.basis import Basis
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A Gaussian mixture whose centres lie on a bent sheet.
+
+    Attributes
+    ----------
+    basis : Basis
+        Latent grid and RBF values.
+    affine : Affine
+        From the user's coordinates to those in which `weights` and `beta_inv` live.
+    weights : ndarray of shape (M + 1, Q)
+        Coefficients of the sheet, in model coordinates.
+    beta_inv : float
+        Noise variance, the same for every node and model coordinate.
+    """
+
+    basis: Basis
+    affine: Affine
+    weights: Array
+    beta_inv: float
+
+    @property
+    def centers(self) -> Array:
+        """Centres of the Gaussians, (K, Q), in model coordinates."""
+        return np.asarray(self.basis.phi @ self.weights)
+
+    @property
+    def log_normalization(self) -> float:
+        """What turns ln sum_k exp(-|x - y_k|^2 / (2 beta_inv)) into ln p(x) in the user's units."""
+        n_nodes, n_columns = len(self.basis.nodes), self.weights.shape[1]
+        log_gaussian = -0.5 * n_columns * np.log(2.0 * np.pi * self.beta_inv)
+        return float(log_gaussian - np.log(n_nodes) - self.affine.log_volume)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What a fit assumes of a model before it sees responsibilities.
+
+    Attributes
+    ----------
+    regul : float
+        Precision of the Gaussian prior over the weights, in inverse squared units of the model.
+    mean : ndarray of shape (M + 1, Q)
+        Its mean. ugtm shrinks the bias towards 0 in the data's own coordinates; in centred ones that
+        is a prior mean of -(column means) in the bias row. Zero gives the fit that ignores offsets.
+    noise_floor : float
+        Smallest noise variance a fit may reach, so that exact fits stay finite.
+    """
+
+    regul: float
+    mean: Array
+    noise_floor: float
+
+    def log_density(self, model: Model) -> float:
+        """Log prior density of the model's weights, up to a constant."""
+        return float(-0.5 * self.regul * np.sum((model.weights - self.mean) ** 2))
