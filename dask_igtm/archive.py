@@ -73,7 +73,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
         raise ValueError(f"{name!r} was not saved by dask_igtm.")
     if header["format_version"] > FORMAT_VERSION:
         raise ValueError(
-            f"{name!r} has format {header['format_version']}, and this release reads up to {FORMAT_VERSION}; upgrade dask_igtm."
+            f"{name!r} has format {header['format_version']}, and this release reads up to "
+            f"{FORMAT_VERSION}; upgrade dask_igtm."
         )
     return header, arrays
 

@@ -72,7 +72,8 @@ def _rbf_width(rbf_centers: Array, s: float) -> float:
     if len(rbf_centers) == 1:
         if s == 0:
             raise ValueError(
-                "s=0 takes the RBF width from the spacing of the RBF centres, but m=1 has one centre only; give s > 0 or m >= 2."
+                "s=0 takes the RBF width from the spacing of the RBF centres, but m=1 has one centre only; "
+                "give s > 0 or m >= 2."
             )
         return float(s)
     squared = cdist(rbf_centers, rbf_centers, "sqeuclidean")

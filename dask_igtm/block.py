@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -150,7 +150,7 @@ def log_likelihood(X: Rows, model: Model) -> Array:
 
 
 def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model) -> Array:
-    """Sums over a block, each row times its weight: of ln p(x), and of 1; shape (2,)."""
+    """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,)."""
     values = log_likelihood(X, model)
     weight = np.ones(len(X)) if sample_weight is None else sample_weight
     return np.array([weight @ values, weight.sum()])
@@ -165,7 +165,7 @@ def check_finite(X: Rows) -> None:
         raise ValueError(invalid_message(invalid))
 
 
-def invalid_message(invalid: NDArray[np.int64], names: list[str] | None = None) -> str:
+def invalid_message(invalid: NDArray[np.int64], names: Sequence[str] | None = None) -> str:
     """Say how many entries of which columns are NaN or infinite, and what to do."""
     columns = np.flatnonzero(invalid)
     listed = ", ".join(

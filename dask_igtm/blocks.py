@@ -25,7 +25,7 @@ from dask.optimization import cull
 from dask.task_spec import DataNode, List, Task, TaskRef
 
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import RowBlocks
+from dask_igtm.inputs import RowBlocks, row_bytes
 
 FAN_IN = 8
 FOLD_BYTES = 16 * 2**20
@@ -37,12 +37,14 @@ class Piece:
     """One block of one array: the task that makes it, or the key under which it already lies."""
 
     key: Any
-    task: Task | None
+    task: Task | DataNode | None
 
     def dependencies(self) -> frozenset[Any]:
-        return frozenset((self.key,)) if self.task is None else self.task.dependencies
+        """Keys of the graph whose values the call needs."""
+        return frozenset((self.key,) if self.task is None else self.task.dependencies)
 
     def __call__(self, values: dict[Any, Any]) -> Any:
+        """Return the block."""
         return values[self.key] if self.task is None else self.task(values)
 
 
@@ -52,6 +54,10 @@ class Block:
 
     pieces: tuple[Piece, ...]
     name: str
+
+    def dependencies(self) -> frozenset[Any]:
+        """Keys of the graph whose values the pieces need."""
+        return frozenset().union(*(piece.dependencies() for piece in self.pieces))
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,10 @@ class Source:
 def prepare(rows: RowBlocks) -> Source:
     """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
     arrays = (rows.X,) if rows.sample_weight is None else (rows.X, rows.sample_weight)
-    arrays = dask.optimize(*arrays)
-    graph = {key: node for array in arrays for key, node in dict(array.__dask_graph__()).items()}
+    graph = _graph_of(arrays)
+    if not _planned(rows.X):
+        arrays = dask.optimize(*arrays)
+        graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
     keys = [list(_flat(array.__dask_keys__())) for array in arrays]
     blocks = [
         Block(tuple(_piece(graph, key) for key in block_keys), block_name(rows.starts, index))
@@ -75,7 +83,8 @@ def prepare(rows: RowBlocks) -> Source:
     ]
     size = _blocks_per_fold(rows.X)
     folds = tuple(tuple(blocks[i : i + size]) for i in range(0, len(blocks), size))
-    return Source(graph, folds, rows.in_memory)
+    needed = {key for block in blocks for key in block.dependencies()}
+    return Source(cull(graph, list(needed))[0] if needed else {}, folds, rows.in_memory)
 
 
 def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: str) -> Any:
@@ -100,13 +109,18 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
     graph = dict(source.graph)
     shared_key = f"igtm-shared-{run}"
     graph[shared_key] = DataNode(shared_key, shared)
-    layer = []
-    for index, blocks in enumerate(source.folds):
-        key = (f"{label}-{run}", index)
-        needed = sorted({k for b in blocks for p in b.pieces for k in p.dependencies()}, key=str)
+    leaves = [(f"{label}-{run}", index) for index in range(len(source.folds))]
+    for key, fold in zip(leaves, source.folds, strict=True):
+        needed = sorted({k for block in fold for k in block.dependencies()}, key=str)
         inputs = List(*(TaskRef(k) for k in needed))
-        graph[key] = Task(key, _fold, function, blocks, needed, inputs, TaskRef(shared_key))
-        layer.append(key)
+        graph[key] = Task(key, _fold, function, fold, needed, inputs, TaskRef(shared_key))
+    root = _grow_tree(graph, leaves, run)
+    with single_threaded_blas:
+        return Delayed(root, graph).compute(optimize_graph=False, **_where(source.in_memory))
+
+
+def _grow_tree(graph: dict[Any, Any], layer: list[Any], run: str) -> Any:
+    """Add to `graph` the tasks that sum `layer` with a fixed fan-in; return the key of the total."""
     level = 0
     while len(layer) > 1:
         level += 1
@@ -114,9 +128,7 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
         layer = [(f"igtm-combine-{run}", level, index) for index in range(len(groups))]
         for key, group in zip(layer, groups, strict=True):
             graph[key] = Task(key, add_up, List(*(TaskRef(k) for k in group)))
-    culled, _ = cull(graph, layer)
-    with single_threaded_blas:
-        return Delayed(layer[0], culled).compute(optimize_graph=False, **_where(source.in_memory))
+    return layer[0]
 
 
 def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width: int | None) -> da.Array:
@@ -131,7 +143,9 @@ def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width:
         Further arguments, one node of the graph.
     width : int or None
     """
-    node = dask.delayed((_Shared(function, shared, rows.starts)), traverse=False, pure=False)
+    node: Any = _Shared(function, shared, rows.starts)
+    if not _planned(rows.X):
+        node = dask.delayed(node, traverse=False, pure=False)
     if width is None:
         return rows.X.map_blocks(_map_block, node, drop_axis=1, dtype=np.float64, meta=np.empty(0))
     return rows.X.map_blocks(
@@ -196,19 +210,32 @@ def _naming(name: str) -> Iterator[None]:
         raise
 
 
+def _planned(array: da.Array) -> bool:
+    """Whether Dask's experimental array query planning made the array.
+
+    Its graphs come optimised, and its map_blocks takes no delayed arguments.
+    """
+    return hasattr(array, "expr")
+
+
+def _graph_of(arrays: tuple[da.Array, ...]) -> dict[Any, Any]:
+    return {key: node for array in arrays for key, node in dict(array.__dask_graph__()).items()}
+
+
 def _piece(graph: dict[Any, Any], key: Any) -> Piece:
     """Take the last task of a block into the fold, so that a fold holds one block at a time."""
-    node = graph[key]
-    return Piece(key, node if isinstance(node, Task) else None)
+    node = graph.get(key)
+    return Piece(key, node if isinstance(node, (Task, DataNode)) else None)
 
 
 def _blocks_per_fold(X: da.Array) -> int:
     """Fold small blocks, but leave enough folds to keep many workers busy."""
-    n_blocks = X.numblocks[0]
+    n_blocks: int = X.numblocks[0]
+    by_count = n_blocks // MIN_FOLDS
     if math.isnan(X.shape[0]):
-        return max(1, n_blocks // MIN_FOLDS)
-    by_size = FOLD_BYTES * n_blocks // max(1, X.nbytes)
-    return int(max(1, min(by_size, n_blocks // MIN_FOLDS)))
+        return max(1, by_count)
+    total_bytes: int = X.shape[0] * row_bytes(X)
+    return max(1, min(by_count, FOLD_BYTES * n_blocks // total_bytes))
 
 
 def _flat(keys: Any) -> Iterator[Any]:

@@ -62,7 +62,7 @@ def fit(
     *,
     niter: int,
     tol: float,
-    on_iteration: Callable[[State], None] = lambda state: None,
+    on_iteration: Callable[[State], None] = lambda _: None,
 ) -> State:
     """Iterate until `niter`, or until `err` has changed by at most `tol` four times in a row.
 

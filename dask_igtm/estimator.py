@@ -259,7 +259,6 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         Files of this format will be readable by every later release.
         """
         check_is_fitted(self)
-        model = self.model_
         header = {
             "package_version": __version__,
             "parameters": self.get_params(),
@@ -272,28 +271,34 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
 
     @property
     def nodes_(self) -> Array:
+        """Latent grid, (K, 2)."""
         return self.model_.basis.nodes
 
     @property
     def centers_(self) -> Array:
+        """Nodes in data space, (K, D), in the units of X."""
         return self.model_.affine.inverse(self.model_.centers)
 
     @property
     def weights_(self) -> Array:
+        """Coefficients of the map, (M + 1, D), in the units of X."""
         weights = self.model_.weights * self.scale_
         weights[-1] += self.model_.affine.mean
         return weights
 
     @property
     def beta_inv_(self) -> float:
+        """Noise variance in the units of the model."""
         return self.model_.beta_inv
 
     @property
     def noise_variance_(self) -> Array:
+        """Noise variance of each column, (D,), in squared units of X."""
         return np.asarray(self.beta_inv_ * self.scale_**2)
 
     @property
     def scale_(self) -> Array:
+        """Units of the model, (D,), in those of X."""
         return self.model_.affine.scale
 
     @property
@@ -327,10 +332,11 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         n_columns = rows.X.shape[1]
         if reset:
             self.n_features_in_ = n_columns
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         elif n_columns != self.n_features_in_:
             raise ValueError(
-                f"X has {n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input."
+                f"X has {n_columns} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
             )
         return rows
 

@@ -54,13 +54,13 @@ class Settings:
             check_whole(name, getattr(self, name))
         for name in ("s", "regul", "tol"):
             value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+            if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
                 raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
         if self.n_components is not None and not self.n_components > 0:
             raise ValueError(
-                f"n_components={self.n_components!r}; give a number of axes, or a share of the variance below 1."
+                f"n_components={self.n_components!r}; give a number of axes, or a share below 1."
             )
 
 
@@ -151,8 +151,8 @@ def fit_map(
 def _warn_of_collapse_ahead(start: Start) -> None:
     if start.growth < 1 and len(start.model.basis.nodes) > 1:
         warnings.warn(
-            f"The map will collapse onto one point: the ridge shrinks it faster than the data spread it (growth {start.growth:.2g} "
-            f"per iteration, below 1); {REMEDY}.",
+            "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
+            f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}.",
             stacklevel=4,
         )
 
@@ -162,8 +162,8 @@ def _collapsed(model: Model, start: Start) -> bool:
     collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
     if collapsed:
         warnings.warn(
-            "The map has collapsed onto one point: its noise explains all of the variance, and every row gets the same "
-            f"position; {REMEDY}.",
+            "The map has collapsed onto one point: its noise explains all of the variance, and every row "
+            f"gets the same position; {REMEDY}.",
             stacklevel=4,
         )
     return collapsed

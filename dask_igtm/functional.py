@@ -25,7 +25,7 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
     n_components: float = -1,
     missing: bool = True,
     missing_strategy: str = "median",
-    random_state: int = 1234,
+    random_state: int = 1234,  # noqa: ARG001
     niter: int = 200,
     verbose: bool = False,
 ) -> OptimizedGTM:

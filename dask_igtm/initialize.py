@@ -144,5 +144,5 @@ def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, re
 
 def _no_variance_message(moments: Moments) -> str:
     if moments.weight <= 1:
-        return "X has 1 sample (n_samples=1), or weights that sum to 1 on one row; a map needs at least two rows that differ."
+        return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
     return "All rows of X are equal; a map needs at least two rows that differ."

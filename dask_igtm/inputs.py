@@ -52,9 +52,7 @@ class RowBlocks:
         starts = self.starts
         if starts is None:
             if n_rows is not None:
-                raise ValueError(
-                    f"block_size={n_rows} needs to know how many rows X has, and its chunk sizes are unknown; call X.compute_chunk_sizes() or leave block_size=None."
-                )
+                raise ValueError(_sizes_message(f"block_size={n_rows}", "leave block_size=None"))
             return (RowBlocks(self.X.blocks[i]) for i in range(self.X.numblocks[0]))
         cuts = starts if n_rows is None else (*range(0, starts[-1], n_rows), starts[-1])
         return (RowBlocks(self.X[a:b], None, self.in_memory, a) for a, b in itertools.pairwise(cuts))
@@ -63,6 +61,11 @@ class RowBlocks:
 def is_lazy(X: Any) -> bool:
     """Whether `X` names or promises data instead of holding them."""
     return isinstance(X, (da.Array, zarr.Array, str, os.PathLike))
+
+
+def row_bytes(X: Any) -> int:
+    """Bytes of one row."""
+    return int(X.dtype.itemsize * X.shape[1])
 
 
 def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBlocks:
@@ -100,14 +103,12 @@ def _as_dask(X: Any, n_blocks: int) -> da.Array:
         warnings.warn(
             f"X has {X.numblocks[1]} chunks along columns and was rechunked to one, which moves data "
             "between tasks in every pass; call X.rechunk({1: -1}) and store the result.",
-            stacklevel=2,
+            stacklevel=5,
         )
         X = X.rechunk({1: -1})
     if n_blocks:
         if _unknown(X.chunks[0]):
-            raise ValueError(
-                f"n_blocks={n_blocks} needs to know how many rows X has, and its chunk sizes are unknown; call X.compute_chunk_sizes() or leave n_blocks=0."
-            )
+            raise ValueError(_sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
     _warn_of_chunk_sizes(X)
     return X
@@ -131,7 +132,7 @@ def _check_table(X: Any) -> None:
         )
     if X.dtype.kind == "c":
         raise ValueError(
-            f"Complex data not supported: X has dtype {X.dtype}; give real columns, for example X.real and X.imag."
+            f"Complex data not supported: X has dtype {X.dtype}; give real columns, such as X.real, X.imag."
         )
     if X.dtype.kind not in "fiub":
         raise ValueError(
@@ -146,7 +147,7 @@ def _check_table(X: Any) -> None:
 def _rows_per_block(n_rows: int, n_blocks: int) -> int:
     if n_blocks > n_rows:
         raise ValueError(
-            f"n_blocks={n_blocks} is more than the {n_rows} rows of X; give at most {n_rows}, or 0 for automatic blocks."
+            f"n_blocks={n_blocks} is more than the {n_rows} rows of X; give at most {n_rows}, or 0."
         )
     return math.ceil(n_rows / n_blocks) if n_blocks else 0
 
@@ -154,8 +155,7 @@ def _rows_per_block(n_rows: int, n_blocks: int) -> int:
 def _rows_per_read(X: zarr.Array[Any]) -> int:
     """Whole stored chunks (or shards, the smallest thing that can be read at once) to a good read size."""
     stored = (X.shards or X.chunks)[0]
-    row_bytes = X.dtype.itemsize * X.shape[1]
-    return int(stored * max(1, READ_BYTES // (stored * row_bytes)))
+    return int(stored * max(1, READ_BYTES // (stored * row_bytes(X))))
 
 
 def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
@@ -166,18 +166,20 @@ def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
     if not isinstance(sample_weight, da.Array):
         if _unknown(X.chunks[0]):
             raise ValueError(
-                "sample_weight in memory needs to know how many rows X has; call X.compute_chunk_sizes(), or give a dask array with the chunks of X."
+                _sizes_message("sample_weight in memory", "give it as a dask array with the chunks of X")
             )
         sample_weight = da.from_array(sample_weight, chunks=-1, name=False)
     if _unknown(X.chunks[0]) or _unknown(sample_weight.chunks[0]):
         if X.numblocks[0] != sample_weight.numblocks[0]:
             raise ValueError(
-                f"X has {X.numblocks[0]} blocks and sample_weight {sample_weight.numblocks[0]}, and their sizes are unknown; call compute_chunk_sizes() on both."
+                f"X has {X.numblocks[0]} blocks and sample_weight {sample_weight.numblocks[0]}, "
+                "and their sizes are unknown; call compute_chunk_sizes() on both."
             )
         return sample_weight
     if sample_weight.shape[0] != X.shape[0]:
         raise ValueError(
-            f"X has {X.shape[0]} rows, but sample_weight has shape {sample_weight.shape}; give one weight a row."
+            f"X has {X.shape[0]} rows, but sample_weight has shape {sample_weight.shape}; "
+            "give one weight a row."
         )
     return sample_weight.rechunk((X.chunks[0],))
 
@@ -185,18 +187,26 @@ def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
 def _warn_of_chunk_sizes(X: da.Array) -> None:
     if _unknown(X.chunks[0]):
         return
-    row_bytes = X.dtype.itemsize * X.shape[1]
-    good = max(1, 16 * READ_BYTES // row_bytes)
-    if max(X.chunks[0]) * row_bytes > HUGE_BYTES:
+    largest, average = max(X.chunks[0]) * row_bytes(X), X.shape[0] * row_bytes(X) / X.numblocks[0]
+    remedy = f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})"
+    if largest > HUGE_BYTES:
         warnings.warn(
-            f"X has a chunk of {max(X.chunks[0]) * row_bytes / 2**30:.1f} GiB, and a worker holds several at once; call X.rechunk({{0: {good}}}).",
-            stacklevel=2,
+            f"X has a chunk of {largest / 2**30:.1f} GiB, and a worker holds several at once; {remedy}.",
+            stacklevel=5,
         )
-    if X.numblocks[0] >= TINY_COUNT and X.nbytes / X.numblocks[0] < TINY_BYTES:
+    if X.numblocks[0] >= TINY_COUNT and average < TINY_BYTES:
         warnings.warn(
-            f"X has {X.numblocks[0]} chunks of {X.nbytes / X.numblocks[0] / 1024:.0f} KiB on average, and each costs the scheduler time in every pass; call X.rechunk({{0: {good}}}).",
-            stacklevel=2,
+            f"X has {X.numblocks[0]} chunks of {average / 1024:.0f} KiB on average, and each costs the "
+            f"scheduler time in every pass; {remedy}.",
+            stacklevel=5,
         )
+
+
+def _sizes_message(who: str, otherwise: str) -> str:
+    return (
+        f"{who} needs to know how many rows X has, and its chunk sizes are unknown; "
+        f"call X.compute_chunk_sizes(), or {otherwise}."
+    )
 
 
 def _unknown(sizes: tuple[float, ...]) -> bool:

@@ -46,7 +46,7 @@ def maximize(statistics: SufficientStatistics, model: Model, prior: Prior) -> Mo
 
 
 def _solve(gram: Array, right: Array) -> Array:
-    """Solve a symmetric system; where it is singular (regul=0, fewer nodes than RBFs), its shortest solution."""
+    """Solve a symmetric system; a singular one (regul=0, few nodes) by its shortest solution."""
     try:
         return np.asarray(cho_solve(cho_factor(gram), right))
     except LinAlgError:

@@ -17,10 +17,11 @@ def log_iteration(state: State) -> None:
 def print_iteration(state: State) -> None:
     """Log the last iteration and print it."""
     log_iteration(state)
-    print(iteration_line(state), flush=True)
+    print(iteration_line(state), flush=True)  # noqa: T201
 
 
 def iteration_line(state: State) -> str:
     """One line on the last iteration; `log-likelihood` is a mean per row in the user's units."""
     last = state.history[-1]
-    return f"iteration {last.number:4d}  log-likelihood {last.log_likelihood:14.6f}  change of Err {last.change:9.2e}"
+    likelihood = f"log-likelihood {last.log_likelihood:14.6f}"
+    return f"iteration {last.number:4d}  {likelihood}  change of Err {last.change:9.2e}"
