@@ -62,8 +62,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     """
     name = os.fspath(path)
     try:
-        with np.load(name, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        with open(name, "rb") as file, np.load(file, allow_pickle=False) as members:
+            arrays = {key: members[key] for key in members.files}
         header = json.loads(str(arrays.pop("header")))
     except FileNotFoundError:
         raise

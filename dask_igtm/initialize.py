@@ -118,9 +118,12 @@ def _n_axes(eigenvalues: Array, n_components: float) -> int:
 
 def _plane(basis: Basis, axes: Array) -> Array:
     """Weights (M + 1, Q) whose centres lie on the plane of the principal axes."""
-    spread = basis.nodes.std(axis=0)
-    standardised = (basis.nodes - basis.nodes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    target = standardised[:, : axes.shape[1]] @ axes.T
+    # A single RBF is even and cannot follow the nodes; its own values then run along the first axis.
+    latent = basis.nodes if len(basis.rbf_centers) > 1 else basis.phi[:, :1]
+    spread = latent.std(axis=0)
+    standardised = (latent - latent.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    used = min(latent.shape[1], axes.shape[1])
+    target = standardised[:, :used] @ axes[:, :used].T
     return np.asarray(np.linalg.lstsq(basis.phi, target, rcond=None)[0])
 
 

@@ -1,0 +1,44 @@
+"""scikit-learn's own checks, and the tools its users combine an estimator with."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dask_igtm import IGTM
+
+
+# Data of the checks are scaled as they come, and on some of them a map collapses.
+@pytest.mark.filterwarnings("ignore:The map:UserWarning")
+@parametrize_with_checks([IGTM(k=5, m=3, niter=5), IGTM(k=4, m=2, niter=5, scale="standard")])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_grid_search_over_a_pipeline(n_jobs):
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), IGTM(niter=5), KNeighborsClassifier())
+    search = GridSearchCV(pipeline, {"igtm__k": [4, 6], "igtm__s": [0.3, 1.0]}, n_jobs=n_jobs, cv=3)
+    assert search.fit(X, y).best_score_ > 0.8
+
+
+def test_clone_keeps_every_parameter():
+    igtm = IGTM(3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, scale="center", tol=0.1)
+    assert clone(igtm).get_params() == igtm.get_params()
+
+
+def test_feature_names_and_pandas_output():
+    X = load_iris(as_frame=True).data
+    igtm = IGTM(k=5, niter=3).set_output(transform="pandas").fit(X)
+    assert igtm.feature_names_in_.tolist() == X.columns.tolist()
+    map_ = igtm.transform(X.set_index(np.arange(len(X)) + 7))
+    assert map_.columns.tolist() == ["igtm0", "igtm1"]
+    assert map_.index[0] == 7
+    with pytest.raises(ValueError, match="feature names"):
+        igtm.transform(X[X.columns[::-1]])
