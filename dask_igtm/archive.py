@@ -6,9 +6,10 @@ every later release; a file of a newer format than this release knows is refused
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import tempfile
+import uuid
 import zipfile
 from typing import Any
 
@@ -36,17 +37,16 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
     """
     target = os.path.abspath(os.fspath(path))
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **header}, default=_plain)
-    handle, temporary = tempfile.mkstemp(
-        prefix=os.path.basename(target), suffix=".part", dir=os.path.dirname(target)
-    )
+    temporary = f"{target}.{uuid.uuid4().hex}.part"
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, header=np.array(text), **arrays)
+        with open(temporary, "xb") as file:
+            np.savez(file, header=np.array(text), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 

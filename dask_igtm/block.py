@@ -81,6 +81,7 @@ def statistics(X: Rows, sample_weight: Array | None, model: Model) -> Sufficient
 
 def moments(X: Rows, sample_weight: Array | None) -> Moments:
     """Weight, mean and scatter of one block, and how many entries of each column are not finite."""
+    check_weights(sample_weight)
     n_columns = X.shape[1]
     total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
     for start in range(0, len(X), MOMENTS_TILE_ROWS):
@@ -100,8 +101,6 @@ def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
         weight, mean = float(len(X)), X.mean(axis=0)
         centred = weighted = X - mean
     else:
-        if not (np.isfinite(sample_weight).all() and (sample_weight >= 0).all()):
-            raise ValueError("sample_weight has negative or non-finite values; give weights >= 0.")
         weight = float(sample_weight.sum())
         mean = sample_weight @ X / weight if weight > 0 else np.zeros(X.shape[1])
         centred = X - mean
@@ -151,9 +150,21 @@ def log_likelihood(X: Rows, model: Model) -> Array:
 
 def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model) -> Array:
     """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,)."""
+    check_weights(sample_weight)
     values = log_likelihood(X, model)
     weight = np.ones(len(X)) if sample_weight is None else sample_weight
     return np.array([weight @ values, weight.sum()])
+
+
+def check_weights(sample_weight: Array | None) -> None:
+    """Raise ValueError if a weight of a block is negative, NaN or infinite."""
+    if sample_weight is None:
+        return
+    bad = ~(np.isfinite(sample_weight) & (sample_weight >= 0))
+    if bad.any():
+        raise ValueError(
+            f"sample_weight has {np.count_nonzero(bad)} negative or non-finite values; give weights >= 0."
+        )
 
 
 def check_finite(X: Rows) -> None:

@@ -22,7 +22,7 @@ import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 from dask.optimization import cull
-from dask.task_spec import DataNode, List, Task, TaskRef
+from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
 from dask_igtm.blas import single_threaded_blas
 from dask_igtm.inputs import RowBlocks, row_bytes
@@ -177,7 +177,7 @@ class _Shared:
 
 
 def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
-    with _naming(block_name(shared.starts, block_id[0] if block_id else 0)):
+    with naming(block_name(shared.starts, block_id[0] if block_id else 0)):
         return shared.function(X, *shared.arguments)
 
 
@@ -195,18 +195,20 @@ def _fold(
 def _one_block(
     function: Callable[..., Any], block: Block, values: dict[Any, Any], shared: tuple[Any, ...]
 ) -> Any:
-    with _naming(block.name):
+    with naming(block.name):
         X, *weights = (piece(values) for piece in block.pieces)
         return function(X, weights[0] if weights else None, *shared)
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Add the block's rows to whatever error leaves the block."""
+def naming(name: str) -> Iterator[None]:
+    """Add the block's rows to whatever error leaves the block, unless it has them."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"This happened in {name} of X.")
+        note = f"This happened in {name} of X."
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise
 
 
@@ -225,6 +227,9 @@ def _graph_of(arrays: tuple[da.Array, ...]) -> dict[Any, Any]:
 def _piece(graph: dict[Any, Any], key: Any) -> Piece:
     """Take the last task of a block into the fold, so that a fold holds one block at a time."""
     node = graph.get(key)
+    while isinstance(node, Alias):
+        key = node.target
+        node = graph.get(key)
     return Piece(key, node if isinstance(node, (Task, DataNode)) else None)
 
 

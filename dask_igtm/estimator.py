@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from dask_igtm import __version__, archive, block, blocks
 from dask_igtm.compat import OptimizedGTM, optimized
 from dask_igtm.fitting import Settings, check_whole, fit_map
-from dask_igtm.inputs import RowBlocks, is_lazy, row_blocks
+from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
 
@@ -192,7 +192,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         ValueError
             If X has other columns than in `fit`, or holds NaN or infinity (for lazy X when computed).
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         return self._project(self._rows(X))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -213,7 +213,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         ndarray or OptimizedGTM
             Of at most `block_size` rows. Only one block is in memory at a time.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         if block_size is not None:
             check_whole("block_size", block_size)
         return (self._computed(block_rows) for block_rows in self._rows(X).split(block_size or None))
@@ -230,27 +230,29 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         array of shape (n, D)
             `R @ centers_`, lazy for lazy R.
         """
-        check_is_fitted(self)
         centers = self.centers_
-        if getattr(R, "ndim", 2) != 2 or R.shape[1] != len(centers):
+        R = R if is_lazy(R) else np.asarray(R)
+        if R.ndim != 2 or R.shape[1] != len(centers):
             raise ValueError(
-                f"R has shape {np.shape(R)}; give responsibilities of shape (n, {len(centers)}), "
+                f"R has shape {R.shape}; give responsibilities of shape (n, {len(centers)}), "
                 'as transform returns them with model="responsibilities".'
             )
         return R @ centers
 
     def score_samples(self, X: Any) -> Any:
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         rows = self._rows(X)
         values = blocks.map_rows(rows, block.log_likelihood, self.model_, width=None)
         return blocks.compute(values, in_memory=True) if rows.in_memory else values
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of ln p(x) over the rows; computes."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         source = blocks.prepare(self._rows(X, sample_weight))
         total, weight = blocks.reduce(source, block.log_likelihood_sum, self.model_, label="igtm-likelihood")
+        if weight == 0:
+            raise ValueError("sample_weight sums to 0; give at least one row a positive weight.")
         return float(total / weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -258,7 +260,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
 
         Files of this format will be readable by every later release.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         header = {
             "package_version": __version__,
             "parameters": self.get_params(),
@@ -272,24 +274,24 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     @property
     def nodes_(self) -> Array:
         """Latent grid, (K, 2)."""
-        return self.model_.basis.nodes
+        return self._fitted.basis.nodes
 
     @property
     def centers_(self) -> Array:
         """Nodes in data space, (K, D), in the units of X."""
-        return self.model_.affine.inverse(self.model_.centers)
+        return self._fitted.affine.inverse(self._fitted.centers)
 
     @property
     def weights_(self) -> Array:
         """Coefficients of the map, (M + 1, D), in the units of X."""
-        weights = self.model_.weights * self.scale_
-        weights[-1] += self.model_.affine.mean
+        weights = self._fitted.weights * self.scale_
+        weights[-1] += self._fitted.affine.mean
         return weights
 
     @property
     def beta_inv_(self) -> float:
         """Noise variance in the units of the model."""
-        return self.model_.beta_inv
+        return self._fitted.beta_inv
 
     @property
     def noise_variance_(self) -> Array:
@@ -299,7 +301,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     @property
     def scale_(self) -> Array:
         """Units of the model, (D,), in those of X."""
-        return self.model_.affine.scale
+        return self._fitted.affine.scale
 
     @property
     def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
@@ -307,12 +309,17 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return self._optimized()
 
     @property
+    def _fitted(self) -> Model:
+        check_is_fitted(self, "model_")
+        return self.model_
+
+    @property
     def _n_features_out(self) -> int:
         return len(self.nodes_) if self.model == "responsibilities" else 2
 
     def _optimized(self, **projection: Any) -> OptimizedGTM:
         standardised = self.scale == "standard"
-        return optimized(self.model_, standardised=standardised, converged=self.converged_, **projection)
+        return optimized(self._fitted, standardised=standardised, converged=self.converged_, **projection)
 
     def _output(self) -> str:
         if self.model not in OUTPUTS:
@@ -324,6 +331,8 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     ) -> RowBlocks:
         """Check X and divide it into blocks; `reset` learns its columns, as `fit` does."""
         if not is_lazy(X):
+            if isinstance(X, np.ndarray) and X.dtype != object:
+                check_table(X)
             X = validate_data(self, X, reset=reset, ensure_all_finite=False)
             if sample_weight is not None and not is_lazy(sample_weight):
                 sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -354,8 +363,9 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
     def _computed(self, rows: RowBlocks) -> Any:
-        projected = self._project(rows)
-        return projected if rows.in_memory else blocks.compute(projected, in_memory=False)
+        with blocks.naming(blocks.block_name(rows.starts, 0)):
+            projected = self._project(rows)
+            return projected if rows.in_memory else blocks.compute(projected, in_memory=False)
 
 
 def load(path: str | os.PathLike[str]) -> IGTM:
@@ -379,16 +389,17 @@ def load(path: str | os.PathLike[str]) -> IGTM:
     return igtm
 
 
-def _leave_lazy_alone(wrapped: Any) -> Any:
-    """Keep scikit-learn's `set_output`, which would pull a dask array into memory, to arrays in memory."""
+def _frames_for_memory_only(wrapped: Any) -> Any:
+    """Keep `set_output` from results that are no tables, or are lazy: it would pull them into memory."""
     bare = wrapped.__wrapped__
 
     @functools.wraps(wrapped)
     def method(self: IGTM, X: Any, *args: Any, **kwargs: Any) -> Any:
-        return (bare if is_lazy(X) else wrapped)(self, X, *args, **kwargs)
+        tabular = self.model != "complete" and not is_lazy(X)
+        return (wrapped if tabular else bare)(self, X, *args, **kwargs)
 
     return method
 
 
-IGTM.transform = _leave_lazy_alone(IGTM.transform)  # type: ignore[method-assign]
-IGTM.fit_transform = _leave_lazy_alone(IGTM.fit_transform)  # type: ignore[method-assign]
+IGTM.transform = _frames_for_memory_only(IGTM.transform)  # type: ignore[method-assign]
+IGTM.fit_transform = _frames_for_memory_only(IGTM.fit_transform)  # type: ignore[method-assign]

@@ -68,7 +68,7 @@ def initialize(
     divisor = moments.weight - 1.0 if moments.weight > 1.0 else moments.weight
     covariance = moments.scatter / np.outer(affine.scale, affine.scale) / divisor
     eigenvalues, axes = principal_axes(covariance)
-    if eigenvalues[0] == 0:
+    if eigenvalues[0] == 0 or _constant(moments).all():
         raise ValueError(_no_variance_message(moments))
     if n_components is not None:
         kept = _n_axes(eigenvalues, n_components)
@@ -103,10 +103,15 @@ def _affine(moments: Moments, scale: str | None) -> Affine:
     n_columns = len(moments.mean)
     if scale != "standard":
         return Affine(moments.mean, np.ones(n_columns))
+    deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
+    return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation))
+
+
+def _constant(moments: Moments) -> NDArray[np.bool_]:
+    """Which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
     n, eps = moments.weight, np.finfo(np.float64).eps
     variance = np.diag(moments.scatter) / n
-    constant = variance <= n * eps * variance + (n * moments.mean * eps) ** 2  # StandardScaler's rule
-    return Affine(moments.mean, np.where(constant, 1.0, np.sqrt(variance)))
+    return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
 
 
 def _n_axes(eigenvalues: Array, n_components: float) -> int:

@@ -60,7 +60,7 @@ class RowBlocks:
 
 def is_lazy(X: Any) -> bool:
     """Whether `X` names or promises data instead of holding them."""
-    return isinstance(X, (da.Array, zarr.Array, str, os.PathLike))
+    return isinstance(X, (da.Array, zarr.Array, zarr.Group, str, os.PathLike))
 
 
 def row_bytes(X: Any) -> int:
@@ -86,15 +86,13 @@ def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBl
     """
     in_memory = not is_lazy(X)
     array = _as_dask(X, n_blocks)
-    if in_memory:
-        sample_weight = None if sample_weight is None else np.asarray(sample_weight)
     return RowBlocks(array, _weights(sample_weight, array), in_memory)
 
 
 def _as_dask(X: Any, n_blocks: int) -> da.Array:
     if isinstance(X, (str, os.PathLike)):
         X = _open(os.fspath(X))
-    _check_table(X)
+    check_table(X)
     if not isinstance(X, da.Array):
         stored = isinstance(X, zarr.Array)
         rows = _rows_per_block(X.shape[0], n_blocks) or (_rows_per_read(X) if stored else ROWS_PER_BLOCK)
@@ -114,21 +112,24 @@ def _as_dask(X: Any, n_blocks: int) -> da.Array:
     return X
 
 
-def _open(path: str) -> zarr.Array[Any]:
+def _open(path: str) -> zarr.Array[Any] | zarr.Group:
     try:
-        node = zarr.open(path, mode="r")
+        return zarr.open(path, mode="r")
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no Zarr array at {path!r}; give the path or URL of one.") from None
-    if isinstance(node, zarr.Array):
-        return node
-    inside = ", ".join(sorted(node.array_keys())) or "none"
-    raise ValueError(f"{path!r} is a Zarr group; give the path of one of its arrays (it holds: {inside}).")
 
 
-def _check_table(X: Any) -> None:
+def check_table(X: Any) -> None:
+    """Raise ValueError or TypeError unless `X` is a table of real numbers with rows and columns."""
+    if isinstance(X, zarr.Group):
+        inside = ", ".join(sorted(X.array_keys())) or "none"
+        raise TypeError(f"X is the Zarr group {X.store_path}; give the path of one of its arrays: {inside}.")
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError("X is a masked array, and its mask would be lost; fill it, as X.filled(value) does.")
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array with shape {X.shape}; reshape X to (rows, columns)."
+            f"Expected 2D array, got {X.ndim}D array with shape {X.shape}. "
+            "Reshape your data to (rows, columns)."
         )
     if X.dtype.kind == "c":
         raise ValueError(
@@ -161,6 +162,14 @@ def _rows_per_read(X: zarr.Array[Any]) -> int:
 def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
     if sample_weight is None:
         return None
+    if isinstance(sample_weight, zarr.Array):
+        sample_weight = da.from_array(sample_weight, chunks=sample_weight.chunks)
+    if not isinstance(sample_weight, da.Array):
+        sample_weight = np.asarray(sample_weight)
+    if sample_weight.dtype.kind not in "fiub":
+        raise ValueError(
+            f"sample_weight has dtype {sample_weight.dtype}, which is not numeric; give numbers >= 0."
+        )
     if sample_weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {sample_weight.shape}.")
     if not isinstance(sample_weight, da.Array):

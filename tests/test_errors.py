@@ -318,14 +318,18 @@ def test_a_path_of_a_group_names_its_arrays(X, tmp_path, convert):
     group = zarr.open_group(tmp_path / "group.zarr", mode="w")
     for name in ("rows", "labels"):
         group.create_array(name, data=X)
-    message = raised(ValueError, igtm().fit, convert(tmp_path / "group.zarr"))
+    message = raised(TypeError, igtm().fit, convert(tmp_path / "group.zarr"))
     assert_says(message, "group", r"\brows\b", r"\blabels\b", "give the path")
+
+
+def test_a_masked_array_is_refused(X):
+    assert_says(raised(TypeError, igtm().fit, np.ma.masked_array(X)), "masked", "filled")
 
 
 def test_a_group_names_its_arrays(X):
     group = zarr.open_group(zarr.storage.MemoryStore(), mode="w")
     group.create_array("rows", data=X)
-    assert_says(raised(ValueError, igtm().fit, group), "group", r"\brows\b")
+    assert_says(raised(TypeError, igtm().fit, group), "group", r"\brows\b")
 
 
 @pytest.mark.parametrize(
