@@ -56,7 +56,7 @@ def tiles(X: Rows, model: Model) -> Iterator[Tile]:
 
 
 def statistics(X: Rows, sample_weight: Array | None, model: Model) -> SufficientStatistics:
-    """E-step of one block (Gaspar et al. 2014), with the responsibilities times `sample_weight`.
+    """E-step of one block (Gaspar et al. 2015), with the responsibilities times `sample_weight`.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     C. M. Bishop, M. Svensén, C. K. I. Williams (1998). GTM: The Generative Topographic Mapping. Neural
     Computation 10, 215-234.
 
-    H. A. Gaspar et al. (2014). Chemical data visualization and analysis with incremental generative
+    H. A. Gaspar et al. (2015). Chemical data visualization and analysis with incremental generative
     topographic mapping: big data challenge. J. Chem. Inf. Model. 55, 84-94.
 
     Examples
