@@ -37,10 +37,11 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
     """
     target = os.path.abspath(os.fspath(path))
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **header}, default=_plain)
+    members: dict[str, Any] = {"header": np.array(text), **arrays}
     temporary = f"{target}.{uuid.uuid4().hex}.part"
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, header=np.array(text), **arrays)
+            np.savez(file, **members)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
