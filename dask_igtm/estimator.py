@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_igtm import __version__, archive, block, blocks
 from dask_igtm.compat import OptimizedGTM, optimized
@@ -334,8 +334,6 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             if isinstance(X, np.ndarray) and X.dtype != object:
                 check_table(X)
             X = validate_data(self, X, reset=reset, ensure_all_finite=False)
-            if sample_weight is not None and not is_lazy(sample_weight):
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
             return row_blocks(X, sample_weight, n_blocks=n_blocks)
         rows = row_blocks(X, sample_weight, n_blocks=n_blocks)
         n_columns = rows.X.shape[1]

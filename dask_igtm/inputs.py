@@ -171,7 +171,7 @@ def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
             f"sample_weight has dtype {sample_weight.dtype}, which is not numeric; give numbers >= 0."
         )
     if sample_weight.ndim != 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar, got shape {sample_weight.shape}.")
+        raise ValueError(f"sample_weight has shape {sample_weight.shape}; give a 1D array, one weight a row.")
     if not isinstance(sample_weight, da.Array):
         if _unknown(X.chunks[0]):
             raise ValueError(
