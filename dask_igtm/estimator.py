@@ -252,7 +252,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         source = blocks.prepare(self._rows(X, sample_weight))
         total, weight = blocks.reduce(source, block.log_likelihood_sum, self.model_, label="igtm-likelihood")
         if weight == 0:
-            raise ValueError("sample_weight sums to 0; give at least one row a positive weight.")
+            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
         return float(total / weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:

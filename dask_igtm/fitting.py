@@ -121,9 +121,7 @@ def fit_map(
     if moments.invalid.any():
         raise ValueError(block.invalid_message(moments.invalid, feature_names))
     if moments.weight == 0:
-        raise ValueError(
-            "X has no rows with a positive sample_weight; a map needs at least two rows that differ."
-        )
+        raise ValueError("Every sample_weight is zero; give at least two rows that differ a positive weight.")
     k = settings.k or int(np.sqrt(5.0 * np.sqrt(moments.weight))) + 2
     basis = make_basis(k, settings.m or int(np.sqrt(k)), settings.s)
     start = initialize(
