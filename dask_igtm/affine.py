@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,21 @@ class Affine:
         """
         return float(np.log(self.scale).sum()) if self.axes is None else 0.0
 
-    def forward(self, X: NDArray[np.generic]) -> Array:
-        """Take rows (n, D) to model coordinates (n, Q) in float64."""
-        Z = np.asarray(np.subtract(X, self.mean, dtype=np.float64))
-        Z /= self.scale
-        return Z if self.axes is None else Z @ self.axes
+    def forward(
+        self, X: NDArray[np.generic], out: NDArray[np.floating[Any]] | None = None
+    ) -> NDArray[np.floating[Any]]:
+        """Take rows (n, D) to model coordinates (n, Q), into `out` where given.
+
+        The mean is subtracted in float64, so that a narrower `out` loses nothing to a large offset.
+        """
+        Z: NDArray[np.floating[Any]]
+        if self.axes is None:
+            Z = np.subtract(X, self.mean, out=out, dtype=np.float64, casting="same_kind")
+            Z /= self.scale
+            return Z
+        centred = np.subtract(X, self.mean, dtype=np.float64)
+        Z = np.matmul(centred / self.scale, self.axes, out=out, casting="same_kind")
+        return Z
 
     def inverse(self, Z: Array) -> Array:
         """Take model coordinates (n, Q) back to the user's (n, D)."""

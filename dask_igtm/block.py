@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model import Model
-from dask_igtm.softmax import softmax
+from dask_igtm.posterior import Rows, tiles
 from dask_igtm.statistics import Moments, SufficientStatistics
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.generic]
 
-TILE_ROWS = 512
 MOMENTS_TILE_ROWS = 4096
 OUTPUTS = ("means", "modes", "responsibilities")
 
 
-class Tile(NamedTuple):
-    """The posterior of a few rows; its arrays are buffers that the next tile overwrites."""
-
-    rows: slice
-    Z: Array  # (n, Q) rows in model coordinates
-    shifted: Array  # (n, K) logits minus their row maximum
-    responsibilities: Array  # (n, K)
-    log_mass: Array  # (n,) ln sum_k exp(shifted)
-    log_sum: Array  # (n,) ln sum_k exp(-|x - y_k|^2 / (2 beta_inv))
-    distance: Array  # (n,) squared distance to the nodes, averaged over the responsibilities
-
-
-def tiles(X: Rows, model: Model) -> Iterator[Tile]:
-    """Walk an E-step over row tiles that stay in cache."""
-    centers = model.centers
-    slopes = np.ascontiguousarray(centers.T) / model.beta_inv
-    offsets = -0.5 * np.einsum("kq,kq->k", centers, centers) / model.beta_inv
-    height = min(TILE_ROWS, len(X))
-    logits_buffer = np.empty((height, len(centers)))
-    responsibilities_buffer = np.empty_like(logits_buffer)
-    for start in range(0, len(X), TILE_ROWS):
-        rows = slice(start, min(start + TILE_ROWS, len(X)))
-        Z = model.affine.forward(X[rows])
-        logits = np.matmul(Z, slopes, out=logits_buffer[: len(Z)])
-        logits += offsets
-        responsibilities = responsibilities_buffer[: len(Z)]
-        peak, log_mass = softmax(logits, responsibilities)
-        # The logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
-        squared_norm = np.einsum("nq,nq->n", Z, Z)
-        log_sum = peak + log_mass - 0.5 * squared_norm / model.beta_inv
-        expected = peak + np.einsum("nk,nk->n", responsibilities, logits)
-        distance = np.maximum(squared_norm - 2.0 * model.beta_inv * expected, 0.0)
-        yield Tile(rows, Z, logits, responsibilities, log_mass, log_sum, distance)
-
-
-def statistics(X: Rows, sample_weight: Array | None, model: Model) -> SufficientStatistics:
+def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> SufficientStatistics:
     """E-step of one block (Gaspar et al. 2015), with the responsibilities times `sample_weight`.
 
     Parameters
@@ -63,20 +25,23 @@ def statistics(X: Rows, sample_weight: Array | None, model: Model) -> Sufficient
     X : array of shape (n, D)
     sample_weight : ndarray of shape (n,) or None
     model : Model
+    kernel : str
+        Name of the softmax.
     """
     n_nodes, n_columns = len(model.basis.nodes), model.weights.shape[1]
-    g, rx = np.zeros(n_nodes), np.zeros((n_nodes, n_columns))
+    sums = np.zeros((n_nodes, n_columns + 1))
     distance_sum = log_likelihood = log_peak = 0.0
-    for tile in tiles(X, model):
-        weight = np.ones(len(tile.Z)) if sample_weight is None else sample_weight[tile.rows]
-        if sample_weight is not None:
-            tile.responsibilities[...] *= weight[:, None]
-        g += tile.responsibilities.sum(axis=0)
-        rx += tile.responsibilities.T @ tile.Z
-        distance_sum += float(weight @ tile.distance)
-        log_likelihood += float(weight @ (tile.log_sum + model.log_normalization))
-        log_peak += float(weight @ tile.log_mass)
-    return SufficientStatistics(g, rx, distance_sum, log_likelihood, log_peak)
+    for tile in tiles(X, model, kernel):
+        weight = None if sample_weight is None else sample_weight[tile.rows]
+        sums += tile.sums(weight)
+        distance_sum += _total(tile.distance, weight)
+        log_likelihood += _total(tile.log_sum + model.log_normalization, weight)
+        log_peak += _total(tile.log_mass, weight)
+    return SufficientStatistics(sums[:, -1], sums[:, :-1], distance_sum, log_likelihood, log_peak)
+
+
+def _total(values: Array, sample_weight: Array | None) -> float:
+    return float(values.sum() if sample_weight is None else sample_weight @ values)
 
 
 def moments(X: Rows, sample_weight: Array | None) -> Moments:
@@ -108,13 +73,15 @@ def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
     return Moments(weight, mean, centred.T @ weighted, invalid)
 
 
-def project(X: Rows, model: Model, output: str) -> Array:
+def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
     """Return one row of `output` for each row of `X`.
 
     Parameters
     ----------
     X : array of shape (n, D)
     model : Model
+    kernel : str
+        Name of the softmax.
     output : {"means", "modes", "responsibilities"}
 
     Returns
@@ -124,13 +91,13 @@ def project(X: Rows, model: Model, output: str) -> Array:
     check_finite(X)
     nodes = model.basis.nodes
     result = np.empty((len(X), output_width(model, output)))
-    for tile in tiles(X, model):
+    for rows, responsibilities, *_ in tiles(X, model, kernel):
         if output == "means":
-            np.matmul(tile.responsibilities, nodes, out=result[tile.rows])
+            np.matmul(responsibilities, nodes, out=result[rows])
         elif output == "modes":
-            result[tile.rows] = nodes[tile.shifted.argmax(axis=1)]
+            result[rows] = nodes[responsibilities.argmax(axis=1)]
         else:
-            result[tile.rows] = tile.responsibilities
+            result[rows] = responsibilities
     return result
 
 
@@ -139,21 +106,20 @@ def output_width(model: Model, output: str) -> int:
     return len(model.basis.nodes) if output == "responsibilities" else 2
 
 
-def log_likelihood(X: Rows, model: Model) -> Array:
+def log_likelihood(X: Rows, model: Model, kernel: str) -> Array:
     """Return ln p(x) of each row, (n,), as a density in the user's units."""
     check_finite(X)
     result = np.empty(len(X))
-    for tile in tiles(X, model):
+    for tile in tiles(X, model, kernel):
         result[tile.rows] = tile.log_sum + model.log_normalization
     return result
 
 
-def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model) -> Array:
+def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
     """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,)."""
     check_weights(sample_weight)
-    values = log_likelihood(X, model)
-    weight = np.ones(len(X)) if sample_weight is None else sample_weight
-    return np.array([weight @ values, weight.sum()])
+    values = log_likelihood(X, model, kernel)
+    return np.array([_total(values, sample_weight), _total(np.ones(len(X)), sample_weight)])
 
 
 def check_weights(sample_weight: Array | None) -> None:

@@ -18,9 +18,10 @@ from dask_igtm.fitting import Settings, check_whole, fit_map
 from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.softmax import best_kernel
 
 OUTPUTS = (*block.OUTPUTS, "complete")
-FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_")
+FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_", "kernel_")
 Array = NDArray[np.float64]
 
 
@@ -86,6 +87,8 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         Mean of ln p(x) over the rows of `fit`, a density in the units of X.
     history_ : ndarray of shape (n_iter_,)
         The same before each iteration.
+    kernel_ : {"numba", "numpy"}
+        What computed the softmax: numba's compiled one where the driver has numba.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where X had column names.
@@ -171,6 +174,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.n_passes_ = fit.n_passes
         self.converged_ = fit.converged
         self.log_likelihood_ = fit.log_likelihood
+        self.kernel_ = fit.kernel
         self.history_ = np.array([iteration.log_likelihood for iteration in fit.history])
         return self
 
@@ -243,14 +247,16 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
         check_is_fitted(self, "model_")
         rows = self._rows(X)
-        values = blocks.map_rows(rows, block.log_likelihood, self.model_, width=None)
+        values = blocks.map_rows(rows, block.log_likelihood, self.model_, best_kernel(), width=None)
         return blocks.compute(values, in_memory=True) if rows.in_memory else values
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of ln p(x) over the rows; computes."""
         check_is_fitted(self, "model_")
         source = blocks.prepare(self._rows(X, sample_weight))
-        total, weight = blocks.reduce(source, block.log_likelihood_sum, self.model_, label="igtm-likelihood")
+        total, weight = blocks.reduce(
+            source, block.log_likelihood_sum, self.model_, best_kernel(), label="igtm-likelihood"
+        )
         if weight == 0:
             raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
         return float(total / weight)
@@ -357,7 +363,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
 
     def _rows_of(self, output: str, rows: RowBlocks) -> Any:
         width = block.output_width(self.model_, output)
-        projected = blocks.map_rows(rows, block.project, self.model_, output, width=width)
+        projected = blocks.map_rows(rows, block.project, self.model_, best_kernel(), output, width=width)
         return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
     def _computed(self, rows: RowBlocks) -> Any:

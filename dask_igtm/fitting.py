@@ -14,6 +14,7 @@ from dask_igtm.basis import make_basis
 from dask_igtm.initialize import Start, initialize
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
+from dask_igtm.softmax import best_kernel
 
 SCALES = (None, "center", "standard")
 REMEDY = 'fit with scale="standard", or with a smaller regul'
@@ -84,6 +85,8 @@ class Fit:
         Whether EM stopped by its tolerance, on a map that has not collapsed.
     n_passes : int
         Passes over the data, without the one for the moments.
+    kernel : str
+        Name of the softmax that computed it.
     """
 
     model: Model
@@ -91,6 +94,7 @@ class Fit:
     history: tuple[em.Iteration, ...]
     converged: bool
     n_passes: int
+    kernel: str
 
 
 def fit_map(
@@ -116,7 +120,7 @@ def fit_map(
     ValueError
         If X holds NaN or infinity, if no row has weight, or if all rows are equal.
     """
-    source = blocks.prepare(rows)
+    source, kernel = blocks.prepare(rows), best_kernel()
     moments = blocks.reduce(source, block.moments, label="igtm-moments")
     if moments.invalid.any():
         raise ValueError(block.invalid_message(moments.invalid, feature_names))
@@ -131,18 +135,21 @@ def fit_map(
     state = em.fit(
         start.model,
         start.prior,
-        lambda model: blocks.reduce(source, block.statistics, model, label="igtm-estep"),
+        lambda model: blocks.reduce(source, block.statistics, model, kernel, label="igtm-estep"),
         niter=settings.niter,
         tol=settings.tol,
         on_iteration=on_iteration,
     )
-    total, weight = blocks.reduce(source, block.log_likelihood_sum, state.model, label="igtm-likelihood")
+    total, weight = blocks.reduce(
+        source, block.log_likelihood_sum, state.model, kernel, label="igtm-likelihood"
+    )
     return Fit(
         model=state.model,
         log_likelihood=float(total / weight),
         history=state.history,
         converged=state.converged and not _collapsed(state.model, start),
         n_passes=len(state.history) + 1,
+        kernel=kernel,
     )
 
 

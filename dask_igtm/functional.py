@@ -75,7 +75,7 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
     )
     fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
     projection = {
-        field: blocks.map_rows(rows, block.project, fit.model, output, width=2)
+        field: blocks.map_rows(rows, block.project, fit.model, fit.kernel, output, width=2)
         for field, output in (("matMeans", "means"), ("matModes", "modes"))
     }
     if rows.in_memory:

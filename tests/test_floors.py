@@ -10,14 +10,18 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "model", "statistics", "softmax", "block"],
+    ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em"],
     ["inputs", "blas", "blocks", "archive"],
     ["compat", "progress", "fitting", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
-THIRD_PARTY = [{"numpy", "scipy"}, {"numpy", "scipy"}, {"numpy", "dask", "zarr", "threadpoolctl"}]
+THIRD_PARTY = [
+    {"numpy", "scipy", "numba", "llvmlite"},
+    {"numpy", "scipy"},
+    {"numpy", "dask", "zarr", "threadpoolctl"},
+]
 
 
 def imported(module):

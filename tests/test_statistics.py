@@ -36,8 +36,8 @@ def test_moments_merge_associatively(three):
 def test_sufficient_statistics_merge_associatively(three):
     data = np.random.default_rng(0).normal(size=(100, 3)) * 100
     model = initialize(block.moments(data, None), make_basis(4, 2, 0.3), regul=0.1, scale=None).model
-    a, b, c = (block.statistics(X, None, model) for X in three)
-    whole = block.statistics(np.concatenate(three), None, model)
+    a, b, c = (block.statistics(X, None, model, "numpy") for X in three)
+    whole = block.statistics(np.concatenate(three), None, model, "numpy")
     for total in ((a + b) + c, a + (b + c)):
         for name, value in vars(whole).items():
             assert_allclose(getattr(total, name), value, rtol=1e-9, atol=1e-6)

@@ -1,0 +1,104 @@
+"""The kernels of the softmax, NumPy's and the compiled one, in float64 and float32."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose
+from scipy.special import logsumexp, softmax
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import StandardScaler
+
+from dask_igtm import IGTM, block, fitting, posterior
+from dask_igtm.basis import make_basis
+from dask_igtm.initialize import initialize
+from dask_igtm.softmax import load_kernel
+
+KERNELS = ["numpy", "numba"]
+PRECISION = {np.float64: 1e-13, np.float32: 2e-5}
+LOGITS = st.integers(1, 300).flatmap(
+    lambda k: arrays(float, (3, k), elements=st.floats(-1e4, 1e4, width=32), fill=st.just(0.0))
+)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", PRECISION)
+def test_softmax(kernel, dtype):
+    @settings(deadline=None, max_examples=60)
+    @given(LOGITS)
+    def check(logits):
+        responsibilities = logits.astype(dtype)
+        peak, log_mass, spread = load_kernel(kernel)(responsibilities, np.empty_like(responsibilities))
+        expected = softmax(logits, axis=1)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        assert_allclose(responsibilities, expected, rtol=PRECISION[dtype], atol=1e-30)
+        assert_allclose(peak, logits.max(axis=1))
+        assert_allclose(log_mass, logsumexp(shifted, axis=1), atol=PRECISION[dtype])
+        assert_allclose(spread, (expected * shifted).sum(axis=1), rtol=PRECISION[dtype], atol=1e-5)
+        assert peak.dtype == log_mass.dtype == spread.dtype == np.float64
+
+    check()
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32])
+def test_kernels_agree(dtype):
+    X = load_digits().data.astype(dtype)
+    model = initialize(block.moments(X, None), make_basis(16, 4, 0.3), regul=0.1, scale=None).model
+    one, other = (block.statistics(X, None, model, kernel) for kernel in KERNELS)
+    for name, value in vars(one).items():
+        rtol = 1e-12 if dtype is float else 1e-5
+        assert_allclose(getattr(other, name), value, rtol=rtol, atol=rtol * np.abs(value).max())
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_fit_uses_and_records_one_kernel(kernel, monkeypatch):
+    monkeypatch.setattr(fitting, "best_kernel", lambda: kernel)
+    X = load_digits().data
+    igtm = IGTM(niter=5, tol=0).fit(X)
+    assert igtm.kernel_ == kernel
+    assert_allclose(igtm.log_likelihood_, -165.0, atol=2)
+
+
+def test_a_worker_without_numba_fails_clearly():
+    code = """
+import importlib.util
+importlib.util.find_spec = lambda name: None
+from dask_igtm.softmax import best_kernel, load_kernel
+assert best_kernel() == "numpy"
+load_kernel("numba")
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "install the same packages on every worker" in run.stderr
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_float32_agrees_with_float64_on_the_same_values(offset):
+    X = (StandardScaler().fit_transform(load_digits().data) + offset).astype(np.float32)
+    single = IGTM(niter=30, tol=0, scale="center").fit(X)
+    double = IGTM(niter=30, tol=0, scale="center").fit(X.astype(float))
+    assert_allclose(single.beta_inv_, double.beta_inv_, rtol=1e-5)
+    assert_allclose(single.centers_, double.centers_, atol=1e-3)
+    assert_allclose(single.transform(X), double.transform(X.astype(float)), atol=1e-3)
+    assert single.transform(X).dtype == np.float64
+
+
+def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
+    X[0] = 3e4  # far enough from the narrow rest to lose all digits of its logits
+    used = []
+    load = posterior.Workspace.load
+
+    def watched(self, rows):
+        used.append(self.logits.dtype.name)
+        return load(self, rows)
+
+    monkeypatch.setattr(posterior.Workspace, "load", watched)
+    model = IGTM(niter=0).fit(X[1:]).model_
+    used.clear()
+    result = block.log_likelihood(X, model, "numpy")
+    assert used == ["float32", "float64", "float32"]
+    assert_allclose(result, block.log_likelihood(X.astype(float), model, "numpy"), rtol=1e-5)
