@@ -12,7 +12,7 @@ import functools
 import math
 import operator
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,7 @@ from dask_igtm.inputs import RowBlocks, row_bytes
 FAN_IN = 8
 FOLD_BYTES = 16 * 2**20
 MIN_FOLDS = 64
+STRETCH_BYTES = 2**20  # smaller blocks cost more in calls than in arithmetic
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,24 @@ class Piece:
 
 @dataclass(frozen=True)
 class Block:
-    """The pieces of one block of rows (X, and its weights if any) and a name for messages."""
+    """The pieces of one block of rows: X, and its weights if any."""
 
     pieces: tuple[Piece, ...]
-    name: str
+    index: int
+    rows: tuple[int, int] | None
 
-    def dependencies(self) -> frozenset[Any]:
-        """Keys of the graph whose values the pieces need."""
-        return frozenset().union(*(piece.dependencies() for piece in self.pieces))
+    def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
+        """Return X and its weights."""
+        with naming(self.index, self.rows):
+            return tuple(piece(values) for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that one task walks, and the keys of the graph whose values it needs for that."""
+
+    blocks: tuple[Block, ...]
+    inputs: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Source:
     """The graph of the data, prepared once and read in every pass."""
 
     graph: dict[Any, Any]
-    folds: tuple[tuple[Block, ...], ...]
+    folds: tuple[Fold, ...]
     in_memory: bool
 
 
@@ -78,12 +89,12 @@ def prepare(rows: RowBlocks) -> Source:
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
     keys = [list(_flat(array.__dask_keys__())) for array in arrays]
     blocks = [
-        Block(tuple(_piece(graph, key) for key in block_keys), block_name(rows.starts, index))
+        Block(tuple(_piece(graph, key) for key in block_keys), index, rows.span(index))
         for index, block_keys in enumerate(zip(*keys, strict=True))
     ]
     size = _blocks_per_fold(rows.X)
-    folds = tuple(tuple(blocks[i : i + size]) for i in range(0, len(blocks), size))
-    needed = {key for block in blocks for key in block.dependencies()}
+    folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
+    needed = {key for fold in folds for key in fold.inputs}
     return Source(cull(graph, list(needed))[0] if needed else {}, folds, rows.in_memory)
 
 
@@ -111,9 +122,8 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
     graph[shared_key] = DataNode(shared_key, shared)
     leaves = [(f"{label}-{run}", index) for index in range(len(source.folds))]
     for key, fold in zip(leaves, source.folds, strict=True):
-        needed = sorted({k for block in fold for k in block.dependencies()}, key=str)
-        inputs = List(*(TaskRef(k) for k in needed))
-        graph[key] = Task(key, _fold, function, fold, needed, inputs, TaskRef(shared_key))
+        inputs = List(*(TaskRef(k) for k in fold.inputs))
+        graph[key] = Task(key, _work, function, fold, inputs, TaskRef(shared_key))
     root = _grow_tree(graph, leaves, run)
     with single_threaded_blas:
         return Delayed(root, graph).compute(optimize_graph=False, **_where(source.in_memory))
@@ -159,56 +169,71 @@ def compute(result: Any, *, in_memory: bool) -> Any:
         return dask.compute(result, **_where(in_memory))[0]
 
 
-def add_up(parts: Sequence[Any]) -> Any:
+def add_up(parts: Iterable[Any]) -> Any:
     """Sum in the order given."""
     return functools.reduce(operator.add, parts)
-
-
-def block_name(starts: Sequence[int] | None, index: int) -> str:
-    """How messages call a block."""
-    return f"block {index}" if starts is None else f"rows {starts[index]}:{starts[index + 1]}"
 
 
 @dataclass(frozen=True)
 class _Shared:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    starts: tuple[int, ...] | None
+    rows: tuple[int, ...] | None
 
 
 def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
-    with naming(block_name(shared.starts, block_id[0] if block_id else 0)):
+    index = block_id[0] if block_id else 0
+    rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
+    with naming(index, rows):
         return shared.function(X, *shared.arguments)
 
 
-def _fold(
-    function: Callable[..., Any],
-    blocks: tuple[Block, ...],
-    keys: list[Any],
-    inputs: list[Any],
-    shared: tuple[Any, ...],
-) -> Any:
-    values = dict(zip(keys, inputs, strict=True))
-    return add_up([_one_block(function, block, values, shared) for block in blocks])
+def _work(function: Callable[..., Any], fold: Fold, inputs: list[Any], shared: tuple[Any, ...]) -> Any:
+    values = dict(zip(fold.inputs, inputs, strict=True))
+    return add_up(_apply(function, held, shared) for held in _stretches(fold.blocks, values))
 
 
-def _one_block(
-    function: Callable[..., Any], block: Block, values: dict[Any, Any], shared: tuple[Any, ...]
+def _stretches(
+    blocks: tuple[Block, ...], values: dict[Any, Any]
+) -> Iterator[list[tuple[Block, tuple[Any, ...]]]]:
+    """Yield blocks and what they hold: small ones several at a time, so that a call is worth its cost."""
+    held: list[tuple[Block, tuple[Any, ...]]] = []
+    n_bytes = 0
+    for block in blocks:
+        arrays = block.read(values)
+        if held and n_bytes + arrays[0].nbytes > STRETCH_BYTES:
+            yield held
+            held, n_bytes = [], 0
+        held.append((block, arrays))
+        n_bytes += arrays[0].nbytes
+    yield held
+
+
+def _apply(
+    function: Callable[..., Any], held: list[tuple[Block, tuple[Any, ...]]], shared: tuple[Any, ...]
 ) -> Any:
-    with naming(block.name):
-        X, *weights = (piece(values) for piece in block.pieces)
+    first, last = held[0][0], held[-1][0]
+    rows = None if first.rows is None or last.rows is None else (first.rows[0], last.rows[1])
+    with naming(first.index, rows):
+        columns = zip(*(arrays for _, arrays in held), strict=True)
+        X, *weights = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in columns)
         return function(X, weights[0] if weights else None, *shared)
 
 
+def _fold_of(blocks: tuple[Block, ...]) -> Fold:
+    keys = {key for block in blocks for piece in block.pieces for key in piece.dependencies()}
+    return Fold(blocks, tuple(sorted(keys, key=str)))
+
+
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Add the block's rows to whatever error leaves the block, unless it has them."""
+def naming(index: int, rows: tuple[int, int] | None) -> Iterator[None]:
+    """Add a block's rows, or its index where they are unknown, to whatever error leaves it without them."""
     try:
         yield
     except Exception as error:
-        note = f"This happened in {name} of X."
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        if not any("of X." in note for note in getattr(error, "__notes__", ())):
+            where = f"block {index}" if rows is None else f"rows {rows[0]}:{rows[1]}"
+            error.add_note(f"This happened in {where} of X.")
         raise
 
 

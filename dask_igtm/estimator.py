@@ -367,7 +367,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
     def _computed(self, rows: RowBlocks) -> Any:
-        with blocks.naming(blocks.block_name(rows.starts, 0)):
+        with blocks.naming(0, rows.span(0)):
             projected = self._project(rows)
             return projected if rows.in_memory else blocks.compute(projected, in_memory=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -41,11 +42,16 @@ class RowBlocks:
     in_memory: bool = False
     first_row: int = 0
 
-    @property
+    @functools.cached_property
     def starts(self) -> tuple[int, ...] | None:
         """Where in the user's X each block starts, and the last one ends; None when sizes are unknown."""
         sizes = self.X.chunks[0]
         return None if _unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
+
+    def span(self, index: int) -> tuple[int, int] | None:
+        """First row of a block in the user's X, and the row after its last; None when sizes are unknown."""
+        starts = self.starts
+        return None if starts is None else (starts[index], starts[index + 1])
 
     def split(self, n_rows: int | None) -> Iterator[RowBlocks]:
         """Yield `n_rows` rows after the other, or one block after the other if None."""
