@@ -21,11 +21,15 @@ class Affine:
         Offset and unit of each column, in the user's units.
     axes : ndarray of shape (D, Q) or None
         Orthonormal principal axes of the scaled columns; None keeps the columns (Q = D).
+    standardised : bool
+        Whether `scale` holds the standard deviations. ugtm's names then show the model's coordinates,
+        and the user's otherwise.
     """
 
     mean: Array
     scale: Array
     axes: Array | None = None
+    standardised: bool = False
 
     @property
     def log_volume(self) -> float:

@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     try:
         with open(name, "rb") as file, np.load(file, allow_pickle=False) as members:
             arrays = {key: members[key] for key in members.files}
-        header = json.loads(str(arrays.pop("header")))
+        header = dict(json.loads(str(arrays.pop("header"))))
     except FileNotFoundError:
         raise
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -89,6 +89,7 @@ def pack(model: Model) -> dict[str, NDArray[Any]]:
         "phi": model.basis.phi,
         "mean": model.affine.mean,
         "scale": model.affine.scale,
+        "standardised": np.array(model.affine.standardised),
         "weights": model.weights,
         "beta_inv": np.array(model.beta_inv),
     }
@@ -98,7 +99,7 @@ def pack(model: Model) -> dict[str, NDArray[Any]]:
 def unpack(arrays: dict[str, NDArray[Any]]) -> Model:
     """Return the model whose arrays `pack` named."""
     basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
-    affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"))
+    affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
     return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]))
 
 

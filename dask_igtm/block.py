@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,9 @@ def moments(X: Rows, sample_weight: Array | None) -> Moments:
     total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
     for start in range(0, len(X), MOMENTS_TILE_ROWS):
         rows = slice(start, start + MOMENTS_TILE_ROWS)
-        total += _tile_moments(
-            np.asarray(X[rows], dtype=np.float64), None if sample_weight is None else sample_weight[rows]
-        )
+        weight = None if sample_weight is None else sample_weight[rows]
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            total += _tile_moments(np.asarray(X[rows], dtype=np.float64), weight)
     return total
 
 
@@ -89,16 +90,21 @@ def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
     ndarray of shape (n, 2), or (n, K) for responsibilities
     """
     check_finite(X)
-    nodes = model.basis.nodes
     result = np.empty((len(X), output_width(model, output)))
     for rows, responsibilities, *_ in tiles(X, model, kernel):
-        if output == "means":
-            np.matmul(responsibilities, nodes, out=result[rows])
-        elif output == "modes":
-            result[rows] = nodes[responsibilities.argmax(axis=1)]
-        else:
-            result[rows] = responsibilities
+        result[rows] = read_off(responsibilities, model.basis.nodes, output)
     return result
+
+
+def read_off(responsibilities: NDArray[np.floating[Any]], nodes: Array, output: str) -> Any:
+    """Return "means", "modes", "responsibilities", or those "relative" to the largest of their row."""
+    if output == "means":
+        return responsibilities @ nodes
+    if output == "modes":
+        return nodes[responsibilities.argmax(axis=1)]
+    if output == "relative":
+        return responsibilities / responsibilities.max(axis=1, keepdims=True, initial=0.0)
+    return responsibilities
 
 
 def output_width(model: Model, output: str) -> int:

@@ -8,6 +8,7 @@ same bits.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import operator
@@ -25,7 +26,7 @@ from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import RowBlocks, row_bytes
+from dask_igtm.inputs import RowBlocks, planned, row_bytes
 
 FAN_IN = 8
 FOLD_BYTES = 16 * 2**20
@@ -84,7 +85,7 @@ def prepare(rows: RowBlocks) -> Source:
     """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
     arrays = (rows.X,) if rows.sample_weight is None else (rows.X, rows.sample_weight)
     graph = _graph_of(arrays)
-    if not _planned(rows.X):
+    if not planned(rows.X):
         arrays = dask.optimize(*arrays)
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
     keys = [list(_flat(array.__dask_keys__())) for array in arrays]
@@ -94,8 +95,41 @@ def prepare(rows: RowBlocks) -> Source:
     ]
     size = _blocks_per_fold(rows.X)
     folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
-    needed = {key for fold in folds for key in fold.inputs}
-    return Source(cull(graph, list(needed))[0] if needed else {}, folds, rows.in_memory)
+    return Source(_needed(graph, folds), folds, rows.in_memory)
+
+
+def _needed(graph: dict[Any, Any], folds: tuple[Fold, ...]) -> dict[Any, Any]:
+    keys = {key for fold in folds for key in fold.inputs}
+    return dict(cull(graph, list(keys))[0]) if keys else {}
+
+
+def keep(source: Source) -> Source:
+    """Return `source` with its blocks in the memory of the workers, from where every pass takes them."""
+    run = uuid.uuid4().hex
+    n_blocks = sum(len(fold.blocks) for fold in source.folds)
+    n_pieces = len(source.folds[0].blocks[0].pieces)
+    names = [f"igtm-read-{piece}-{run}" for piece in range(n_pieces)]
+    graph = dict(source.graph)
+    for fold in source.folds:
+        for block in fold.blocks:
+            for name, piece in zip(names, block.pieces, strict=True):
+                inputs = List(*(TaskRef(k) for k in piece.dependencies()))
+                key = (name, block.index)
+                graph[key] = Task(key, _read, block, piece, tuple(piece.dependencies()), inputs)
+    # Arrays in name only: what holds the keys together while they are persisted.
+    held = [da.Array(graph, name, chunks=((1,) * n_blocks,), dtype=np.float64) for name in names]
+    kept = _graph_of(dask.persist(*held, optimize_graph=False, **_where(source.in_memory)))
+
+    def at_hand(block: Block) -> Block:
+        return dataclasses.replace(block, pieces=tuple(_piece(kept, (n, block.index)) for n in names))
+
+    folds = tuple(_fold_of(tuple(at_hand(block) for block in fold.blocks)) for fold in source.folds)
+    return dataclasses.replace(source, graph=_needed(kept, folds), folds=folds)
+
+
+def _read(block: Block, piece: Piece, keys: tuple[Any, ...], inputs: list[Any]) -> Any:
+    with naming(block.index, block.rows):
+        return piece(dict(zip(keys, inputs, strict=True)))
 
 
 def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: str) -> Any:
@@ -125,8 +159,7 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
         inputs = List(*(TaskRef(k) for k in fold.inputs))
         graph[key] = Task(key, _work, function, fold, inputs, TaskRef(shared_key))
     root = _grow_tree(graph, leaves, run)
-    with single_threaded_blas:
-        return Delayed(root, graph).compute(optimize_graph=False, **_where(source.in_memory))
+    return Delayed(root, graph).compute(optimize_graph=False, **_where(source.in_memory))
 
 
 def _grow_tree(graph: dict[Any, Any], layer: list[Any], run: str) -> Any:
@@ -154,7 +187,7 @@ def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width:
     width : int or None
     """
     node: Any = _Shared(function, shared, rows.starts)
-    if not _planned(rows.X):
+    if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
     if width is None:
         return rows.X.map_blocks(_map_block, node, drop_axis=1, dtype=np.float64, meta=np.empty(0))
@@ -163,10 +196,17 @@ def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width:
     )
 
 
+def apply(rows: Any, function: Callable[[Any], Any], *, width: int) -> Any:
+    """Return `function(rows)`, (n, width): block by block, and lazy, of a dask array."""
+    if not isinstance(rows, da.Array):
+        return function(rows)
+    chunks = (rows.chunks[0], (width,))
+    return rows.map_blocks(function, chunks=chunks, dtype=np.float64, meta=np.empty((0, 0)))
+
+
 def compute(result: Any, *, in_memory: bool) -> Any:
     """Compute results of `map_rows`, alone or in a dataclass, where their input belongs."""
-    with single_threaded_blas:
-        return dask.compute(result, **_where(in_memory))[0]
+    return dask.compute(result, **_where(in_memory))[0]
 
 
 def add_up(parts: Iterable[Any]) -> Any:
@@ -184,7 +224,7 @@ class _Shared:
 def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
     index = block_id[0] if block_id else 0
     rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
-    with naming(index, rows):
+    with single_threaded_blas, naming(index, rows):
         return shared.function(X, *shared.arguments)
 
 
@@ -214,7 +254,7 @@ def _apply(
 ) -> Any:
     first, last = held[0][0], held[-1][0]
     rows = None if first.rows is None or last.rows is None else (first.rows[0], last.rows[1])
-    with naming(first.index, rows):
+    with single_threaded_blas, naming(first.index, rows):
         columns = zip(*(arrays for _, arrays in held), strict=True)
         X, *weights = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in columns)
         return function(X, weights[0] if weights else None, *shared)
@@ -237,20 +277,15 @@ def naming(index: int, rows: tuple[int, int] | None) -> Iterator[None]:
         raise
 
 
-def _planned(array: da.Array) -> bool:
-    """Whether Dask's experimental array query planning made the array.
-
-    Its graphs come optimised, and its map_blocks takes no delayed arguments.
-    """
-    return hasattr(array, "expr")
-
-
 def _graph_of(arrays: tuple[da.Array, ...]) -> dict[Any, Any]:
     return {key: node for array in arrays for key, node in dict(array.__dask_graph__()).items()}
 
 
 def _piece(graph: dict[Any, Any], key: Any) -> Piece:
-    """Take the last task of a block into the fold, so that a fold holds one block at a time."""
+    """Take the last task of a block into the fold, so that a fold holds one block at a time.
+
+    Values that a block shares with others, or that Dask did not fuse with it, all wait for the fold.
+    """
     node = graph.get(key)
     while isinstance(node, Alias):
         key = node.target

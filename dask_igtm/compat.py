@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,10 +49,36 @@ class OptimizedGTM:
     matP: Any = None
 
 
-def optimized(model: Model, *, standardised: bool, converged: bool, **projection: Any) -> OptimizedGTM:
+PER_ROW = ("matMeans", "matModes", "matR", "matP")
+
+
+def recut(results: Iterable[Any], n_rows: int) -> Iterator[Any]:
+    """Yield computed projections, arrays or `OptimizedGTM`, in pieces of `n_rows` rows."""
+    held: list[Any] = []
+    for result in results:
+        held = [_of_rows(lambda *parts: np.concatenate(parts), *held, result)]
+        while len(_first_rows(held[0])) >= n_rows:
+            yield _of_rows(lambda rows: rows[:n_rows], held[0])
+            held = [_of_rows(lambda rows: rows[n_rows:], held[0])]
+    if held and len(_first_rows(held[0])):
+        yield held[0]
+
+
+def _of_rows(function: Callable[..., Any], *results: Any) -> Any:
+    if not isinstance(results[0], OptimizedGTM):
+        return function(*results)
+    fields = {name: function(*(getattr(result, name) for result in results)) for name in PER_ROW}
+    return dataclasses.replace(results[0], **fields)
+
+
+def _first_rows(result: Any) -> Any:
+    return result.matR if isinstance(result, OptimizedGTM) else result
+
+
+def optimized(model: Model, *, converged: bool, **projection: Any) -> OptimizedGTM:
     """Return `model` under ugtm's names, with whatever fields of a `projection` are at hand."""
     weights, centers = model.weights.copy(), model.centers
-    if not standardised:
+    if not model.affine.standardised:
         weights[-1] += model.affine.mean
         centers = centers + model.affine.mean
     return OptimizedGTM(

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from typing import Any, Self
 
+import dask
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_igtm import __version__, archive, block, blocks
-from dask_igtm.compat import OptimizedGTM, optimized
+from dask_igtm.compat import OptimizedGTM, optimized, recut
 from dask_igtm.fitting import Settings, check_whole, fit_map
 from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.model import Model
@@ -25,7 +26,27 @@ FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_fe
 Array = NDArray[np.float64]
 
 
-class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FramesForMemoryOnlyMixin(TransformerMixin):  # type: ignore[misc]
+    """Keep `set_output` from results that are no tables, or are lazy: it would pull them into memory."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in {"transform", "fit_transform"} & vars(cls).keys():
+            setattr(cls, name, _frames_for_memory_only(vars(cls)[name]))
+
+
+def _frames_for_memory_only(wrapped: Any) -> Any:
+    bare = wrapped.__wrapped__  # without what scikit-learn put around it
+
+    @functools.wraps(wrapped)
+    def method(self: IGTM, X: Any, *args: Any, **kwargs: Any) -> Any:
+        tabular = self.model != "complete" and not is_lazy(X)
+        return (wrapped if tabular else bare)(self, X, *args, **kwargs)
+
+    return method
+
+
+class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstimator):  # type: ignore[misc]
     """Incremental Generative Topographic Mapping of arrays in memory, dask arrays and Zarr.
 
     A map is a square grid of nodes, bent through data space as the centres of a Gaussian mixture. `fit`
@@ -62,6 +83,9 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         divides by the column standard deviations, so that it does not depend on units.
     tol : float, default=1e-4
         Stop after four consecutive changes of ugtm's "Err" of at most `tol`; 0 never stops early.
+    persist : {"auto", True, False}, default="auto"
+        Keep the blocks of lazy X in the workers' memory during `fit`, so that they are read once. "auto"
+        does where they take at most half of that memory, and logs it.
 
     Attributes
     ----------
@@ -126,6 +150,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         *,
         scale: str | None = None,
         tol: float = 1e-4,
+        persist: bool | str = "auto",
     ) -> None:
         self.k = k
         self.m = m
@@ -138,6 +163,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.n_blocks = n_blocks
         self.scale = scale
         self.tol = tol
+        self.persist = persist
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the map to the rows of X.
@@ -162,13 +188,23 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         ValueError
             If a parameter or the data cannot be used; the message says what to do.
         """
+        before = vars(self).copy()
+        try:
+            return self._fit(X, sample_weight)
+        except Exception:
+            self.__dict__ = before  # rather than the columns of one X with the model of another
+            raise
+
+    def _fit(self, X: Any, sample_weight: Any) -> Self:
         self._output()
         check_whole("n_blocks", self.n_blocks)
+        if self.persist not in (True, False, "auto"):
+            raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
         settings = Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale)
         rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
         listener = print_iteration if self.verbose else log_iteration
-        fit = fit_map(rows, settings, feature_names=names, on_iteration=listener)
+        fit = fit_map(rows, settings, persist=self.persist, feature_names=names, on_iteration=listener)
         self.model_ = fit.model
         self.n_iter_ = len(fit.history)
         self.n_passes_ = fit.n_passes
@@ -215,12 +251,14 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         Yields
         ------
         ndarray or OptimizedGTM
-            Of at most `block_size` rows. Only one block is in memory at a time.
+            Of `block_size` rows, the last one of what is left. What is in memory at a time is one block
+            of X, and what it and the block yielded have in common.
         """
         check_is_fitted(self, "model_")
         if block_size is not None:
-            check_whole("block_size", block_size)
-        return (self._computed(block_rows) for block_rows in self._rows(X).split(block_size or None))
+            check_whole("block_size", block_size, least=1)
+        computed = (self._computed(one) for one in self._rows(X, n_rows=block_size).each())
+        return computed if block_size is None else recut(computed, block_size)
 
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities belong.
@@ -235,7 +273,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             `R @ centers_`, lazy for lazy R.
         """
         centers = self.centers_
-        R = R if is_lazy(R) else np.asarray(R)
+        R = row_blocks(R).X if is_lazy(R) else np.asarray(R)
         if R.ndim != 2 or R.shape[1] != len(centers):
             raise ValueError(
                 f"R has shape {R.shape}; give responsibilities of shape (n, {len(centers)}), "
@@ -324,24 +362,26 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return len(self.nodes_) if self.model == "responsibilities" else 2
 
     def _optimized(self, **projection: Any) -> OptimizedGTM:
-        standardised = self.scale == "standard"
-        return optimized(self._fitted, standardised=standardised, converged=self.converged_, **projection)
+        return optimized(self._fitted, converged=self.converged_, **projection)
 
     def _output(self) -> str:
         if self.model not in OUTPUTS:
             raise ValueError(f"model={self.model!r}; give one of {OUTPUTS}.")
         return self.model
 
-    def _rows(
-        self, X: Any, sample_weight: Any = None, *, n_blocks: int = 0, reset: bool = False
-    ) -> RowBlocks:
+    def _rows(self, X: Any, sample_weight: Any = None, *, reset: bool = False, **blocking: Any) -> RowBlocks:
         """Check X and divide it into blocks; `reset` learns its columns, as `fit` does."""
+        if dask.is_dask_collection(X) and not is_lazy(X):
+            raise TypeError(
+                f"X is a {type(X).__name__}; give a dask array, as X.to_dask_array(lengths=True) of a "
+                "DataFrame is."
+            )
         if not is_lazy(X):
             if isinstance(X, np.ndarray) and X.dtype != object:
                 check_table(X)
             X = validate_data(self, X, reset=reset, ensure_all_finite=False)
-            return row_blocks(X, sample_weight, n_blocks=n_blocks)
-        rows = row_blocks(X, sample_weight, n_blocks=n_blocks)
+            return row_blocks(X, sample_weight, **blocking)
+        rows = row_blocks(X, sample_weight, **blocking)
         n_columns = rows.X.shape[1]
         if reset:
             self.n_features_in_ = n_columns
@@ -354,22 +394,26 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return rows
 
     def _project(self, rows: RowBlocks) -> Any:
-        if self._output() == "complete":
-            fields = {"matR": "responsibilities", "matMeans": "means", "matModes": "modes"}
-            projection = {field: self._rows_of(output, rows) for field, output in fields.items()}
-            R = projection["matR"]
-            return self._optimized(**projection, matP=R / R.max(axis=1, keepdims=True))
-        return self._rows_of(self.model, rows)
-
-    def _rows_of(self, output: str, rows: RowBlocks) -> Any:
-        width = block.output_width(self.model_, output)
-        projected = blocks.map_rows(rows, block.project, self.model_, best_kernel(), output, width=width)
-        return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
+        output = self._output()
+        if output != "complete":
+            return self._read(rows, output)
+        R = self._read(rows, "responsibilities")
+        projection = {"matR": R}
+        for field, name in (("matMeans", "means"), ("matModes", "modes"), ("matP", "relative")):
+            function = functools.partial(block.read_off, nodes=self.nodes_, output=name)
+            width = R.shape[1] if name == "relative" else 2
+            projection[field] = blocks.apply(R, function, width=width)
+        return self._optimized(**projection)
 
     def _computed(self, rows: RowBlocks) -> Any:
         with blocks.naming(0, rows.span(0)):
-            projected = self._project(rows)
-            return projected if rows.in_memory else blocks.compute(projected, in_memory=False)
+            return blocks.compute(self._project(rows), in_memory=rows.in_memory)
+
+    def _read(self, rows: RowBlocks, output: str) -> Any:
+        width = block.output_width(self.model_, output)
+        shared = (self.model_, best_kernel(), output)
+        projected = blocks.map_rows(rows, block.project, *shared, width=width)
+        return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
 
 def load(path: str | os.PathLike[str]) -> IGTM:
@@ -391,19 +435,3 @@ def load(path: str | os.PathLike[str]) -> IGTM:
     if "feature_names" in arrays:
         igtm.feature_names_in_ = arrays["feature_names"].astype(object)
     return igtm
-
-
-def _frames_for_memory_only(wrapped: Any) -> Any:
-    """Keep `set_output` from results that are no tables, or are lazy: it would pull them into memory."""
-    bare = wrapped.__wrapped__
-
-    @functools.wraps(wrapped)
-    def method(self: IGTM, X: Any, *args: Any, **kwargs: Any) -> Any:
-        tabular = self.model != "complete" and not is_lazy(X)
-        return (wrapped if tabular else bare)(self, X, *args, **kwargs)
-
-    return method
-
-
-IGTM.transform = _frames_for_memory_only(IGTM.transform)  # type: ignore[method-assign]
-IGTM.fit_transform = _frames_for_memory_only(IGTM.fit_transform)  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ from dask_igtm.initialize import Start, initialize
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
 from dask_igtm.softmax import best_kernel
+from dask_igtm.workers import worth_keeping
+
+logger = logging.getLogger("dask_igtm")
 
 SCALES = (None, "center", "standard")
 REMEDY = 'fit with scale="standard", or with a smaller regul'
@@ -59,16 +63,17 @@ class Settings:
                 raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
-        if self.n_components is not None and not self.n_components > 0:
-            raise ValueError(
-                f"n_components={self.n_components!r}; give a number of axes, or a share below 1."
-            )
+        n_axes = self.n_components
+        if n_axes is None or (isinstance(n_axes, (int, float)) and 0 < n_axes < 1):
+            return
+        if not isinstance(n_axes, numbers.Integral) or n_axes < 1:
+            raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
 
 
-def check_whole(name: str, value: object) -> None:
-    """Raise ValueError unless a parameter is a whole number that is not negative."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name}={value!r}; give a whole number >= 0.")
+def check_whole(name: str, value: object, least: int = 0) -> None:
+    """Raise ValueError unless a parameter is a whole number of at least `least`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def fit_map(
     rows: RowBlocks,
     settings: Settings,
     *,
+    persist: bool | str = "auto",
     feature_names: Sequence[str] | None = None,
     on_iteration: Callable[[em.State], None],
 ) -> Fit:
@@ -110,6 +116,8 @@ def fit_map(
     ----------
     rows : RowBlocks
     settings : Settings
+    persist : {"auto", True, False}
+        Whether to keep the blocks in the workers' memory, see `worth_keeping`.
     feature_names : sequence of str, optional
         Names of the columns, for messages.
     on_iteration : callable
@@ -121,11 +129,18 @@ def fit_map(
         If X holds NaN or infinity, if no row has weight, or if all rows are equal.
     """
     source, kernel = blocks.prepare(rows), best_kernel()
+    if worth_keeping(rows, persist):
+        logger.info("keeping the blocks of X in the workers' memory during the fit")
+        source = blocks.keep(source)
     moments = blocks.reduce(source, block.moments, label="igtm-moments")
     if moments.invalid.any():
         raise ValueError(block.invalid_message(moments.invalid, feature_names))
     if moments.weight == 0:
-        raise ValueError("Every sample_weight is zero; give at least two rows that differ a positive weight.")
+        raise ValueError(
+            "X has no rows, or every sample_weight is zero; give two rows that differ a positive weight."
+        )
+    if not np.isfinite(moments.scatter).all():
+        raise ValueError("X has values too large to square in float64; divide X by a constant first.")
     k = settings.k or int(np.sqrt(5.0 * np.sqrt(moments.weight))) + 2
     basis = make_basis(k, settings.m or int(np.sqrt(k)), settings.s)
     start = initialize(

@@ -79,13 +79,13 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         for field, output in (("matMeans", "means"), ("matModes", "modes"))
     }
     if rows.in_memory:
-        projection = {field: blocks.compute(rows, in_memory=True) for field, rows in projection.items()}
-    return optimized(fit.model, standardised=True, converged=fit.converged, **projection)
+        projection = blocks.compute(projection, in_memory=True)
+    return optimized(fit.model, converged=fit.converged, **projection)
 
 
 def _axes(n_columns: int, n_components: float) -> float:
     if n_components == -1:
         return 0.8
-    if n_components > n_columns:
+    if isinstance(n_components, (int, float)) and n_components > n_columns:
         raise ValueError(f"n_components={n_components} is more than the {n_columns} columns of data.")
     return n_components

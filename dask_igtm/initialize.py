@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,14 +66,15 @@ def initialize(
     third eigenvalue and the squared half of the mean distance between two centres.
     """
     affine = _affine(moments, scale)
-    divisor = moments.weight - 1.0 if moments.weight > 1.0 else moments.weight
+    # The sample covariance of counted rows; weights that were normalised to a sum of 1 count none.
+    divisor = moments.weight - 1.0 if moments.weight >= 2.0 else moments.weight
     covariance = moments.scatter / np.outer(affine.scale, affine.scale) / divisor
     eigenvalues, axes = principal_axes(covariance)
     if eigenvalues[0] == 0 or _constant(moments).all():
         raise ValueError(_no_variance_message(moments))
     if n_components is not None:
         kept = _n_axes(eigenvalues, n_components)
-        affine = Affine(affine.mean, affine.scale, axes[:, :kept])
+        affine = dataclasses.replace(affine, axes=axes[:, :kept])
         eigenvalues, axes = eigenvalues[:kept], np.eye(kept)
     weights = _plane(basis, axes[:, :2] * np.sqrt(eigenvalues[:2]))
     prior_mean = np.zeros_like(weights)
@@ -89,13 +91,15 @@ def initialize(
 def principal_axes(covariance: Array) -> tuple[Array, Array]:
     """Eigenvalues (D,) in falling order and axes (D, D) in columns, with signs fixed.
 
-    The entry of largest magnitude of each axis is positive. Eigenvalues within rounding of 0, relative
-    to the largest, are 0.
+    The entry of largest magnitude of each axis is positive, the first of those that tie but for rounding.
+    Eigenvalues within rounding of 0, relative to the largest, are 0.
     """
     eigenvalues, axes = np.linalg.eigh(covariance)
     eigenvalues, axes = eigenvalues[::-1], axes[:, ::-1]
     tiny = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[0]
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(len(eigenvalues))]
+    magnitude = np.abs(axes)
+    decisive = (magnitude >= (1.0 - 1e-6) * magnitude.max(axis=0)).argmax(axis=0)
+    largest = axes[decisive, np.arange(len(eigenvalues))]
     return np.where(eigenvalues <= tiny, 0.0, eigenvalues), axes * np.sign(largest)
 
 
@@ -104,7 +108,7 @@ def _affine(moments: Moments, scale: str | None) -> Affine:
     if scale != "standard":
         return Affine(moments.mean, np.ones(n_columns))
     deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
-    return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation))
+    return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation), standardised=True)
 
 
 def _constant(moments: Moments) -> NDArray[np.bool_]:
@@ -153,4 +157,7 @@ def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, re
 def _no_variance_message(moments: Moments) -> str:
     if moments.weight <= 1:
         return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
-    return "All rows of X are equal; a map needs at least two rows that differ."
+    return (
+        "All rows of X are equal, or differ by no more than rounding of the column means; a map needs at "
+        "least two rows that differ. Subtract a large offset, or multiply tiny values, before fitting."
+    )

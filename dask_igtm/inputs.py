@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import os
+import uuid
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
@@ -53,15 +54,11 @@ class RowBlocks:
         starts = self.starts
         return None if starts is None else (starts[index], starts[index + 1])
 
-    def split(self, n_rows: int | None) -> Iterator[RowBlocks]:
-        """Yield `n_rows` rows after the other, or one block after the other if None."""
-        starts = self.starts
-        if starts is None:
-            if n_rows is not None:
-                raise ValueError(_sizes_message(f"block_size={n_rows}", "leave block_size=None"))
-            return (RowBlocks(self.X.blocks[i]) for i in range(self.X.numblocks[0]))
-        cuts = starts if n_rows is None else (*range(0, starts[-1], n_rows), starts[-1])
-        return (RowBlocks(self.X[a:b], None, self.in_memory, a) for a, b in itertools.pairwise(cuts))
+    def each(self) -> Iterator[RowBlocks]:
+        """Yield one block after the other."""
+        for index in range(self.X.numblocks[0]):
+            span = self.span(index)
+            yield RowBlocks(self.X.blocks[index], None, self.in_memory, span[0] if span else 0)
 
 
 def is_lazy(X: Any) -> bool:
@@ -69,12 +66,22 @@ def is_lazy(X: Any) -> bool:
     return isinstance(X, (da.Array, zarr.Array, zarr.Group, str, os.PathLike))
 
 
+def planned(array: da.Array) -> bool:
+    """Whether Dask's experimental array query planning made the array.
+
+    Its graphs come optimised, and its map_blocks takes no delayed arguments.
+    """
+    return hasattr(array, "expr")
+
+
 def row_bytes(X: Any) -> int:
     """Bytes of one row."""
     return int(X.dtype.itemsize * X.shape[1])
 
 
-def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBlocks:
+def row_blocks(
+    X: Any, sample_weight: Any = None, *, n_blocks: int = 0, n_rows: int | None = None
+) -> RowBlocks:
     """Divide `X` into blocks of rows without reading any of them.
 
     Parameters
@@ -84,6 +91,8 @@ def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBl
     n_blocks : int, optional
         Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
         time) and takes 5,000 rows of an array in memory.
+    n_rows : int, optional
+        Rows of a block of an array in memory, and the least of Zarr; dask arrays have their own.
 
     Raises
     ------
@@ -91,18 +100,20 @@ def row_blocks(X: Any, sample_weight: Any = None, *, n_blocks: int = 0) -> RowBl
         If `X` is not a table of numbers, or `n_blocks` does not fit it.
     """
     in_memory = not is_lazy(X)
-    array = _as_dask(X, n_blocks)
+    if in_memory and isinstance(sample_weight, da.Array):
+        sample_weight = sample_weight.compute()  # to where X is
+    array = _as_dask(X, n_blocks, n_rows)
     return RowBlocks(array, _weights(sample_weight, array), in_memory)
 
 
-def _as_dask(X: Any, n_blocks: int) -> da.Array:
+def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
     if isinstance(X, (str, os.PathLike)):
         X = _open(os.fspath(X))
     check_table(X)
+    if isinstance(X, zarr.Array):
+        return _from_zarr(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
     if not isinstance(X, da.Array):
-        stored = isinstance(X, zarr.Array)
-        rows = _rows_per_block(X.shape[0], n_blocks) or (_rows_per_read(X) if stored else ROWS_PER_BLOCK)
-        return da.from_array(X, chunks=(rows, X.shape[1]), name=None if stored else False)
+        return _from_memory(X, _rows_per_block(X.shape[0], n_blocks) or n_rows or ROWS_PER_BLOCK)
     if X.numblocks[1] > 1:
         warnings.warn(
             f"X has {X.numblocks[1]} chunks along columns and was rechunked to one, which moves data "
@@ -114,7 +125,7 @@ def _as_dask(X: Any, n_blocks: int) -> da.Array:
         if _unknown(X.chunks[0]):
             raise ValueError(_sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
-    _warn_of_chunk_sizes(X)
+    _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
     return X
 
 
@@ -130,8 +141,17 @@ def check_table(X: Any) -> None:
     if isinstance(X, zarr.Group):
         inside = ", ".join(sorted(X.array_keys())) or "none"
         raise TypeError(f"X is the Zarr group {X.store_path}; give the path of one of its arrays: {inside}.")
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError("X is a masked array, and its mask would be lost; fill it, as X.filled(value) does.")
+    held = getattr(X, "_meta", X)  # what the chunks of a dask array are
+    if isinstance(held, np.ma.MaskedArray):
+        raise TypeError(
+            "X is a masked array, and its mask would be lost; fill it, with X.filled(value) in memory or "
+            "da.ma.filled(X, value)."
+        )
+    if hasattr(held, "toarray"):
+        raise TypeError(
+            f"X has chunks of {type(held).__name__}; make them dense, with "
+            "X.map_blocks(lambda block: block.toarray())."
+        )
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array with shape {X.shape}. "
@@ -159,10 +179,36 @@ def _rows_per_block(n_rows: int, n_blocks: int) -> int:
     return math.ceil(n_rows / n_blocks) if n_blocks else 0
 
 
-def _rows_per_read(X: zarr.Array[Any]) -> int:
+def _from_memory(X: NDArray[Any], rows: int) -> da.Array:
+    """Wrap views of an array in memory, which da.from_array would copy."""
+    starts = range(0, len(X), rows)
+    chunks = (tuple(min(rows, len(X) - start) for start in starts), (X.shape[1],))
+    wrapped = da.from_array(X[:0], name=False)
+    if planned(wrapped):
+        return da.from_array(X, chunks=chunks, name=False)
+    name = f"igtm-rows-{uuid.uuid4().hex}"
+    graph = {(name, i, 0): X[start : start + rows] for i, start in enumerate(starts)}
+    return da.Array(graph, name, chunks, meta=X[:0])
+
+
+def _from_zarr(X: zarr.Array[Any], rows: int) -> da.Array:
+    stored = (X.shards or X.chunks)[0]
+    if rows % stored and stored > 4 * rows and stored * row_bytes(X) > READ_BYTES:
+        warnings.warn(
+            f"Blocks of {rows} rows cut through stored chunks of {stored} rows, which are then read more "
+            "than once in every pass; leave n_blocks=0, or store X in chunks of that size.",
+            stacklevel=6,
+        )
+    array = da.from_array(X, chunks=(rows, X.shape[1]))
+    _warn_of_chunk_sizes(array, "store X in chunks of fewer rows")
+    return array
+
+
+def _rows_per_read(X: zarr.Array[Any], n_rows: int | None) -> int:
     """Whole stored chunks (or shards, the smallest thing that can be read at once) to a good read size."""
     stored = (X.shards or X.chunks)[0]
-    return int(stored * max(1, READ_BYTES // (stored * row_bytes(X))))
+    wanted = n_rows or READ_BYTES // row_bytes(X)
+    return int(stored * max(1, wanted // stored))
 
 
 def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
@@ -199,11 +245,10 @@ def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
     return sample_weight.rechunk((X.chunks[0],))
 
 
-def _warn_of_chunk_sizes(X: da.Array) -> None:
+def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:
     if _unknown(X.chunks[0]):
         return
     largest, average = max(X.chunks[0]) * row_bytes(X), X.shape[0] * row_bytes(X) / X.numblocks[0]
-    remedy = f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})"
     if largest > HUGE_BYTES:
         warnings.warn(
             f"X has a chunk of {largest / 2**30:.1f} GiB, and a worker holds several at once; {remedy}.",

@@ -89,11 +89,12 @@ def test_row_results_name_column_count_and_row_range_of_gaps(fitted, gaps, conve
     assert_says(message, *GAPS, "rows 200:300" if convert is lazy else "rows 0:300")
 
 
-@pytest.mark.parametrize("convert", [np.asarray, lazy], ids=["eager", "lazy"])
-def test_transform_blocks_yields_good_blocks_and_names_the_range_of_the_bad_one(fitted, gaps, convert):
+@pytest.mark.parametrize(("convert", "good"), [(np.asarray, 250), (lazy, 200)], ids=["eager", "lazy"])
+def test_transform_blocks_yields_good_blocks_and_names_the_range_of_the_bad_one(fitted, gaps, convert, good):
+    """The chunks of a dask array stay whole, so that none is computed twice."""
     generator = fitted.transform_blocks(convert(gaps), block_size=50)
-    assert sum(len(next(generator)) for _ in range(5)) == 250
-    assert_says(raised(ValueError, next, generator), *GAPS, "rows 250:300")
+    assert sum(len(next(generator)) for _ in range(good // 50)) == good
+    assert_says(raised(ValueError, next, generator), *GAPS, f"rows {good}:300")
 
 
 def test_gaps_in_chunks_of_unknown_size_are_named(fitted, gaps):
@@ -291,7 +292,6 @@ def test_unknown_chunk_sizes_where_sizes_are_needed_name_compute_chunk_sizes(X, 
     rows = rows[rows[:, 0] > 0]
     for name, call in {
         "n_blocks": lambda: igtm(n_blocks=2).fit(rows),
-        "block_size": lambda: list(fitted.transform_blocks(rows, block_size=10)),
         "sample_weight": lambda: igtm().fit(rows, sample_weight=np.ones(N)),
     }.items():
         with dask.config.set(scheduler=computing):

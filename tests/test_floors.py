@@ -12,7 +12,7 @@ import dask_igtm
 FLOORS = [
     ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em"],
-    ["inputs", "blas", "blocks", "archive"],
+    ["inputs", "workers", "blas", "blocks", "archive"],
     ["compat", "progress", "fitting", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
@@ -20,7 +20,7 @@ PACKAGE = Path(dask_igtm.__file__).parent
 THIRD_PARTY = [
     {"numpy", "scipy", "numba", "llvmlite"},
     {"numpy", "scipy"},
-    {"numpy", "dask", "zarr", "threadpoolctl"},
+    {"numpy", "dask", "distributed", "zarr", "threadpoolctl"},
 ]
 
 

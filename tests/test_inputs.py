@@ -226,7 +226,7 @@ def test_complete_of_lazy_input_is_lazy(kinds, fitted, X, kind):
 
 def test_fit_transform_of_lazy_input_computes_the_fit_and_nothing_else(counted, fitted, X):
     lazy, computed = counted
-    result = igtm().fit_transform(lazy)
+    result = igtm(persist=False).fit_transform(lazy)
     assert isinstance(result, da.Array)
     assert len(computed) == 3 * (1 + 6 + 1)
     assert_allclose(result.compute(), fitted.transform(X), atol=1e-9)
@@ -327,7 +327,7 @@ def test_a_fit_computes_one_graph_for_the_moments_one_an_iteration_and_one_at_th
     lazy = da.from_array(X, chunks=(100, -1))
     for parameters in ({"niter": 6}, {"niter": 0}, {"niter": 100, "tol": 1e-2}):
         with dask.config.set(scheduler="threads"), Computes() as computes:
-            estimator = igtm(**parameters).fit(lazy)
+            estimator = igtm(**parameters, persist=False).fit(lazy)
         assert computes.count == 1 + estimator.n_iter_ + 1
         assert estimator.n_passes_ == estimator.n_iter_ + 1
         assert len(estimator.history_) == estimator.n_iter_
@@ -338,14 +338,14 @@ def test_a_fit_computes_one_graph_for_the_moments_one_an_iteration_and_one_at_th
 @pytest.mark.parametrize("parameters", [{}, {"scale": "standard"}, {"k": 0}, {"n_blocks": 3}], ids=str)
 def test_each_pass_computes_each_block_once(counted, parameters):
     lazy, computed = counted
-    estimator = igtm(**parameters).fit(lazy, sample_weight=da.ones(N, chunks=100))
+    estimator = igtm(**parameters, persist=False).fit(lazy, sample_weight=da.ones(N, chunks=100))
     assert sorted(computed) == sorted([0, 1, 2] * (1 + estimator.n_iter_ + 1))
 
 
 def test_each_pass_reads_each_chunk_once(counting_store, X):
     rows = zarr.create_array(counting_store, data=X, chunks=(100, 5))
     CountingStore.read.clear()
-    estimator = igtm().fit(rows)
+    estimator = igtm(persist=False).fit(rows)
     expected = [f"c/{chunk}/0" for chunk in range(3)] * (1 + estimator.n_iter_ + 1)
     assert sorted(counting_store.read) == sorted(expected)
 

@@ -29,7 +29,7 @@ def test_grid_search_over_a_pipeline(n_jobs):
 
 
 def test_clone_keeps_every_parameter():
-    igtm = IGTM(3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, scale="center", tol=0.1)
+    igtm = IGTM(3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, scale="center", tol=0.1, persist=False)
     assert clone(igtm).get_params() == igtm.get_params()
 
 
