@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_igtm import __version__, archive, block, blocks
 from dask_igtm.compat import OptimizedGTM, optimized, recut
+from dask_igtm.estimate import Estimate, estimate
 from dask_igtm.fitting import Settings, check_whole, fit_map
 from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.model import Model
@@ -196,11 +197,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
             raise
 
     def _fit(self, X: Any, sample_weight: Any) -> Self:
-        self._output()
-        check_whole("n_blocks", self.n_blocks)
-        if self.persist not in (True, False, "auto"):
-            raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
-        settings = Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale)
+        settings = self._settings()
         rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
         listener = print_iteration if self.verbose else log_iteration
@@ -299,6 +296,20 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
             raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
         return float(total / weight)
 
+    def estimate(self, X: Any) -> Estimate:
+        """Say what `fit(X)` would read, hold and take, from the shape of X and a timed tile; reads nothing.
+
+        Raises
+        ------
+        ValueError
+            If the chunk sizes of X are unknown, or a parameter cannot be used.
+        """
+        settings = self._settings()
+        rows = row_blocks(X if is_lazy(X) else np.asarray(X), n_blocks=self.n_blocks)
+        if rows.starts is None:
+            raise ValueError("An estimate needs to know how many rows X has; call X.compute_chunk_sizes().")
+        return estimate(rows, settings, persist=self.persist)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
 
@@ -363,6 +374,14 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
 
     def _optimized(self, **projection: Any) -> OptimizedGTM:
         return optimized(self._fitted, converged=self.converged_, **projection)
+
+    def _settings(self) -> Settings:
+        """Check all parameters and return those of a fit."""
+        self._output()
+        check_whole("n_blocks", self.n_blocks)
+        if self.persist not in (True, False, "auto"):
+            raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
+        return Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale)
 
     def _output(self) -> str:
         if self.model not in OUTPUTS:

@@ -69,6 +69,11 @@ class Settings:
         if not isinstance(n_axes, numbers.Integral) or n_axes < 1:
             raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
 
+    def sides(self, weight: float) -> tuple[int, int]:
+        """Return `k` and `m`, chosen for that many rows where they are 0."""
+        k = self.k or int(np.sqrt(5.0 * np.sqrt(weight))) + 2
+        return k, self.m or int(np.sqrt(k))
+
 
 def check_whole(name: str, value: object, least: int = 0) -> None:
     """Raise ValueError unless a parameter is a whole number of at least `least`."""
@@ -141,8 +146,7 @@ def fit_map(
         )
     if not np.isfinite(moments.scatter).all():
         raise ValueError("X has values too large to square in float64; divide X by a constant first.")
-    k = settings.k or int(np.sqrt(5.0 * np.sqrt(moments.weight))) + 2
-    basis = make_basis(k, settings.m or int(np.sqrt(k)), settings.s)
+    basis = make_basis(*settings.sides(moments.weight), settings.s)
     start = initialize(
         moments, basis, regul=settings.regul, scale=settings.scale, n_components=settings.n_components
     )

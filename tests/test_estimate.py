@@ -1,0 +1,40 @@
+"""What a fit would cost, without reading a row."""
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from dask_igtm import IGTM
+
+
+def refuse(*args, **kwargs):
+    raise AssertionError("something was computed")
+
+
+def test_an_estimate_reads_nothing():
+    X = da.random.random((1_000_000, 20), chunks=(50_000, 20)).astype("float32")
+    with dask.config.set(scheduler=refuse):
+        estimate = IGTM(k=8, niter=10).estimate(X)
+    assert estimate.n_passes == 12
+    assert estimate.seconds > 0
+    assert "at most 12 passes, 0.96 GB read" in str(estimate)  # who computes is unknown, so nothing is kept
+
+
+@pytest.mark.parametrize(("persist", "passes"), [(True, 1), (False, 12)])
+def test_what_is_kept_is_read_once(persist, passes):
+    X = da.zeros((100_000, 20), chunks=(50_000, 20))
+    estimate = IGTM(k=8, niter=10, persist=persist).estimate(X)
+    assert estimate.bytes_read == passes * X.nbytes
+    assert estimate.bytes_kept == persist * X.nbytes
+    assert estimate.bytes_per_thread > X.nbytes / 2
+
+
+def test_data_in_memory_are_not_read():
+    assert IGTM(k=8, niter=10).estimate(np.zeros((100, 3))).bytes_read == 0
+
+
+def test_unknown_sizes_are_refused():
+    X = da.zeros((100, 3), chunks=(50, 3))
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        IGTM().estimate(X[X[:, 0] >= 0])
