@@ -3,7 +3,7 @@
 PYTHON ?= python3
 INSTALLED = .venv/installed
 
-.PHONY: venv demo test clean
+.PHONY: venv demo test benchmarks clean
 
 venv: $(INSTALLED)
 
@@ -13,9 +13,12 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	.venv/bin/python -m pytest
 
+benchmarks: $(INSTALLED)
+	.venv/bin/python benchmarks/run.py
+
 $(INSTALLED): pyproject.toml
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	.venv/bin/pip install -e '.[test,examples]'
+	.venv/bin/pip install -e '.[test,examples,benchmarks]'
 	touch $(INSTALLED)
 
 clean:

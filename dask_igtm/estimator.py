@@ -68,7 +68,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
     random_state : int, RandomState or None, default=1234
         Seeds what is random. Plain EM has nothing random.
     niter : int, default=200
-        Largest number of EM iterations; 0 stays at the plane of the first two principal axes.
+        Largest number of iterations; 0 stays at the plane of the first two principal axes.
     verbose : bool, default=False
         Print a line an iteration. The same lines always go to the logger "dask_igtm".
     model : {"means", "modes", "responsibilities", "complete"}, default="means"
@@ -83,7 +83,12 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
         towards the column means instead, so that the fit does not depend on offsets. "standard" also
         divides by the column standard deviations, so that it does not depend on units.
     tol : float, default=1e-4
-        Stop after four consecutive changes of ugtm's "Err" of at most `tol`; 0 never stops early.
+        Stop after four consecutive changes of at most `tol`, of ugtm's "Err" for plain EM and of the
+        penalised mean log-likelihood for the accelerated solver; 0 never stops early.
+    solver : {"em", "accelerated"}, default="em"
+        "em" is plain EM, as in ugtm. "accelerated" climbs the same objective by L-BFGS in the metric of
+        the M-step, each iteration one pass, in half to an eighth of the passes; it never ends below the
+        best map that it saw, but may end at another local optimum than EM, better or worse.
     persist : {"auto", True, False}, default="auto"
         Keep the blocks of lazy X in the workers' memory during `fit`, so that they are read once. "auto"
         does where they take at most half of that memory, and logs it.
@@ -103,11 +108,11 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
     scale_ : ndarray of shape (D,)
         Units of the model in those of X.
     n_iter_ : int
-        EM iterations done.
+        Iterations done.
     n_passes_ : int
         Passes over the data: one an iteration and one for `log_likelihood_`.
     converged_ : bool
-        Whether EM stopped by `tol`, on a map that has not collapsed onto a point.
+        Whether the solver stopped by `tol`, on a map that has not collapsed onto a point.
     log_likelihood_ : float
         Mean of ln p(x) over the rows of `fit`, a density in the units of X.
     history_ : ndarray of shape (n_iter_,)
@@ -151,6 +156,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
         *,
         scale: str | None = None,
         tol: float = 1e-4,
+        solver: str = "em",
         persist: bool | str = "auto",
     ) -> None:
         self.k = k
@@ -164,6 +170,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
         self.n_blocks = n_blocks
         self.scale = scale
         self.tol = tol
+        self.solver = solver
         self.persist = persist
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -381,7 +388,7 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
         check_whole("n_blocks", self.n_blocks)
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
-        return Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale)
+        return Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale, self.solver)
 
     def _output(self) -> str:
         if self.model not in OUTPUTS:

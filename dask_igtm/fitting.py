@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dask_igtm import block, blocks, em
+from dask_igtm import accelerate, block, blocks, em
 from dask_igtm.basis import make_basis
 from dask_igtm.initialize import Start, initialize
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
+from dask_igtm.progress import State
 from dask_igtm.softmax import best_kernel
 from dask_igtm.workers import worth_keeping
 
 logger = logging.getLogger("dask_igtm")
 
+SOLVERS: dict[str, Callable[..., State]] = {"em": em.fit, "accelerated": accelerate.fit}
 SCALES = (None, "center", "standard")
 REMEDY = 'fit with scale="standard", or with a smaller regul'
 
@@ -39,8 +41,9 @@ class Settings:
     niter : int
         Largest number of iterations.
     tol : float
-        Change of "Err" that counts as none; 0 never stops early.
+        Change that counts as none; 0 never stops early.
     scale : {None, "center", "standard"}
+    solver : {"em", "accelerated"}
     n_components : int, float in (0, 1), or None
         Principal axes to keep, see `initialize`.
     """
@@ -52,6 +55,7 @@ class Settings:
     niter: int
     tol: float
     scale: str | None
+    solver: str = "em"
     n_components: float | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +67,8 @@ class Settings:
                 raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver={self.solver!r}; give one of {tuple(SOLVERS)}.")
         n_axes = self.n_components
         if n_axes is None or (isinstance(n_axes, (int, float)) and 0 < n_axes < 1):
             return
@@ -92,7 +98,7 @@ class Fit:
         Mean of ln p(x) over the rows, in the user's units, for `model`.
     history : tuple of em.Iteration
     converged : bool
-        Whether EM stopped by its tolerance, on a map that has not collapsed.
+        Whether the solver stopped by its tolerance, on a map that has not collapsed.
     n_passes : int
         Passes over the data, without the one for the moments.
     kernel : str
@@ -113,7 +119,7 @@ def fit_map(
     *,
     persist: bool | str = "auto",
     feature_names: Sequence[str] | None = None,
-    on_iteration: Callable[[em.State], None],
+    on_iteration: Callable[[State], None],
 ) -> Fit:
     """Fit a map to the rows of all blocks.
 
@@ -151,7 +157,7 @@ def fit_map(
         moments, basis, regul=settings.regul, scale=settings.scale, n_components=settings.n_components
     )
     _warn_of_collapse_ahead(start)
-    state = em.fit(
+    state = SOLVERS[settings.solver](
         start.model,
         start.prior,
         lambda model: blocks.reduce(source, block.statistics, model, kernel, label="igtm-estep"),

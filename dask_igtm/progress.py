@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from dask_igtm.em import State
+from dask_igtm import accelerate, em
+
+State = em.State | accelerate.State
 
 logger = logging.getLogger("dask_igtm")
 
@@ -24,4 +26,4 @@ def iteration_line(state: State) -> str:
     """One line on the last iteration; `log-likelihood` is a mean per row in the user's units."""
     last = state.history[-1]
     likelihood = f"log-likelihood {last.log_likelihood:14.6f}"
-    return f"iteration {last.number:4d}  {likelihood}  change of Err {last.change:9.2e}"
+    return f"iteration {last.number:4d}  {likelihood}  change {last.change:9.2e}"

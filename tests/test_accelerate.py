@@ -8,7 +8,7 @@ from data import correlated, reference_sets
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from dask_igtm import accelerate, block, em
+from dask_igtm import IGTM, accelerate, block, em
 from dask_igtm.basis import make_basis
 from dask_igtm.initialize import initialize
 
@@ -182,3 +182,18 @@ def test_data_without_a_likelihood_are_an_error():
 
     with pytest.raises(FloatingPointError, match="first model"):
         accelerate.fit(problem.model, problem.prior, never, niter=3, tol=0.0)
+
+
+def test_the_estimator_takes_it():
+    X = reference_sets()["digits"]
+    plain = IGTM(niter=500).fit(X)
+    quick = IGTM(niter=500, solver="accelerated").fit(X)
+    assert quick.converged_
+    assert quick.n_iter_ < plain.n_iter_ / 2
+    assert quick.log_likelihood_ > plain.log_likelihood_ - 0.02
+    assert quick.n_passes_ == quick.n_iter_ + 1
+
+
+def test_an_unknown_solver_is_refused():
+    with pytest.raises(ValueError, match=r"solver='x'.*accelerated"):
+        IGTM(solver="x").fit(correlated(30, 3))

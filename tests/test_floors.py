@@ -11,7 +11,7 @@ import dask_igtm
 
 FLOORS = [
     ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
-    ["initialize", "maximize", "em"],
+    ["initialize", "maximize", "em", "accelerate"],
     ["inputs", "workers", "blas", "blocks", "archive"],
     ["compat", "progress", "fitting", "estimate", "estimator", "functional"],
 ]
