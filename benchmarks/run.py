@@ -146,10 +146,10 @@ def against_scikit_learn(size: Size) -> Iterator[Row]:
 
 def products(X: np.ndarray, centers: np.ndarray) -> np.ndarray:
     """Do the two matrix products of an E-step, and nothing else, in tiles that stay in cache."""
-    logits, total = np.empty((512, NODES)), np.zeros(centers.T.shape)
+    logits, total = np.empty((512, NODES)), np.zeros(centers.shape)
     for start in range(0, len(X), 512):
         tile = X[start : start + 512]
-        total += np.matmul(tile, centers, out=logits[: len(tile)]).T @ tile
+        total += tile.T @ np.matmul(tile, centers, out=logits[: len(tile)])
     return total
 
 

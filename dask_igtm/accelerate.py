@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,30 +123,10 @@ class State:
         return self.calm >= PATIENCE
 
 
-def fit(
-    model: Model,
-    prior: Prior,
-    e_step: EStep,
-    *,
-    niter: int,
-    tol: float,
-    on_iteration: Callable[[State], None] = lambda _: None,
-) -> State:
-    """Iterate until `niter`, or until the objective has improved by at most `tol` four times in a row.
+def fit(model: Model, prior: Prior, e_step: EStep, **settings: Any) -> State:
+    """Fit by EM with extrapolation; `settings` as in `em.run`.
 
-    Parameters
-    ----------
-    model : Model
-        Where to start.
-    prior : Prior
-    e_step : callable
-        Takes a model and returns the sufficient statistics of all rows.
-    niter : int
-        Largest number of iterations, each of which is one pass over the data.
-    tol : float
-        Change of the penalised mean log-likelihood that counts as none; 0 never stops early.
-    on_iteration : callable
-        Told of the new state after every pass; the last of its `history` is the one just done.
+    `tol` is compared with the improvement of the penalised mean log-likelihood.
 
     Returns
     -------
@@ -160,10 +140,7 @@ def fit(
     the recursion is that of Nocedal & Wright 2006, algorithm 7.4). A step that lowers the objective is
     shortened by interpolation, and after a second failure EM itself takes over with an empty memory.
     """
-    state = State(model)
-    while len(state.history) < niter and not state.converged:
-        state = step(state, e_step(state.model), prior, tol)
-        on_iteration(state)
+    state: State = em.run(State(model), step, e_step, prior, **settings)
     return state if state.best is None else _by_em(state, state.best)
 
 

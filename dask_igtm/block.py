@@ -30,7 +30,7 @@ def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) 
         Name of the softmax.
     """
     n_nodes, n_columns = len(model.basis.nodes), model.weights.shape[1]
-    sums = np.zeros((n_nodes, n_columns + 1))
+    sums = np.zeros((n_columns + 1, n_nodes))
     distance_sum = log_likelihood = log_peak = 0.0
     for tile in tiles(X, model, kernel):
         weight = None if sample_weight is None else sample_weight[tile.rows]
@@ -38,7 +38,7 @@ def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) 
         distance_sum += _total(tile.distance, weight)
         log_likelihood += _total(tile.log_sum + model.log_normalization, weight)
         log_peak += _total(tile.log_mass, weight)
-    return SufficientStatistics(sums[:, -1], sums[:, :-1], distance_sum, log_likelihood, log_peak)
+    return SufficientStatistics(sums[-1], sums[:-1].T, distance_sum, log_likelihood, log_peak)
 
 
 def _total(values: Array, sample_weight: Array | None) -> float:

@@ -30,7 +30,7 @@ from dask_igtm.inputs import RowBlocks, planned, row_bytes
 
 FAN_IN = 8
 FOLD_BYTES = 16 * 2**20
-MIN_FOLDS = 64
+MIN_FOLDS = 32
 STRETCH_BYTES = 2**20  # smaller blocks cost more in calls than in arithmetic
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,32 +56,43 @@ class State:
         return self.calm >= PATIENCE
 
 
-def fit(
-    model: Model,
-    prior: Prior,
+def fit(model: Model, prior: Prior, e_step: EStep, **settings: Any) -> State:
+    """Fit by plain EM; `settings` as in `run`.
+
+    `tol` is compared with the change of `err`.
+    """
+    state: State = run(State(model), step, e_step, prior, **settings)
+    return state
+
+
+def run(
+    state: Any,
+    step: Callable[..., Any],
     e_step: EStep,
+    prior: Prior,
     *,
     niter: int,
     tol: float,
-    on_iteration: Callable[[State], None] = lambda _: None,
-) -> State:
-    """Iterate until `niter`, or until `err` has changed by at most `tol` four times in a row.
+    on_iteration: Callable[[Any], None] = lambda _: None,
+) -> Any:
+    """Iterate until `niter`, or until four changes in a row were at most `tol`.
 
     Parameters
     ----------
-    model : Model
-        Where to start.
-    prior : Prior
+    state : State, or that of another solver
+        Where to start; it knows its `model`, its `history` and whether it has `converged`.
+    step : callable
+        Takes a state, the statistics of its model, `prior` and `tol`; returns the next state.
     e_step : callable
-        Takes a model and returns the sufficient statistics of all rows.
+        Takes a model and returns the sufficient statistics of all rows: one pass over the data.
+    prior : Prior
     niter : int
         Largest number of iterations.
     tol : float
         0 never stops early.
     on_iteration : callable
-        Told of the new state after every M-step; the last of its `history` is the iteration just done.
+        Told of the new state after every step; the last of its `history` is the iteration just done.
     """
-    state = State(model)
     while len(state.history) < niter and not state.converged:
         state = step(state, e_step(state.model), prior, tol)
         on_iteration(state)

@@ -10,15 +10,16 @@ from typing import Any, Self
 import dask
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_igtm import __version__, archive, block, blocks
+from dask_igtm.attributes import FittedAttributesMixin
 from dask_igtm.compat import OptimizedGTM, optimized, recut
 from dask_igtm.estimate import Estimate, estimate
 from dask_igtm.fitting import Settings, check_whole, fit_map
+from dask_igtm.frames import FramesForMemoryOnlyMixin
 from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
-from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
 from dask_igtm.softmax import best_kernel
 
@@ -27,27 +28,12 @@ FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_fe
 Array = NDArray[np.float64]
 
 
-class FramesForMemoryOnlyMixin(TransformerMixin):  # type: ignore[misc]
-    """Keep `set_output` from results that are no tables, or are lazy: it would pull them into memory."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for name in {"transform", "fit_transform"} & vars(cls).keys():
-            setattr(cls, name, _frames_for_memory_only(vars(cls)[name]))
-
-
-def _frames_for_memory_only(wrapped: Any) -> Any:
-    bare = wrapped.__wrapped__  # without what scikit-learn put around it
-
-    @functools.wraps(wrapped)
-    def method(self: IGTM, X: Any, *args: Any, **kwargs: Any) -> Any:
-        tabular = self.model != "complete" and not is_lazy(X)
-        return (wrapped if tabular else bare)(self, X, *args, **kwargs)
-
-    return method
-
-
-class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstimator):  # type: ignore[misc]
+class IGTM(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    FramesForMemoryOnlyMixin,
+    FittedAttributesMixin,
+    BaseEstimator,  # type: ignore[misc]
+):
     """Incremental Generative Topographic Mapping of arrays in memory, dask arrays and Zarr.
 
     A map is a square grid of nodes, bent through data space as the centres of a Gaussian mixture. `fit`
@@ -139,8 +125,6 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
     >>> igtm.transform(load_iris().data).shape
     (150, 2)
     """
-
-    model_: Model
 
     def __init__(
         self,
@@ -334,46 +318,9 @@ class IGTM(ClassNamePrefixFeaturesOutMixin, FramesForMemoryOnlyMixin, BaseEstima
         archive.write(path, header, arrays)
 
     @property
-    def nodes_(self) -> Array:
-        """Latent grid, (K, 2)."""
-        return self._fitted.basis.nodes
-
-    @property
-    def centers_(self) -> Array:
-        """Nodes in data space, (K, D), in the units of X."""
-        return self._fitted.affine.inverse(self._fitted.centers)
-
-    @property
-    def weights_(self) -> Array:
-        """Coefficients of the map, (M + 1, D), in the units of X."""
-        weights = self._fitted.weights * self.scale_
-        weights[-1] += self._fitted.affine.mean
-        return weights
-
-    @property
-    def beta_inv_(self) -> float:
-        """Noise variance in the units of the model."""
-        return self._fitted.beta_inv
-
-    @property
-    def noise_variance_(self) -> Array:
-        """Noise variance of each column, (D,), in squared units of X."""
-        return np.asarray(self.beta_inv_ * self.scale_**2)
-
-    @property
-    def scale_(self) -> Array:
-        """Units of the model, (D,), in those of X."""
-        return self._fitted.affine.scale
-
-    @property
     def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
         """The fitted model under ugtm's names, without a projection."""
         return self._optimized()
-
-    @property
-    def _fitted(self) -> Model:
-        check_is_fitted(self, "model_")
-        return self.model_
 
     @property
     def _n_features_out(self) -> int:

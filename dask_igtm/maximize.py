@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
+from scipy.linalg.lapack import dpocon
 
 from dask_igtm.model import Model, Prior
 from dask_igtm.statistics import SufficientStatistics
@@ -46,8 +47,15 @@ def maximize(statistics: SufficientStatistics, model: Model, prior: Prior) -> Mo
 
 
 def _solve(gram: Array, right: Array) -> Array:
-    """Solve a symmetric system; a singular one (regul=0, few nodes) by its shortest solution."""
+    """Solve a symmetric system; one that is singular but for rounding by its shortest solution.
+
+    With `regul=0` that happens where few nodes hold rows, or there are fewer nodes than RBFs.
+    """
     try:
-        return np.asarray(cho_solve(cho_factor(gram), right))
+        factor, lower = cho_factor(gram)
     except LinAlgError:
         return np.asarray(pinvh(gram) @ right)
+    reciprocal_condition, _ = dpocon(factor, np.linalg.norm(gram, 1))
+    if reciprocal_condition < len(gram) * np.finfo(np.float64).eps:
+        return np.asarray(pinvh(gram) @ right)
+    return np.asarray(cho_solve((factor, lower), right))

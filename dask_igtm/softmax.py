@@ -67,40 +67,9 @@ def _numpy_softmax(logits: Tile, scratch: Tile) -> tuple[Array, Array, Array]:
 def _compile(real: type[np.floating[Any]]) -> Any:
     """Compile the softmax of one precision, in a single sweep over each row."""
     import numba
-    from llvmlite import ir
-    from numba.extending import intrinsic
 
-    double = real is np.float64
-    number, whole = (numba.float64, numba.int64) if double else (numba.float32, numba.int32)
-    mantissa, degree = (52, 13) if double else (23, 7)
-    machine_number, machine_whole = ir.DoubleType() if double else ir.FloatType(), ir.IntType(whole.bitwidth)
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def to_bits(_: Any, number_: Any) -> Any:
-        return whole(number), lambda _c, builder, _s, values: builder.bitcast(values[0], machine_whole)
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def from_bits(_: Any, whole_: Any) -> Any:
-        return number(whole), lambda _c, builder, _s, values: builder.bitcast(values[0], machine_number)
-
-    # exp(x) = 2^n exp(r). Adding 1.5 * 2^mantissa rounds x / ln 2 to n, whose bits then move the exponent;
-    # ln 2 in two parts keeps r exact (Cody & Waite 1980); |r| <= ln 2 / 2 leaves Taylor's series short.
-    per_ln2, rounder = real(1.0 / math.log(2.0)), real(1.5 * 2.0**mantissa)
-    ln2_high = real(6.93147180369123816490e-1 if double else 0.693359375)
-    ln2_low = real(1.90821492927058770002e-10 if double else -2.12194440e-4)
-    leading = real(1.0 / math.factorial(degree))
-    series = tuple(real(1.0 / math.factorial(i)) for i in range(degree - 1, -1, -1))
-    lowest, zero, one, bits = real(LOWEST_EXPONENT[np.dtype(real)]), real(0), real(1), whole(mantissa)
-
-    @numba.njit(fastmath={"contract"})  # type: ignore[untyped-decorator]
-    def exp(x: Any) -> Any:
-        rounded = x * per_ln2 + rounder
-        n = rounded - rounder
-        r = (x - n * ln2_high) - n * ln2_low
-        value = leading
-        for coefficient in series:
-            value = value * r + coefficient
-        return from_bits(whole(to_bits(value) + whole(to_bits(rounded) << bits)))
+    exp = _compile_exp(real)
+    lowest, zero, one = real(LOWEST_EXPONENT[np.dtype(real)]), real(0), real(1)
 
     @numba.njit(  # type: ignore[untyped-decorator]
         fastmath={"reassoc", "nnan", "ninf", "nsz", "contract"}, error_model="numpy", nogil=True
@@ -128,3 +97,46 @@ def _compile(real: type[np.floating[Any]]) -> Any:
         return peak, log_mass, spread
 
     return softmax
+
+
+def _compile_exp(real: type[np.floating[Any]]) -> Any:
+    """Compile exp(x) for x between the lowest exponent and 0, so that the loop around it is vectorised.
+
+    exp(x) = 2^n exp(r). Adding 1.5 * 2^mantissa rounds x / ln 2 to n, whose bits then move the exponent;
+    ln 2 in two parts keeps r exact (Cody & Waite 1980); |r| <= ln 2 / 2 leaves Taylor's series short.
+    """
+    import numba
+    from llvmlite import ir
+    from numba.extending import intrinsic
+
+    double = real is np.float64
+    number, whole = (numba.float64, numba.int64) if double else (numba.float32, numba.int32)
+    mantissa, degree = (52, 13) if double else (23, 7)
+    machine_number, machine_whole = ir.DoubleType() if double else ir.FloatType(), ir.IntType(whole.bitwidth)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def to_bits(_: Any, number_: Any) -> Any:
+        return whole(number), lambda _c, builder, _s, values: builder.bitcast(values[0], machine_whole)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def from_bits(_: Any, whole_: Any) -> Any:
+        return number(whole), lambda _c, builder, _s, values: builder.bitcast(values[0], machine_number)
+
+    per_ln2, rounder, bits = real(1.0 / math.log(2.0)), real(1.5 * 2.0**mantissa), whole(mantissa)
+    ln2_high = real(6.93147180369123816490e-1 if double else 0.693359375)
+    ln2_low = real(1.90821492927058770002e-10 if double else -2.12194440e-4)
+    leading = real(1.0 / math.factorial(degree))
+    series = tuple(real(1.0 / math.factorial(i)) for i in range(degree - 1, -1, -1))
+
+    # Reassociated, the rounding and the two parts of ln 2 would cancel.
+    @numba.njit(fastmath={"contract"})  # type: ignore[untyped-decorator]
+    def exp(x: Any) -> Any:
+        rounded = x * per_ln2 + rounder
+        n = rounded - rounder
+        r = (x - n * ln2_high) - n * ln2_low
+        value = leading
+        for coefficient in series:
+            value = value * r + coefficient
+        return from_bits(whole(to_bits(value) + whole(to_bits(rounded) << bits)))
+
+    return exp

@@ -13,7 +13,7 @@ FLOORS = [
     ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em", "accelerate"],
     ["inputs", "workers", "blas", "blocks", "archive"],
-    ["compat", "progress", "fitting", "estimate", "estimator", "functional"],
+    ["compat", "progress", "fitting", "estimate", "attributes", "frames", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 
 from dask_igtm import IGTM
 
-# More than 2 * 64 blocks are folded; 67 folds make three levels of a tree with a fan-in of 8.
+# 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
 SIZES = tuple(np.random.default_rng(1).integers(0, 40, 201).tolist())
 
 
