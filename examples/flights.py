@@ -65,7 +65,7 @@ def main() -> None:
     with step("Write the flights to Zarr"):
         flights_to_zarr(flights, arguments.rows)
     with step("Fit the map"):
-        igtm = IGTM(scale="standard", verbose=True).fit(flights)
+        igtm = IGTM(scale="standard", solver="accelerated", verbose=True).fit(flights)
         igtm.save(model)
     with step("Project every flight"):
         project_to_zarr(igtm, flights, positions)
