@@ -275,7 +275,7 @@ def solvers(size: Size) -> Iterator[Row]:
         slow = climb(X, scale, "em", 20 if size.tiny else 1000, 1e-4)
         target = slow.objective[-1] - 1e-3
         needed = slow.passes_to(target)
-        quick = climb(X, scale, "accelerated", int(needed), 0.0)
+        quick = climb(X, scale, "accelerated", int(needed), 1e-4)
         passes = quick.passes_to(target)
         what = f"passes to EM's converged objective, {len(X):,} rows of {name}"
         yield Row(what, "plain EM of our own", needed, passes, needed / passes, ">= 5 x", "")
