@@ -62,8 +62,9 @@ class Row:
     unit: str = "s"
 
     def __str__(self) -> str:
-        figures = f"{self.theirs:.3g} {self.unit} | {self.ours:.3g} {self.unit} | {self.ratio:.3g}"
-        return f"| {self.what} | {self.peer} | {figures} | {self.goal} |"
+        figures = [f"{self.theirs:.3g} {self.unit}", f"{self.ours:.3g} {self.unit}", f"{self.ratio:.3g}"]
+        shown = ["-" if "nan" in figure else figure.strip() for figure in figures]
+        return f"| {self.what} | {self.peer} | {' | '.join(shown)} | {self.goal} |"
 
 
 def rows(n_rows: int, n_columns: int, dtype: type = float) -> np.ndarray:
