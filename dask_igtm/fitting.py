@@ -132,7 +132,7 @@ def fit_map(
     feature_names : sequence of str, optional
         Names of the columns, for messages.
     on_iteration : callable
-        See `em.fit`.
+        See `em.run`.
 
     Raises
     ------
