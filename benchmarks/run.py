@@ -266,7 +266,10 @@ def climb(X: np.ndarray, scale: str | None, solver: str, niter: int, tol: float)
     def tell(_: object) -> None:
         times.append(time.perf_counter() - begin)
 
-    state = SOLVERS[solver](start.model, start.prior, e_step, niter=niter, tol=tol, on_iteration=tell)
+    chosen = SOLVERS[solver]
+    state = chosen.fit(
+        chosen.State(start.model), start.prior, e_step, niter=niter, tol=tol, on_iteration=tell
+    )
     return Climb(np.array([iteration.penalised for iteration in state.history]), np.array(times))
 
 

@@ -94,7 +94,7 @@ class State:
     Attributes
     ----------
     model : Model
-        What the next pass evaluates; after `fit`, the result.
+        What the next pass evaluates.
     history : tuple of em.Iteration
         Of every model that was evaluated, those that were worse than the best included.
     calm : int
@@ -122,16 +122,16 @@ class State:
         """Whether the run stopped by itself, and not because its iterations ran out."""
         return self.calm >= PATIENCE
 
+    @property
+    def result(self) -> Model:
+        """The EM update of the best model seen, which is at least as good."""
+        return self.model if self.best is None else self.best.em_model
 
-def fit(model: Model, prior: Prior, e_step: EStep, **settings: Any) -> State:
-    """Fit by EM with extrapolation; `settings` as in `em.run`.
+
+def fit(state: State, prior: Prior, e_step: EStep, **settings: Any) -> State:
+    """Go on by EM with extrapolation; `settings` as in `em.run`.
 
     `tol` is compared with the improvement of the penalised mean log-likelihood.
-
-    Returns
-    -------
-    State
-        Its `model` is the EM update of the best model seen, which is at least as good.
 
     Notes
     -----
@@ -140,8 +140,8 @@ def fit(model: Model, prior: Prior, e_step: EStep, **settings: Any) -> State:
     the recursion is that of Nocedal & Wright 2006, algorithm 7.4). A step that lowers the objective is
     shortened by interpolation, and after a second failure EM itself takes over with an empty memory.
     """
-    state: State = em.run(State(model), step, e_step, prior, **settings)
-    return state if state.best is None else _by_em(state, state.best)
+    after: State = em.run(state, step, e_step, prior, **settings)
+    return after
 
 
 def step(state: State, statistics: SufficientStatistics, prior: Prior, tol: float) -> State:

@@ -1,18 +1,22 @@
 """Files of named arrays and a JSON header, without pickle.
 
-A file is a NumPy `.npz` archive. Every array comes back with the same bits. Format 1 will be read by
-every later release; a file of a newer format than this release knows is refused by name.
+A file is a NumPy `.npz` archive, on a disk or in an object store. Every array comes back with the same
+bits. Models of format 1 will be read by every later release; a file of a newer format than this release
+knows is refused by name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 import uuid
 import zipfile
 from typing import Any
 
+import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,28 +24,46 @@ from dask_igtm.affine import Affine
 from dask_igtm.basis import Basis
 from dask_igtm.model import Model
 
-FORMAT = "dask_igtm model"
+MODEL = "dask_igtm model"
+CHECKPOINT = "dask_igtm checkpoint"
 FORMAT_VERSION = 1
 
+Path = str | os.PathLike[str]
 
-def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+
+def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write a file that is either whole or not there.
 
     Parameters
     ----------
-    path : path
+    path : path or URL
         An existing file is replaced once the new one is complete.
+    kind : {MODEL, CHECKPOINT}
     header : dict
         Values that JSON can hold; NumPy scalars become Python's.
     arrays : dict of ndarrays
     """
-    target = os.path.abspath(os.fspath(path))
-    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **header}, default=_plain)
+    text = json.dumps({"format": kind, "format_version": FORMAT_VERSION, **header}, default=_plain)
     members: dict[str, Any] = {"header": np.array(text), **arrays}
+    buffer = io.BytesIO()
+    np.savez(buffer, **members)
+    if is_url(path):
+        files, name = fsspec.core.url_to_fs(os.fspath(path))
+        files.pipe_file(name, buffer.getvalue())  # one request: an object appears whole
+    else:
+        _replace(os.path.abspath(os.fspath(path)), buffer.getbuffer())
+
+
+def is_url(path: Path) -> bool:
+    """Whether `path` is a URL such as `s3://bucket/name`."""
+    return "://" in os.fspath(path)
+
+
+def _replace(target: str, content: memoryview) -> None:
     temporary = f"{target}.{uuid.uuid4().hex}.part"
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, **members)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -51,7 +73,16 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
         raise
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def check_writable(path: Path) -> None:
+    """Raise OSError if a file could not be written to a local `path`; URLs show that when written."""
+    folder = "." if is_url(path) else os.path.dirname(os.path.abspath(os.fspath(path)))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"There is no folder {folder!r}; make it, or give another path.")
+    if not is_url(path) and not os.access(folder, os.W_OK):
+        raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays of a file that `write` made.
 
     Raises
@@ -63,15 +94,17 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     """
     name = os.fspath(path)
     try:
-        with open(name, "rb") as file, np.load(file, allow_pickle=False) as members:
+        with fsspec.open(name, "rb") as file:
+            content = io.BytesIO(file.read())
+        with np.load(content, allow_pickle=False) as members:
             arrays = {key: members[key] for key in members.files}
         header = dict(json.loads(str(arrays.pop("header"))))
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"There is no file at {name!r}.") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged: {error}") from error
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{name!r} was not saved by dask_igtm.")
+    if header.get("format") != kind:
+        raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
     if header["format_version"] > FORMAT_VERSION:
         raise ValueError(
             f"{name!r} has format {header['format_version']}, and this release reads up to "
@@ -101,6 +134,15 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> Model:
     basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
     affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
     return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]))
+
+
+def digest(arrays: dict[str, NDArray[Any]]) -> str:
+    """Return a fingerprint of the names and bits of some arrays."""
+    total = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name} {array.dtype} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

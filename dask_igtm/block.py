@@ -15,7 +15,7 @@ from dask_igtm.statistics import Moments, SufficientStatistics
 Array = NDArray[np.float64]
 
 MOMENTS_TILE_ROWS = 4096
-OUTPUTS = ("means", "modes", "responsibilities")
+OUTPUTS = ("means", "modes", "responsibilities", "log_likelihood")
 
 
 def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> SufficientStatistics:
@@ -75,7 +75,12 @@ def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
 
 
 def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
-    """Return one row of `output` for each row of `X`.
+    """Return one row of `output` for each row of `X`; see `project_all`."""
+    return project_all(X, model, kernel, (output,))[0]
+
+
+def project_all(X: Rows, model: Model, kernel: str, outputs: tuple[str, ...]) -> tuple[Array, ...]:
+    """Return one array for each of `outputs`, with one row for each row of `X`, from one E-step.
 
     Parameters
     ----------
@@ -83,17 +88,24 @@ def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
     model : Model
     kernel : str
         Name of the softmax.
-    output : {"means", "modes", "responsibilities"}
+    outputs : tuple of {"means", "modes", "responsibilities", "log_likelihood"}
 
     Returns
     -------
-    ndarray of shape (n, 2), or (n, K) for responsibilities
+    tuple of ndarrays
+        Of shape (n, 2), (n, K) for responsibilities, (n,) for the log-likelihood, ln p(x) as a density
+        in the user's units.
     """
     check_finite(X)
-    result = np.empty((len(X), output_width(model, output)))
-    for rows, responsibilities, *_ in tiles(X, model, kernel):
-        result[rows] = read_off(responsibilities, model.basis.nodes, output)
-    return result
+    widths = [output_width(model, output) for output in outputs]
+    results = tuple(np.empty((len(X),) if width is None else (len(X), width)) for width in widths)
+    for tile in tiles(X, model, kernel):
+        for output, result in zip(outputs, results, strict=True):
+            if output == "log_likelihood":
+                result[tile.rows] = tile.log_sum + model.log_normalization
+            else:
+                result[tile.rows] = read_off(tile.responsibilities, model.basis.nodes, output)
+    return results
 
 
 def read_off(responsibilities: NDArray[np.floating[Any]], nodes: Array, output: str) -> Any:
@@ -107,24 +119,15 @@ def read_off(responsibilities: NDArray[np.floating[Any]], nodes: Array, output: 
     return responsibilities
 
 
-def output_width(model: Model, output: str) -> int:
-    """Columns of `project(..., output)`."""
-    return len(model.basis.nodes) if output == "responsibilities" else 2
-
-
-def log_likelihood(X: Rows, model: Model, kernel: str) -> Array:
-    """Return ln p(x) of each row, (n,), as a density in the user's units."""
-    check_finite(X)
-    result = np.empty(len(X))
-    for tile in tiles(X, model, kernel):
-        result[tile.rows] = tile.log_sum + model.log_normalization
-    return result
+def output_width(model: Model, output: str) -> int | None:
+    """Columns of `project(..., output)`; None for one number a row."""
+    return {"responsibilities": len(model.basis.nodes), "log_likelihood": None}.get(output, 2)
 
 
 def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
     """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,)."""
     check_weights(sample_weight)
-    values = log_likelihood(X, model, kernel)
+    values = project(X, model, kernel, "log_likelihood")
     return np.array([_total(values, sample_weight), _total(np.ones(len(X)), sample_weight)])
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import math
 import operator
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from dask.delayed import Delayed
 from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
+from dask_igtm import __version__
 from dask_igtm.blas import single_threaded_blas
 from dask_igtm.inputs import RowBlocks, planned, row_bytes
 
@@ -71,6 +73,14 @@ class Fold:
     blocks: tuple[Block, ...]
     inputs: tuple[Any, ...]
 
+    @property
+    def rows(self) -> tuple[int, int]:
+        """First row and the row after the last; only where sizes are known."""
+        first, last = self.blocks[0].rows, self.blocks[-1].rows
+        if first is None or last is None:
+            raise ValueError("The rows of a fold are unknown where the chunk sizes of X are.")
+        return first[0], last[1]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -80,8 +90,12 @@ class Source:
     folds: tuple[Fold, ...]
     in_memory: bool
 
+    def only(self, folds: tuple[Fold, ...]) -> Source:
+        """Return the part of the source that some of its folds need."""
+        return dataclasses.replace(self, graph=_needed(self.graph, folds), folds=folds)
 
-def prepare(rows: RowBlocks) -> Source:
+
+def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
     """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
     arrays = (rows.X,) if rows.sample_weight is None else (rows.X, rows.sample_weight)
     graph = _graph_of(arrays)
@@ -93,7 +107,7 @@ def prepare(rows: RowBlocks) -> Source:
         Block(tuple(_piece(graph, key) for key in block_keys), index, rows.span(index))
         for index, block_keys in enumerate(zip(*keys, strict=True))
     ]
-    size = _blocks_per_fold(rows.X)
+    size = blocks_per_fold or fold_size(rows.X, row_bytes(rows.X))
     folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
     return Source(_needed(graph, folds), folds, rows.in_memory)
 
@@ -124,7 +138,7 @@ def keep(source: Source) -> Source:
         return dataclasses.replace(block, pieces=tuple(_piece(kept, (n, block.index)) for n in names))
 
     folds = tuple(_fold_of(tuple(at_hand(block) for block in fold.blocks)) for fold in source.folds)
-    return dataclasses.replace(source, graph=_needed(kept, folds), folds=folds)
+    return dataclasses.replace(source, graph=kept).only(folds)
 
 
 def _read(block: Block, piece: Piece, keys: tuple[Any, ...], inputs: list[Any]) -> Any:
@@ -150,14 +164,43 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
     Exception
         Whatever reading or `function` raised, with a note of the block's rows.
     """
+    return _walk(source, _sum, (function, shared), label)
+
+
+def write(
+    source: Source,
+    function: Callable[..., tuple[Any, ...]],
+    sink: Callable[[int, tuple[Any, ...]], None],
+    *shared: Any,
+    label: str,
+) -> int:
+    """Hand the rows that `function(X, *shared)` makes to `sink`, a fold at a time; return their number.
+
+    Parameters
+    ----------
+    source : Source
+        Of rows whose number is known.
+    function : callable
+        Takes the rows of a block, returns a tuple of arrays with one row for each.
+    sink : callable
+        Takes the number of the first row, and those arrays for all rows of a fold. It runs on the
+        workers, and again for the same rows where a worker is lost.
+    *shared, label
+        As in `reduce`.
+    """
+    return int(_walk(source, _write, (function, sink, shared), label)) if source.folds else 0
+
+
+def _walk(source: Source, work: Callable[..., Any], shared: tuple[Any, ...], label: str) -> Any:
+    """Add up `work(fold, inputs, shared)` over all folds."""
     run = uuid.uuid4().hex
     graph = dict(source.graph)
     shared_key = f"igtm-shared-{run}"
-    graph[shared_key] = DataNode(shared_key, shared)
+    graph[shared_key] = DataNode(shared_key, (__version__, *shared))
     leaves = [(f"{label}-{run}", index) for index in range(len(source.folds))]
     for key, fold in zip(leaves, source.folds, strict=True):
         inputs = List(*(TaskRef(k) for k in fold.inputs))
-        graph[key] = Task(key, _work, function, fold, inputs, TaskRef(shared_key))
+        graph[key] = Task(key, _work, work, fold, inputs, TaskRef(shared_key))
     root = _grow_tree(graph, leaves, run)
     return Delayed(root, graph).compute(optimize_graph=False, **_where(source.in_memory))
 
@@ -219,18 +262,46 @@ class _Shared:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     rows: tuple[int, ...] | None
+    version: str = __version__
 
 
 def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
+    _check_version(shared.version)
     index = block_id[0] if block_id else 0
     rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
     with single_threaded_blas, naming(index, rows):
         return shared.function(X, *shared.arguments)
 
 
-def _work(function: Callable[..., Any], fold: Fold, inputs: list[Any], shared: tuple[Any, ...]) -> Any:
-    values = dict(zip(fold.inputs, inputs, strict=True))
+def _work(work: Callable[..., Any], fold: Fold, inputs: list[Any], shared: tuple[Any, ...]) -> Any:
+    version, *arguments = shared
+    _check_version(version)
+    return work(fold, dict(zip(fold.inputs, inputs, strict=True)), *arguments)
+
+
+def _check_version(version: str) -> None:
+    if version != __version__:
+        raise RuntimeError(
+            f"The driver has dask_igtm {version}, and {socket.gethostname()} has {__version__}; install the "
+            "same version on every worker."
+        )
+
+
+def _sum(fold: Fold, values: dict[Any, Any], function: Callable[..., Any], shared: tuple[Any, ...]) -> Any:
     return add_up(_apply(function, held, shared) for held in _stretches(fold.blocks, values))
+
+
+def _write(
+    fold: Fold, values: dict[Any, Any], function: Callable[..., Any], sink: Any, shared: tuple[Any, ...]
+) -> int:
+    parts = []
+    for block in fold.blocks:
+        (X,) = block.read(values)
+        with single_threaded_blas, naming(block.index, block.rows):
+            parts.append(function(X, *shared))
+    columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    sink(fold.rows[0], columns)
+    return len(columns[0])
 
 
 def _stretches(
@@ -293,13 +364,13 @@ def _piece(graph: dict[Any, Any], key: Any) -> Piece:
     return Piece(key, node if isinstance(node, (Task, DataNode)) else None)
 
 
-def _blocks_per_fold(X: da.Array) -> int:
-    """Fold small blocks, but leave enough folds to keep many workers busy."""
+def fold_size(X: da.Array, bytes_per_row: int) -> int:
+    """Blocks that make a fold: many small ones, but few enough to keep many workers busy."""
     n_blocks: int = X.numblocks[0]
     by_count = n_blocks // MIN_FOLDS
     if math.isnan(X.shape[0]):
         return max(1, by_count)
-    total_bytes: int = X.shape[0] * row_bytes(X)
+    total_bytes: int = X.shape[0] * bytes_per_row
     return max(1, min(by_count, FOLD_BYTES * n_blocks // total_bytes))
 
 

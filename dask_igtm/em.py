@@ -55,14 +55,19 @@ class State:
         """Whether the run stopped by itself, and not because its iterations ran out."""
         return self.calm >= PATIENCE
 
+    @property
+    def result(self) -> Model:
+        """The map that a run has reached."""
+        return self.model
 
-def fit(model: Model, prior: Prior, e_step: EStep, **settings: Any) -> State:
-    """Fit by plain EM; `settings` as in `run`.
+
+def fit(state: State, prior: Prior, e_step: EStep, **settings: Any) -> State:
+    """Go on by plain EM; `settings` as in `run`.
 
     `tol` is compared with the change of `err`.
     """
-    state: State = run(State(model), step, e_step, prior, **settings)
-    return state
+    after: State = run(state, step, e_step, prior, **settings)
+    return after
 
 
 def run(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import dask
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,13 +17,14 @@ from dask_igtm import __version__, archive, block, blocks
 from dask_igtm.attributes import FittedAttributesMixin
 from dask_igtm.compat import OptimizedGTM, optimized, recut
 from dask_igtm.estimate import Estimate, estimate
-from dask_igtm.fitting import Settings, check_whole, fit_map
+from dask_igtm.fitting import Fit, Interrupted, Settings, check_whole, fit_map
 from dask_igtm.frames import FramesForMemoryOnlyMixin
 from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.projection import project_to_zarr
 from dask_igtm.softmax import best_kernel
 
-OUTPUTS = (*block.OUTPUTS, "complete")
+OUTPUTS = ("means", "modes", "responsibilities", "complete")
 FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_", "kernel_")
 Array = NDArray[np.float64]
 
@@ -157,7 +158,9 @@ class IGTM(
         self.solver = solver
         self.persist = persist
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: archive.Path | None = None
+    ) -> Self:
         """Fit the map to the rows of X.
 
         Lazy X is read once for its moments, once an iteration, and once for the final likelihood, on the
@@ -170,6 +173,10 @@ class IGTM(
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
             How often each row counts; not negative.
+        checkpoint : path or URL, optional
+            A file of kilobytes that holds the state of the fit after every iteration. Where it exists,
+            the fit goes on from it, to the bits of a fit that was never cut; `niter` may have grown. It
+            stays after the fit.
 
         Returns
         -------
@@ -178,21 +185,38 @@ class IGTM(
         Raises
         ------
         ValueError
-            If a parameter or the data cannot be used; the message says what to do.
+            If a parameter or the data cannot be used, or if the checkpoint belongs to other data or
+            settings; the message says what to do.
+        KeyboardInterrupt
+            By Ctrl-C. What the iterations done have reached is then kept and can be used, with a
+            `log_likelihood_` of NaN.
         """
         before = vars(self).copy()
         try:
-            return self._fit(X, sample_weight)
-        except Exception:
+            return self._fit(X, sample_weight, checkpoint)
+        except Interrupted as interrupt:
+            self._keep(interrupt.fit)
+            raise
+        except BaseException:
             self.__dict__ = before  # rather than the columns of one X with the model of another
             raise
 
-    def _fit(self, X: Any, sample_weight: Any) -> Self:
+    def _fit(self, X: Any, sample_weight: Any, checkpoint: archive.Path | None) -> Self:
         settings = self._settings()
         rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
         listener = print_iteration if self.verbose else log_iteration
-        fit = fit_map(rows, settings, persist=self.persist, feature_names=names, on_iteration=listener)
+        fit = fit_map(
+            rows,
+            settings,
+            persist=self.persist,
+            feature_names=names,
+            checkpoint=checkpoint,
+            on_iteration=listener,
+        )
+        return self._keep(fit)
+
+    def _keep(self, fit: Fit) -> Self:
         self.model_ = fit.model
         self.n_iter_ = len(fit.history)
         self.n_passes_ = fit.n_passes
@@ -248,6 +272,47 @@ class IGTM(
         computed = (self._computed(one) for one in self._rows(X, n_rows=block_size).each())
         return computed if block_size is None else recut(computed, block_size)
 
+    def project_to_zarr(
+        self,
+        X: Any,
+        path: archive.Path,
+        outputs: Sequence[str] = ("means", "modes", "log_likelihood"),
+        *,
+        resume: bool = True,
+    ) -> zarr.Group:
+        """Write the positions of all rows to Zarr; what was cut short goes on where it was.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+            Blocks of several sizes are divided anew into ones of one size.
+        path : path or URL
+            Of the Zarr group to write, with one float64 array for each output. Every worker must see it.
+        outputs : sequence of {"means", "modes", "responsibilities", "log_likelihood"}
+            Their shapes are (n, 2), (n, 2), (n, K) and (n,).
+        resume : bool, default=True
+            Go on with an earlier projection at `path`; False refuses one.
+
+        Returns
+        -------
+        zarr.Group
+            Opened for reading. Its attribute "dask_igtm" names the model, and has `complete` once all
+            rows are written; until then, rows that are missing are NaN.
+
+        Raises
+        ------
+        FileExistsError
+            If something else is at `path`.
+        ValueError
+            If the projection at `path` is that of another model or of other rows, if chunk sizes of X
+            are unknown, or if X has other columns than in `fit` or holds NaN or infinity.
+        """
+        check_is_fitted(self, "model_")
+        chosen = tuple(outputs)
+        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(block.OUTPUTS):
+            raise ValueError(f"outputs={outputs!r}; give some of {block.OUTPUTS}, each once.")
+        return project_to_zarr(self._rows(X), self.model_, path, chosen, resume=resume)
+
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities belong.
 
@@ -273,8 +338,7 @@ class IGTM(
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
         check_is_fitted(self, "model_")
         rows = self._rows(X)
-        values = blocks.map_rows(rows, block.log_likelihood, self.model_, best_kernel(), width=None)
-        return blocks.compute(values, in_memory=True) if rows.in_memory else values
+        return self._read(rows, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of ln p(x) over the rows; computes."""
@@ -301,7 +365,7 @@ class IGTM(
             raise ValueError("An estimate needs to know how many rows X has; call X.compute_chunk_sizes().")
         return estimate(rows, settings, persist=self.persist)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: archive.Path) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
 
         Files of this format will be readable by every later release.
@@ -315,7 +379,7 @@ class IGTM(
         arrays = {"history": self.history_, **archive.pack(self.model_)}
         if hasattr(self, "feature_names_in_"):
             arrays["feature_names"] = self.feature_names_in_.astype(str)
-        archive.write(path, header, arrays)
+        archive.write(path, archive.MODEL, header, arrays)
 
     @property
     def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
@@ -389,7 +453,7 @@ class IGTM(
         return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
 
-def load(path: str | os.PathLike[str]) -> IGTM:
+def load(path: archive.Path) -> IGTM:
     """Return the estimator that `IGTM.save` wrote, exact to the bit.
 
     Raises
@@ -399,7 +463,7 @@ def load(path: str | os.PathLike[str]) -> IGTM:
     ValueError
         If it is something else, damaged, or of a newer format.
     """
-    header, arrays = archive.read(path)
+    header, arrays = archive.read(path, archive.MODEL)
     igtm = IGTM(**header["parameters"])
     for name, value in header["fitted"].items():
         setattr(igtm, name, value)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dask_igtm import accelerate, block, blocks, em
+from dask_igtm import __version__, accelerate, archive, block, blocks, em
 from dask_igtm.basis import make_basis
+from dask_igtm.checkpoint import Checkpoint
 from dask_igtm.initialize import Start, initialize
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
 from dask_igtm.progress import State
 from dask_igtm.softmax import best_kernel
+from dask_igtm.statistics import Moments, SufficientStatistics
 from dask_igtm.workers import worth_keeping
 
 logger = logging.getLogger("dask_igtm")
 
-SOLVERS: dict[str, Callable[..., State]] = {"em": em.fit, "accelerated": accelerate.fit}
+SOLVERS: dict[str, Any] = {"em": em, "accelerated": accelerate}  # modules with a State and a fit
 SCALES = (None, "center", "standard")
 REMEDY = 'fit with scale="standard", or with a smaller regul'
 
@@ -95,7 +99,7 @@ class Fit:
     ----------
     model : Model
     log_likelihood : float
-        Mean of ln p(x) over the rows, in the user's units, for `model`.
+        Mean of ln p(x) over the rows, in the user's units, for `model`; NaN after an interruption.
     history : tuple of em.Iteration
     converged : bool
         Whether the solver stopped by its tolerance, on a map that has not collapsed.
@@ -113,12 +117,21 @@ class Fit:
     kernel: str
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a fit; `fit` is what was reached."""
+
+    def __init__(self, fit: Fit) -> None:
+        super().__init__(f"interrupted after iteration {len(fit.history)}")
+        self.fit = fit
+
+
 def fit_map(
     rows: RowBlocks,
     settings: Settings,
     *,
     persist: bool | str = "auto",
     feature_names: Sequence[str] | None = None,
+    checkpoint: archive.Path | None = None,
     on_iteration: Callable[[State], None],
 ) -> Fit:
     """Fit a map to the rows of all blocks.
@@ -131,19 +144,82 @@ def fit_map(
         Whether to keep the blocks in the workers' memory, see `worth_keeping`.
     feature_names : sequence of str, optional
         Names of the columns, for messages.
+    checkpoint : path or URL, optional
+        Where to write the state after every iteration, and to go on from where there is a file.
     on_iteration : callable
         See `em.run`.
 
     Raises
     ------
     ValueError
-        If X holds NaN or infinity, if no row has weight, or if all rows are equal.
+        If X holds NaN or infinity, if no row has weight, if all rows are equal, or if the checkpoint
+        belongs to another fit.
+    Interrupted
+        By Ctrl-C, once there is a model.
     """
-    source, kernel = blocks.prepare(rows), best_kernel()
+    kernel = best_kernel()
+    saved = None if checkpoint is None else Checkpoint(checkpoint, _fingerprint(rows, settings, kernel))
+    if saved:
+        saved.check()  # before the first pass, which may take hours
+    source = blocks.prepare(rows)
     if worth_keeping(rows, persist):
         logger.info("keeping the blocks of X in the workers' memory during the fit")
         source = blocks.keep(source)
     moments = blocks.reduce(source, block.moments, label="igtm-moments")
+    start = _start(moments, settings, feature_names)
+    solver = SOLVERS[settings.solver]
+    state: State = solver.State(start.model)
+    if saved:
+        saved = saved.of(moments)
+        state = saved.resume(state)
+
+    def tell(after: State) -> None:
+        nonlocal state
+        state = after
+        if saved:
+            saved.write(after)
+        on_iteration(after)
+
+    def e_step(model: Model) -> SufficientStatistics:
+        total: SufficientStatistics = blocks.reduce(
+            source, block.statistics, model, kernel, label="igtm-estep"
+        )
+        return total
+
+    try:
+        solver.fit(state, start.prior, e_step, niter=settings.niter, tol=settings.tol, on_iteration=tell)
+        total, weight = blocks.reduce(
+            source, block.log_likelihood_sum, state.result, kernel, label="igtm-likelihood"
+        )
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(_fit(state, start, np.nan, kernel)) from interrupt
+    except Exception as error:
+        if saved:
+            error.add_note(saved.remedy(state))
+        raise
+    return _fit(state, start, float(total / weight), kernel)
+
+
+def _fit(state: State, start: Start, log_likelihood: float, kernel: str) -> Fit:
+    whole = not np.isnan(log_likelihood)
+    return Fit(
+        model=state.result,
+        log_likelihood=log_likelihood,
+        history=state.history,
+        converged=whole and state.converged and not _collapsed(state.result, start),
+        n_passes=len(state.history) + whole,
+        kernel=kernel,
+    )
+
+
+def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str) -> dict[str, Any]:
+    """Name what decides the bits of a fit, beside the values of X."""
+    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
+    return {**rows.layout, **chosen, "kernel": kernel, "version": __version__}
+
+
+def _start(moments: Moments, settings: Settings, feature_names: Sequence[str] | None) -> Start:
+    """Initialise; refuse what cannot be mapped, and warn of what will collapse."""
     if moments.invalid.any():
         raise ValueError(block.invalid_message(moments.invalid, feature_names))
     if moments.weight == 0:
@@ -156,35 +232,13 @@ def fit_map(
     start = initialize(
         moments, basis, regul=settings.regul, scale=settings.scale, n_components=settings.n_components
     )
-    _warn_of_collapse_ahead(start)
-    state = SOLVERS[settings.solver](
-        start.model,
-        start.prior,
-        lambda model: blocks.reduce(source, block.statistics, model, kernel, label="igtm-estep"),
-        niter=settings.niter,
-        tol=settings.tol,
-        on_iteration=on_iteration,
-    )
-    total, weight = blocks.reduce(
-        source, block.log_likelihood_sum, state.model, kernel, label="igtm-likelihood"
-    )
-    return Fit(
-        model=state.model,
-        log_likelihood=float(total / weight),
-        history=state.history,
-        converged=state.converged and not _collapsed(state.model, start),
-        n_passes=len(state.history) + 1,
-        kernel=kernel,
-    )
-
-
-def _warn_of_collapse_ahead(start: Start) -> None:
-    if start.growth < 1 and len(start.model.basis.nodes) > 1:
+    if start.growth < 1 and len(basis.nodes) > 1:
         warnings.warn(
             "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
             f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}.",
-            stacklevel=4,
+            stacklevel=5,
         )
+    return start
 
 
 def _collapsed(model: Model, start: Start) -> bool:
@@ -194,6 +248,6 @@ def _collapsed(model: Model, start: Start) -> bool:
         warnings.warn(
             "The map has collapsed onto one point: its noise explains all of the variance, and every row "
             f"gets the same position; {REMEDY}.",
-            stacklevel=4,
+            stacklevel=6,
         )
     return collapsed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import os
 import uuid
@@ -15,6 +16,8 @@ import dask.array as da
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+
+from dask_igtm.storage import StoredRows
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
@@ -49,6 +52,17 @@ class RowBlocks:
         sizes = self.X.chunks[0]
         return None if _unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What of the rows, beside their values, decides how sums over them are rounded; for JSON."""
+        sizes = hashlib.sha256(repr(self.X.chunks[0]).encode()).hexdigest()[:16]
+        return {
+            "shape": [None if math.isnan(n) else n for n in self.X.shape],
+            "dtype": str(self.X.dtype),
+            "chunks": f"{self.X.numblocks[0]} of sizes {sizes}",
+            "weighted": self.sample_weight is not None,
+        }
+
     def span(self, index: int) -> tuple[int, int] | None:
         """First row of a block in the user's X, and the row after its last; None when sizes are unknown."""
         starts = self.starts
@@ -59,6 +73,16 @@ class RowBlocks:
         for index in range(self.X.numblocks[0]):
             span = self.span(index)
             yield RowBlocks(self.X.blocks[index], None, self.in_memory, span[0] if span else 0)
+
+    def regular(self) -> RowBlocks:
+        """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
+        *sizes, last = self.X.chunks[0]
+        if _unknown(self.X.chunks[0]):
+            raise ValueError(_sizes_message("A projection to Zarr", "store X in Zarr first"))
+        if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
+            return self
+        height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
+        return RowBlocks(self.X.rechunk({0: height}), None, self.in_memory)
 
 
 def is_lazy(X: Any) -> bool:
@@ -199,7 +223,7 @@ def _from_zarr(X: zarr.Array[Any], rows: int) -> da.Array:
             "than once in every pass; leave n_blocks=0, or store X in chunks of that size.",
             stacklevel=6,
         )
-    array = da.from_array(X, chunks=(rows, X.shape[1]))
+    array = da.from_array(StoredRows(X), chunks=(rows, X.shape[1]), meta=np.empty((0, 0), X.dtype))
     _warn_of_chunk_sizes(array, "store X in chunks of fewer rows")
     return array
 

@@ -25,7 +25,7 @@ class Problem:
         return block.statistics(self.X, None, model, "numpy")
 
     def fit(self, solver=accelerate, niter=100, tol=0.0, **kwargs):
-        return solver.fit(self.model, self.prior, self.e_step, niter=niter, tol=tol, **kwargs)
+        return solver.fit(solver.State(self.model), self.prior, self.e_step, niter=niter, tol=tol, **kwargs)
 
     def objective(self, model):
         statistics = block.statistics(self.X, None, model, "numpy")
@@ -40,10 +40,10 @@ def assert_best(problem, state):
     """Hold that the result is sound and at least as good as whatever was seen on the way."""
     values = penalised(state)
     assert np.isfinite(values).all()
-    assert np.isfinite(state.model.weights).all()
-    assert problem.prior.noise_floor <= state.model.beta_inv < np.inf
-    if state.model.beta_inv > problem.prior.noise_floor:  # where distances are rounding, so is the objective
-        assert problem.objective(state.model) >= values.max() - 1e-10 * np.abs(values).max()
+    assert np.isfinite(state.result.weights).all()
+    assert problem.prior.noise_floor <= state.result.beta_inv < np.inf
+    if state.result.beta_inv > problem.prior.noise_floor:  # where distances are rounding, so is the objective
+        assert problem.objective(state.result) >= values.max() - 1e-10 * np.abs(values).max()
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_run_repeats_bit_for_bit():
     problem = Problem(reference_sets()["iris"])
     one, other = problem.fit(niter=40), problem.fit(niter=40)
     assert one.history == other.history
-    assert_array_equal(one.model.weights, other.model.weights)
-    assert one.model.beta_inv == other.model.beta_inv
+    assert_array_equal(one.result.weights, other.result.weights)
+    assert one.result.beta_inv == other.result.beta_inv
 
 
 def test_a_state_is_all_that_a_run_has_to_remember():
@@ -111,7 +111,7 @@ def test_no_tolerance_never_stops_early():
 def test_no_iterations_return_the_start():
     problem = Problem(reference_sets()["iris"])
     state = problem.fit(niter=0)
-    assert state.model is problem.model
+    assert state.result is problem.model
     assert state.history == ()
     assert problem.asked == []
 
@@ -156,7 +156,7 @@ def test_fewer_rows_than_nodes(n_rows, regul):
 def test_a_map_that_meets_every_row_stops_at_the_floor_of_the_noise():
     problem = Problem(correlated(4, 3), m=5, regul=0.0, scale=None)
     state = problem.fit(niter=400)
-    assert state.model.beta_inv == problem.prior.noise_floor
+    assert state.result.beta_inv == problem.prior.noise_floor
     assert_best(problem, state)
 
 
@@ -169,7 +169,7 @@ def test_an_extrapolation_without_a_likelihood_falls_back_to_em():
         lost = len(calls) > accelerate.WARM_UP and len(calls) % 3 == 0
         return dataclasses.replace(statistics, log_likelihood=np.nan) if lost else statistics
 
-    state = accelerate.fit(problem.model, problem.prior, sometimes, niter=40, tol=0.0)
+    state = accelerate.fit(accelerate.State(problem.model), problem.prior, sometimes, niter=40, tol=0.0)
     assert len(state.history) == 40
     assert_best(problem, state)
 
@@ -181,7 +181,7 @@ def test_data_without_a_likelihood_are_an_error():
         return dataclasses.replace(problem.e_step(model), log_likelihood=np.nan)
 
     with pytest.raises(FloatingPointError, match="first model"):
-        accelerate.fit(problem.model, problem.prior, never, niter=3, tol=0.0)
+        accelerate.fit(accelerate.State(problem.model), problem.prior, never, niter=3, tol=0.0)
 
 
 def test_the_estimator_takes_it():

@@ -62,7 +62,11 @@ def test_penalised_likelihood_never_falls(name, scale):
     X = reference_sets()[name]
     start = initialize(block.moments(X, None), make_basis(8, 4, 0.3), regul=0.1, scale=scale)
     state = em.fit(
-        start.model, start.prior, lambda model: block.statistics(X, None, model, "numpy"), niter=100, tol=0
+        em.State(start.model),
+        start.prior,
+        lambda model: block.statistics(X, None, model, "numpy"),
+        niter=100,
+        tol=0,
     )
     penalised = np.array([iteration.penalised for iteration in state.history])
     assert (np.diff(penalised) >= -1e-12 * np.abs(penalised[1:])).all()

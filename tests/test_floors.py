@@ -12,15 +12,16 @@ import dask_igtm
 FLOORS = [
     ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em", "accelerate"],
-    ["inputs", "workers", "blas", "blocks", "archive"],
-    ["compat", "progress", "fitting", "estimate", "attributes", "frames", "estimator", "functional"],
+    ["storage", "inputs", "workers", "blas", "blocks", "archive"],
+    ["compat", "progress", "checkpoint", "fitting", "projection", "estimate"],
+    ["attributes", "frames", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
 THIRD_PARTY = [
     {"numpy", "scipy", "numba", "llvmlite"},
     {"numpy", "scipy"},
-    {"numpy", "dask", "distributed", "zarr", "threadpoolctl"},
+    {"numpy", "dask", "distributed", "zarr", "fsspec", "threadpoolctl"},
 ]
 
 

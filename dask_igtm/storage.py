@@ -1,0 +1,136 @@
+"""Rows from Zarr that must be there, and rows to Zarr that are whole or not there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+Rows = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A Zarr table for `dask.array.from_array`, which refuses to make rows up.
+
+    Zarr reads what was never written as the fill value. So a lost chunk, or all of them where a worker
+    does not see the path, would pass for zeros.
+    """
+
+    array: zarr.Array[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of an entry."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Of the table: 2."""
+        return self.array.ndim
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Rows:
+        """Return some rows.
+
+        Raises
+        ------
+        FileNotFoundError
+            If a chunk of them is not stored.
+        """
+        rows = np.asarray(self.array[index])
+        if self._some_chunk_is_filled(rows, index[0].start or 0) and not self._stored(rows, index):
+            raise FileNotFoundError(
+                f"A chunk of these rows is not stored in {self.array.store_path} as {socket.gethostname()} "
+                "sees it; give a path that every worker sees, and restore lost files. Zarr leaves chunks out "
+                "that are all fill value: if these are, give dask.array.from_zarr(path) instead of the path."
+            )
+        return rows
+
+    def _some_chunk_is_filled(self, rows: Rows, first_row: int) -> bool:
+        height, width = self.array.chunks
+        starts = [0, *range(height - first_row % height, len(rows), height)]
+        cells = (
+            rows[start : start + height, column : column + width]
+            for start, column in itertools.product(starts, range(0, rows.shape[1], width))
+        )
+        return any(_filled(cell, self.array.fill_value) for cell in cells)
+
+    def _stored(self, rows: Rows, index: tuple[slice, slice]) -> bool:
+        """Whether the rows are the same under another fill value, seen only where nothing is stored."""
+        other = 0 if self.array.fill_value else 1
+        metadata = {**self.array.metadata.to_dict(), "fill_value": other}
+        again = np.asarray(zarr.Array.from_dict(self.array.store_path, metadata)[index])
+        return np.array_equal(rows, again, equal_nan=rows.dtype.kind == "f")
+
+
+def _filled(rows: Rows, fill_value: Any) -> bool:
+    """Whether all entries are the fill value; the first one says mostly that they are not."""
+    if rows.size == 0:
+        return False
+    if np.isnan(fill_value):
+        return bool(np.isnan(rows[0, 0]) and np.isnan(rows).all())
+    return bool(rows[0, 0] == fill_value and (rows == fill_value).all())
+
+
+@dataclass(frozen=True)
+class Table:
+    """One array of a target: its name, and its columns, None for one number a row."""
+
+    name: str
+    width: int | None
+
+    def shape(self, n_rows: int) -> tuple[int, ...]:
+        """Shape of that many rows."""
+        return (n_rows,) if self.width is None else (n_rows, self.width)
+
+
+def create(
+    path: str, tables: Iterable[Table], n_rows: int, chunk_rows: int, attributes: dict[str, Any]
+) -> None:
+    """Make a group with the tables that it lacks, filled with NaN."""
+    group = zarr.open_group(path, mode="a")
+    if not dict(group.attrs):
+        group.attrs.update(attributes)
+    for table in tables:
+        if table.name not in group:
+            chunks = table.shape(min(chunk_rows, n_rows))
+            group.create_array(
+                table.name, shape=table.shape(n_rows), chunks=chunks, dtype=np.float64, fill_value=np.nan
+            )
+
+
+def write(first_row: int, columns: tuple[Rows, ...], path: str, names: tuple[str, ...]) -> None:
+    """Write consecutive rows of all tables; what begins and ends with a chunk is whole or not there."""
+    try:
+        group = zarr.open_group(path, mode="r+")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"There is no Zarr group at {path!r} as {socket.gethostname()} sees it; give a path that every "
+            "worker sees."
+        ) from None
+    for name, rows in zip(names, columns, strict=True):
+        table: Any = group[name]
+        table[first_row : first_row + len(rows)] = rows
+
+
+def whole(rows: Rows) -> bool:
+    """Whether every row was written."""
+    return not np.isnan(rows).any()
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return a path that means the same in other processes; URLs do already."""
+    name = os.fspath(path)
+    return name if "://" in name else os.path.abspath(name)
