@@ -13,6 +13,14 @@ from pathlib import Path
 
 from distributed import Client
 
+HERE = {"PYTHONPATH": str(Path(__file__).parent)}  # where workers find `slowed`
+
+
+def slowed(block):
+    """Return a block, but not at once."""
+    time.sleep(0.02)
+    return block
+
 
 def free_port():
     with socket.socket() as probe:
@@ -35,7 +43,7 @@ class Cluster:
         # A session of its own, so that a worker dies with its nanny.
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | (env or {}), start_new_session=True
+                command, stdout=log, stderr=log, env=os.environ | HERE | (env or {}), start_new_session=True
             )
 
     def start_scheduler(self):

@@ -111,7 +111,7 @@ def test_settings_are_compared_before_the_first_pass(tmp_path):
     lazy = da.from_array(X, chunks=(100, 5))
     estimator(niter=2).fit(lazy, checkpoint=tmp_path / "fit.npz")
     failing = lazy.map_blocks(computed, dtype=float, meta=np.empty((0, 0)))
-    with pytest.raises(ValueError, match="regul was 0.1 and is 0.5"):
+    with pytest.raises(ValueError, match=r"regul was 0\.1 and is 0\.5"):
         estimator(regul=0.5).fit(failing, checkpoint=tmp_path / "fit.npz")
 
 
