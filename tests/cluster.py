@@ -40,11 +40,10 @@ class Cluster:
 
     def start(self, *arguments, env=None):
         command = [sys.executable, "-m", "dask", *map(str, arguments)]
+        options = {"env": os.environ | HERE | (env or {}), "cwd": self.folder}
         # A session of its own, so that a worker dies with its nanny.
         with open(self.folder / "log", "ab") as log:
-            return subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | HERE | (env or {}), start_new_session=True
-            )
+            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **options)
 
     def start_scheduler(self):
         self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
