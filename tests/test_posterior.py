@@ -99,6 +99,6 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     monkeypatch.setattr(posterior.Workspace, "load", watched)
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
-    result = block.log_likelihood(X, model, "numpy")
+    result = block.project(X, model, "numpy", "log_likelihood")
     assert used == ["float32", "float64", "float32"]
     assert_allclose(result, block.log_likelihood(X.astype(float), model, "numpy"), rtol=1e-5)
