@@ -101,4 +101,4 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     used.clear()
     result = block.project(X, model, "numpy", "log_likelihood")
     assert used == ["float32", "float64", "float32"]
-    assert_allclose(result, block.log_likelihood(X.astype(float), model, "numpy"), rtol=1e-5)
+    assert_allclose(result, block.project(X.astype(float), model, "numpy", "log_likelihood"), rtol=1e-5)
