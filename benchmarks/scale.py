@@ -1,0 +1,122 @@
+"""Measure what an iteration costs by row, byte and task, and extrapolate to a large cluster.
+
+python benchmarks/scale.py [--tiny]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import zarr
+from distributed import Client, LocalCluster
+
+from dask_igtm import IGTM, block, blocks
+from dask_igtm.blas import single_threaded_blas
+from dask_igtm.inputs import row_blocks
+from dask_igtm.model import Model
+from dask_igtm.softmax import best_kernel
+from dask_igtm.statistics import SufficientStatistics
+
+COLUMNS, HEIGHT = 50, 10_000
+
+
+def median_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median time of a call; the first one does not count."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return statistics.median([once() for _ in range(1 + repeats)][1:])
+
+
+def workers(n_workers: int) -> LocalCluster:
+    """Return that many processes of one thread each."""
+    return LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
+
+
+def by_workers(folder: Path, model: Model, n_rows: int, repeats: int) -> None:
+    """Iterations per second on 1, 2 and 4 workers."""
+    path = folder / "x"
+    stored = zarr.create_array(path, shape=(n_rows, COLUMNS), chunks=(HEIGHT, COLUMNS), dtype="f4")
+    stored[...] = np.random.default_rng(0).normal(size=(n_rows, COLUMNS))
+    print(f"\n| workers | iterations per second, {n_rows:,} x {COLUMNS} float32 in Zarr |\n| --- | --- |")
+    for n_workers in (1, 2, 4):
+        with workers(n_workers) as cluster, Client(cluster):
+            source = blocks.prepare(row_blocks(path))
+            shared = (block.statistics, model, best_kernel())
+            pass_ = median_seconds(lambda: blocks.reduce(source, *shared, label="igtm-estep"), repeats)  # noqa: B023
+        print(f"| {n_workers} | {1 / pass_:.2f} |", flush=True)
+
+
+def row_cost(model: Model, repeats: int) -> float:
+    """Seconds of one thread for the E-step of one row."""
+    X = np.random.default_rng(0).normal(size=(HEIGHT, COLUMNS)).astype("f4")
+    with single_threaded_blas:
+        return median_seconds(lambda: block.statistics(X, None, model, best_kernel()), 5 * repeats) / HEIGHT
+
+
+def byte_cost(folder: Path, repeats: int) -> float:
+    """Seconds of one thread to read a byte of a chunk that the disk cache holds."""
+    stored = zarr.open_array(folder / "x", mode="r")
+    return median_seconds(lambda: stored[:HEIGHT], 5 * repeats) / (4 * HEIGHT * COLUMNS)
+
+
+def nothing(X: np.ndarray, sample_weight: None, n_nodes: int) -> SufficientStatistics:  # noqa: ARG001
+    """Sums of the right size at no cost."""
+    return SufficientStatistics(np.zeros(n_nodes), np.zeros((n_nodes, COLUMNS)), 0.0, 0.0, 0.0)
+
+
+def empty(block_info: object = None) -> np.ndarray:  # noqa: ARG001
+    """Rows that take neither memory nor time."""
+    return np.broadcast_to(np.zeros(1, "f4"), (HEIGHT, COLUMNS))
+
+
+def task_cost(n_blocks: int, repeats: int) -> tuple[float, int]:
+    """Seconds of a pass over that many blocks of empty work on two processes, and its number of tasks."""
+    chunks = ((HEIGHT,) * n_blocks, (COLUMNS,))
+    X = da.map_blocks(empty, chunks=chunks, dtype="f4", meta=np.empty((0, 0), "f4"))
+    with workers(2) as cluster, Client(cluster):
+        source = blocks.prepare(row_blocks(X))
+        leaves = len(source.folds)
+        pass_ = median_seconds(lambda: blocks.reduce(source, nothing, 256, label="igtm-estep"), repeats)
+    return pass_, leaves + leaves // (blocks.FAN_IN - 1)
+
+
+def main() -> None:
+    """Print the costs and what they make of 10^9 rows on 32 workers."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tiny", action="store_true", help="small sizes, once")
+    tiny = parser.parse_args().tiny
+    repeats = 1 if tiny else 5
+    model = IGTM(niter=2, tol=0).fit(np.random.default_rng(0).normal(size=(5000, COLUMNS))).model_
+    with tempfile.TemporaryDirectory() as folder:
+        by_workers(Path(folder), model, 40_000 if tiny else 1_000_000, repeats)
+        per_row, per_byte = row_cost(model, repeats), byte_cost(Path(folder), repeats)
+    few, n_few = task_cost(100 if tiny else 10_000, repeats)
+    many, n_many = task_cost(300 if tiny else 100_000, 1 if tiny else 3)
+    per_task = (many - few) / (n_many - n_few)
+    print(
+        f"\nper row {1e6 * per_row:.2f} us, per byte {1e9 * per_byte:.2f} ns, per task {1e3 * per_task:.2f} ms"
+    )
+    print(f"a pass of {n_many:,} tasks of empty work over 2 processes: {many:.2f} s")
+    n_rows, n_workers = 10**9, 32
+    arithmetic, reading = n_rows * per_row / n_workers, n_rows * COLUMNS * 4 * per_byte / n_workers
+    print(
+        f"10^9 x {COLUMNS} float32 on {n_workers} workers of one thread: {arithmetic:.1f} s of arithmetic, "
+        f"{reading:.1f} s of reading, and {many:.1f} s of scheduling beside them, an iteration"
+    )
+
+
+if __name__ == "__main__":
+    main()
