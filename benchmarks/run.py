@@ -43,6 +43,7 @@ from dask_igtm.initialize import initialize
 from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
 from dask_igtm.softmax import best_kernel
+from dask_igtm.source import keep, prepare
 from dask_igtm.statistics import SufficientStatistics
 
 PACKAGES = ["dask_igtm", "ugtm", "numpy", "scipy", "scikit-learn", "dask", "distributed", "zarr", "numba"]
@@ -93,7 +94,7 @@ def in_turn(
 def our_pass(X: np.ndarray) -> Callable[[], float]:
     """Timer of one EM pass of ours, on the threads of this process."""
     model = IGTM(niter=2, tol=0).fit(X[:5000]).model_
-    source = blocks.prepare(row_blocks(X))
+    source = prepare(row_blocks(X))
     shared = (model, best_kernel())
     blocks.reduce(source, block.statistics, *shared, label="igtm-estep")
     return lambda: seconds(lambda: blocks.reduce(source, block.statistics, *shared, label="igtm-estep"))
@@ -199,7 +200,7 @@ def engine(size: Size) -> Iterator[Row]:
         lazy = da.from_array(stored, chunks=(20, 10))
 
         def pass_() -> float:
-            source = blocks.keep(blocks.prepare(row_blocks(lazy)))
+            source = keep(prepare(row_blocks(lazy)))
             shared = (model, best_kernel())
             times = [
                 seconds(lambda: blocks.reduce(source, block.statistics, *shared, label="igtm-estep"))
@@ -256,7 +257,7 @@ class Climb:
 def climb(X: np.ndarray, scale: str | None, solver: str, niter: int, tol: float) -> Climb:
     """Fit X; the objective is the penalised mean log-likelihood, and the clock starts with the moments."""
     begin, times = time.perf_counter(), []
-    source = blocks.prepare(row_blocks(X))
+    source = prepare(row_blocks(X))
     moments = blocks.reduce(source, block.moments, label="igtm-moments")
     start = initialize(moments, make_basis(16, 4, 0.3), regul=0.1, scale=scale)
 

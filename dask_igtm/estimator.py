@@ -23,6 +23,7 @@ from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
 from dask_igtm.progress import log_iteration, print_iteration
 from dask_igtm.projection import project_to_zarr
 from dask_igtm.softmax import best_kernel
+from dask_igtm.source import naming, prepare
 
 OUTPUTS = ("means", "modes", "responsibilities", "complete")
 FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_", "kernel_")
@@ -343,7 +344,7 @@ class IGTM(
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of ln p(x) over the rows; computes."""
         check_is_fitted(self, "model_")
-        source = blocks.prepare(self._rows(X, sample_weight))
+        source = prepare(self._rows(X, sample_weight))
         total, weight = blocks.reduce(
             source, block.log_likelihood_sum, self.model_, best_kernel(), label="igtm-likelihood"
         )
@@ -443,7 +444,7 @@ class IGTM(
         return self._optimized(**projection)
 
     def _computed(self, rows: RowBlocks) -> Any:
-        with blocks.naming(0, rows.span(0)):
+        with naming(0, rows.span(0)):
             return blocks.compute(self._project(rows), in_memory=rows.in_memory)
 
     def _read(self, rows: RowBlocks, output: str) -> Any:

@@ -20,6 +20,7 @@ from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
 from dask_igtm.progress import State
 from dask_igtm.softmax import best_kernel
+from dask_igtm.source import keep, prepare
 from dask_igtm.statistics import Moments, SufficientStatistics
 from dask_igtm.workers import worth_keeping
 
@@ -161,10 +162,10 @@ def fit_map(
     saved = None if checkpoint is None else Checkpoint(checkpoint, _fingerprint(rows, settings, kernel))
     if saved:
         saved.check()  # before the first pass, which may take hours
-    source = blocks.prepare(rows)
+    source = prepare(rows)
     if worth_keeping(rows, persist):
         logger.info("keeping the blocks of X in the workers' memory during the fit")
-        source = blocks.keep(source)
+        source = keep(source)
     moments = blocks.reduce(source, block.moments, label="igtm-moments")
     start = _start(moments, settings, feature_names)
     solver = SOLVERS[settings.solver]

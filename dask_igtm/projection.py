@@ -16,6 +16,7 @@ from dask_igtm import __version__, archive, block, blocks, storage
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
 from dask_igtm.softmax import best_kernel
+from dask_igtm.source import fold_size, prepare
 
 logger = logging.getLogger("dask_igtm")
 
@@ -28,8 +29,8 @@ def project_to_zarr(
     """Write some outputs of all rows to a Zarr group, whole chunks at a time; see the estimator's method."""
     target, rows, kernel = storage.absolute(path), rows.regular(), best_kernel()
     tables = [storage.Table(output, block.output_width(model, output)) for output in outputs]
-    size = blocks.fold_size(rows.X, max(8 * (table.width or 1) for table in tables))
-    source = blocks.prepare(rows, size)
+    size = fold_size(rows.X, max(8 * (table.width or 1) for table in tables))
+    source = prepare(rows, size)
     n_rows, height = rows.X.shape[0], size * rows.X.chunks[0][0]
     label: dict[str, Any] = {
         "format": "dask_igtm projection",

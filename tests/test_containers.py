@@ -5,6 +5,7 @@ CONTAINERS=required, their absence is a failure.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess

@@ -12,7 +12,7 @@ import dask_igtm
 FLOORS = [
     ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em", "accelerate"],
-    ["storage", "inputs", "workers", "blas", "blocks", "archive"],
+    ["storage", "inputs", "workers", "blas", "source", "blocks", "archive"],
     ["compat", "progress", "checkpoint", "fitting", "projection", "estimate"],
     ["attributes", "frames", "estimator", "functional"],
 ]
@@ -21,7 +21,7 @@ PACKAGE = Path(dask_igtm.__file__).parent
 THIRD_PARTY = [
     {"numpy", "scipy", "numba", "llvmlite"},
     {"numpy", "scipy"},
-    {"numpy", "dask", "distributed", "zarr", "fsspec", "threadpoolctl"},
+    {"numpy", "dask", "distributed", "zarr", "fsspec", "threadpoolctl", "cloudpickle"},
 ]
 
 

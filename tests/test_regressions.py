@@ -10,9 +10,10 @@ from data import correlated
 from numpy.testing import assert_allclose
 from threadpoolctl import threadpool_info
 
-from dask_igtm import IGTM, blocks, runIGTM
+from dask_igtm import IGTM, runIGTM
 from dask_igtm.blas import single_threaded_blas
 from dask_igtm.inputs import row_blocks
+from dask_igtm.source import prepare
 
 X = correlated(300, 5)
 
@@ -109,7 +110,7 @@ def test_names_of_ugtm_belong_to_the_fit():
 
 def test_data_in_memory_are_not_copied():
     rows = row_blocks(X, n_blocks=3)
-    (block, *_) = blocks.prepare(rows).folds[0].blocks
+    (block, *_) = prepare(rows).folds[0].blocks
     (held,) = block.read({})
     assert np.shares_memory(held, X)
 

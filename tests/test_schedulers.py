@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from data import correlated
 from distributed import Client, LocalCluster
 
 from dask_igtm import IGTM
+from dask_igtm.source import Parcel
 
 # 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
 SIZES = tuple(np.random.default_rng(1).integers(0, 40, 201).tolist())
@@ -157,6 +159,7 @@ def test_array_query_planning(path, synchronous):
     code = f"""
 import dask.array as da, numpy as np, zarr
 from dask_igtm import IGTM
+from dask_igtm.source import Parcel
 stored = zarr.open_array({path!r}, mode="r")
 X = da.from_array(np.asarray(stored), chunks=({SIZES!r}, -1))
 igtm = IGTM(k=6, m=3, niter=3, tol=0).fit(X)
@@ -166,3 +169,25 @@ assert igtm.transform(stored).compute().shape == stored.shape[:1] + (2,)
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)
+
+
+class Counted:
+    """Something that counts how often it is pickled, and unpickled."""
+
+    pickled = unpickled = 0
+
+    def __getstate__(self):
+        Counted.pickled += 1
+        return {"value": 1}
+
+    def __setstate__(self, state):
+        Counted.unpickled += 1
+
+
+def test_what_every_pass_sends_is_pickled_once_and_unpickled_where_it_is_used():
+    parcel = Parcel((Counted(),))
+    sent = [pickle.loads(pickle.dumps(parcel)) for _ in range(3)]
+    sent = [pickle.loads(pickle.dumps(one)) for one in sent]
+    assert (Counted.pickled, Counted.unpickled) == (1, 0)
+    assert isinstance(sent[0].open()[0], Counted)
+    assert Counted.unpickled == 1
