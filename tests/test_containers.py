@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = "igtm-test"
 ROWS, NITER = 400_000, 40
+with socket.create_server(("127.0.0.1", 0)) as free:
+    DASHBOARD_PORT = str(free.getsockname()[1])  # 8787 may be another cluster's
 MAIN_JOB = ["python", "/examples/cluster.py"]
 
 
@@ -65,7 +68,13 @@ class Compose:
 
     def __call__(self, *arguments, check=True, timeout=600):
         run = subprocess.run(
-            [*self.prefix, *arguments], capture_output=True, text=True, check=False, timeout=timeout, cwd=ROOT
+            [*self.prefix, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            cwd=ROOT,
+            env=os.environ | {"DASHBOARD_PORT": DASHBOARD_PORT},
         )
         assert not check or run.returncode == 0, (arguments, run.stdout[-5000:], run.stderr[-5000:])
         return run
@@ -159,7 +168,7 @@ def test_only_this_machine_reaches_the_dashboard_and_nobody_the_scheduler(compos
     (scheduler,) = compose.containers("scheduler")
     ports = json.loads(docker("inspect", scheduler))[0]["NetworkSettings"]["Ports"]
     published = {port: bindings for port, bindings in ports.items() if bindings}
-    assert published == {"8787/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8787"}]}
+    assert published == {"8787/tcp": [{"HostIp": "127.0.0.1", "HostPort": DASHBOARD_PORT}]}
 
 
 ASK = """
