@@ -1,5 +1,6 @@
 """Data, checkpoints, models and projections in an object store, also in one that is often too busy."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def bucket(request, tmp_path, monkeypatch):
         assert ("503 " in (tmp_path / "s3.log").read_text()) is bool(request.param)
     finally:
         end(server)
+        s3fs.S3FileSystem.clear_instance_cache()
+        gc.collect()  # sessions that s3fs leaves open warn here, and not in a later test
 
 
 def estimator(**changed):
