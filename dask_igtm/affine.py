@@ -58,5 +58,14 @@ class Affine:
 
     def inverse(self, Z: Array) -> Array:
         """Take model coordinates (n, Q) back to the user's (n, D)."""
+        return self.inverse_linear(Z) + self.mean
+
+    def inverse_linear(self, Z: Array) -> Array:
+        """Take differences of model coordinates (n, Q) back to the user's (n, D)."""
         rows = Z if self.axes is None else Z @ self.axes.T
-        return np.asarray(rows * self.scale + self.mean)
+        return np.asarray(rows * self.scale)
+
+    def inverse_variance(self, variance: float) -> Array:
+        """Return the variances (D,) of the user's columns for one of all model coordinates."""
+        share = 1.0 if self.axes is None else np.sum(self.axes**2, axis=1)
+        return np.asarray(variance * share * self.scale**2)

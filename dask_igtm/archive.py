@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.affine import Affine
 from dask_igtm.basis import Basis
+from dask_igtm.gaps import Gaps
 from dask_igtm.model import Model
 
 MODEL = "dask_igtm model"
@@ -125,15 +126,18 @@ def pack(model: Model) -> dict[str, NDArray[Any]]:
         "standardised": np.array(model.affine.standardised),
         "weights": model.weights,
         "beta_inv": np.array(model.beta_inv),
+        "missing": np.array(model.gaps.strategy),
     }
-    return arrays if model.affine.axes is None else arrays | {"axes": model.affine.axes}
+    optional = {"axes": model.affine.axes, "fill": model.gaps.fill}
+    return arrays | {name: array for name, array in optional.items() if array is not None}
 
 
 def unpack(arrays: dict[str, NDArray[Any]]) -> Model:
     """Return the model whose arrays `pack` named."""
     basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
     affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
-    return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]))
+    gaps = Gaps(str(arrays["missing"]), arrays.get("fill"))
+    return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]), gaps)
 
 
 def digest(arrays: dict[str, NDArray[Any]]) -> str:

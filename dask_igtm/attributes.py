@@ -29,8 +29,9 @@ class FittedAttributesMixin:
     @property
     def weights_(self) -> Array:
         """Coefficients of the map, (M + 1, D), in the units of X."""
-        weights = self._fitted.weights * self.scale_
-        weights[-1] += self._fitted.affine.mean
+        affine = self._fitted.affine
+        weights = affine.inverse_linear(self._fitted.weights)
+        weights[-1] += affine.mean
         return weights
 
     @property
@@ -41,7 +42,7 @@ class FittedAttributesMixin:
     @property
     def noise_variance_(self) -> Array:
         """Noise variance of each column, (D,), in squared units of X."""
-        return np.asarray(self.beta_inv_ * self.scale_**2)
+        return self._fitted.affine.inverse_variance(self.beta_inv_)
 
     @property
     def scale_(self) -> Array:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.gaps import REFUSED, Gaps
 from dask_igtm.model import Model
-from dask_igtm.posterior import Rows, tiles
-from dask_igtm.statistics import Moments, SufficientStatistics
+from dask_igtm.posterior import tiles
+from dask_igtm.rows import Rows, row_tiles
+from dask_igtm.statistics import Moments, PairwiseMoments, SufficientStatistics
 
 Array = NDArray[np.float64]
 
@@ -20,6 +23,8 @@ OUTPUTS = ("means", "modes", "responsibilities", "log_likelihood")
 
 def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> SufficientStatistics:
     """E-step of one block (Gaspar et al. 2015), with the responsibilities times `sample_weight`.
+
+    Where entries are missing, their expectations stand in, so that the M-step that follows is exact EM.
 
     Parameters
     ----------
@@ -33,10 +38,10 @@ def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) 
     sums = np.zeros((n_columns + 1, n_nodes))
     distance_sum = log_likelihood = log_peak = 0.0
     for tile in tiles(X, model, kernel):
-        weight = None if sample_weight is None else sample_weight[tile.rows]
+        weight = tile.weight(sample_weight)
         sums += tile.sums(weight)
         distance_sum += _total(tile.distance, weight)
-        log_likelihood += _total(tile.log_sum + model.log_normalization, weight)
+        log_likelihood += _total(tile.log_likelihood, weight)
         log_peak += _total(tile.log_mass, weight)
     return SufficientStatistics(sums[-1], sums[:-1].T, distance_sum, log_likelihood, log_peak)
 
@@ -45,16 +50,15 @@ def _total(values: Array, sample_weight: Array | None) -> float:
     return float(values.sum() if sample_weight is None else sample_weight @ values)
 
 
-def moments(X: Rows, sample_weight: Array | None) -> Moments:
-    """Weight, mean and scatter of one block, and how many entries of each column are not finite."""
+def moments(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Moments:
+    """Weight, mean and scatter of one block, its gaps filled, and how many entries are not finite."""
     check_weights(sample_weight)
     n_columns = X.shape[1]
     total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
-    for start in range(0, len(X), MOMENTS_TILE_ROWS):
-        rows = slice(start, start + MOMENTS_TILE_ROWS)
+    for rows, tile in row_tiles(X, MOMENTS_TILE_ROWS):
         weight = None if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
-            total += _tile_moments(np.asarray(X[rows], dtype=np.float64), weight)
+            total += _tile_moments(gaps.filled(tile.astype(np.float64)), weight)
     return total
 
 
@@ -72,6 +76,36 @@ def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
         centred = X - mean
         weighted = sample_weight[:, None] * centred
     return Moments(weight, mean, centred.T @ weighted, invalid)
+
+
+def pairwise_moments(X: Rows, sample_weight: Array | None) -> PairwiseMoments:
+    """Moments of one block with gaps, and how many entries are infinite."""
+    check_weights(sample_weight)
+    zeros = np.zeros((X.shape[1], X.shape[1]))
+    total = PairwiseMoments(0.0, zeros, zeros, zeros, np.zeros(X.shape[1], np.int64))
+    for rows, tile in row_tiles(X, MOMENTS_TILE_ROWS):
+        weight = np.ones(len(tile)) if sample_weight is None else sample_weight[rows]
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            total += _tile_pairwise_moments(tile.astype(np.float64), weight)
+    return total
+
+
+def _tile_pairwise_moments(X: Array, sample_weight: Array) -> PairwiseMoments:
+    invalid = np.count_nonzero(np.isinf(X), axis=0)
+    seen = np.isfinite(X)
+    here, X = seen.astype(np.float64), np.where(seen, X, 0.0)
+    weighted = here * sample_weight[:, None]
+    column_weights = weighted.sum(axis=0)
+    centre = sample_weight @ X / np.where(column_weights > 0, column_weights, 1.0)
+    X = (X - centre) * here  # near 0, so that the products below do not cancel
+    weights = here.T @ weighted
+    sums = X.T @ weighted
+    means = sums / np.where(weights > 0, weights, 1.0)
+    scatter = X.T @ (X * sample_weight[:, None]) - sums * means.T
+    centred_back = np.where(weights > 0, means + centre[:, None], 0.0)
+    return PairwiseMoments(
+        float(sample_weight[seen.any(axis=1)].sum()), weights, centred_back, scatter, invalid
+    )
 
 
 def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
@@ -96,13 +130,14 @@ def project_all(X: Rows, model: Model, kernel: str, outputs: tuple[str, ...]) ->
         Of shape (n, 2), (n, K) for responsibilities, (n,) for the log-likelihood, ln p(x) as a density
         in the user's units.
     """
-    check_finite(X)
+    check_entries(X, model.gaps)
+    n_rows = X.shape[0]
     widths = [output_width(model, output) for output in outputs]
-    results = tuple(np.empty((len(X),) if width is None else (len(X), width)) for width in widths)
+    results = tuple(np.empty((n_rows,) if width is None else (n_rows, width)) for width in widths)
     for tile in tiles(X, model, kernel):
         for output, result in zip(outputs, results, strict=True):
             if output == "log_likelihood":
-                result[tile.rows] = tile.log_sum + model.log_normalization
+                result[tile.rows] = tile.log_likelihood
             else:
                 result[tile.rows] = read_off(tile.responsibilities, model.basis.nodes, output)
     return results
@@ -124,11 +159,34 @@ def output_width(model: Model, output: str) -> int | None:
     return {"responsibilities": len(model.basis.nodes), "log_likelihood": None}.get(output, 2)
 
 
+def impute(X: Rows, model: Model, kernel: str) -> Array:
+    """Return the rows (n, D) with each gap filled by its expectation given what is observed of the row."""
+    model = dataclasses.replace(model, gaps=Gaps("marginalize"))
+    check_entries(X, model.gaps)
+    centers = model.affine.inverse(model.centers)
+    filled = np.empty(X.shape)
+    for rows, tile in row_tiles(X, MOMENTS_TILE_ROWS):
+        filled[rows] = tile
+    for posterior in tiles(filled, model, kernel):
+        if posterior.gaps is not None:
+            part = filled[posterior.rows]
+            np.copyto(part, posterior.responsibilities @ centers, where=np.isnan(part))
+    return filled
+
+
 def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
-    """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,)."""
+    """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,).
+
+    Rows with nothing observed do not count.
+    """
     check_weights(sample_weight)
-    values = project(X, model, kernel, "log_likelihood")
-    return np.array([_total(values, sample_weight), _total(np.ones(len(X)), sample_weight)])
+    check_entries(X, model.gaps)
+    total = np.zeros(2)
+    for tile in tiles(X, model, kernel):
+        weight = tile.weight(sample_weight)
+        values = tile.log_likelihood
+        total += _total(values, weight), _total(np.ones(len(values)), weight)
+    return total
 
 
 def check_weights(sample_weight: Array | None) -> None:
@@ -142,23 +200,36 @@ def check_weights(sample_weight: Array | None) -> None:
         )
 
 
-def check_finite(X: Rows) -> None:
-    """Raise ValueError naming the columns of a block that hold NaN or infinity."""
-    invalid = np.zeros(X.shape[1], np.int64)
-    for start in range(0, len(X), MOMENTS_TILE_ROWS):
-        invalid += np.count_nonzero(~np.isfinite(X[start : start + MOMENTS_TILE_ROWS]), axis=0)
+def check_entries(X: Rows, gaps: Gaps) -> None:
+    """Raise ValueError naming the columns of a block that hold infinity, or gaps that are not allowed."""
+    invalid = invalid_entries(X, None, gaps)
     if invalid.any():
         raise ValueError(invalid_message(invalid))
+
+
+def invalid_entries(X: Rows, sample_weight: Array | None, gaps: Gaps) -> NDArray[np.int64]:
+    """Count what `check_entries` refuses in each column of a block."""
+    check_weights(sample_weight)
+    invalid = np.zeros(X.shape[1], np.int64)
+    for _, tile in row_tiles(X, MOMENTS_TILE_ROWS):
+        invalid += np.count_nonzero(np.isinf(tile) if gaps.allowed else ~np.isfinite(tile), axis=0)
+    return invalid
 
 
 def invalid_message(invalid: NDArray[np.int64], names: Sequence[str] | None = None) -> str:
     """Say how many entries of which columns are NaN or infinite, and what to do."""
     columns = np.flatnonzero(invalid)
-    listed = ", ".join(
-        f"{invalid[c]} in column {c if names is None else repr(names[c])}" for c in columns[:5]
-    )
-    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    listed = name_columns(columns, names, counts=invalid[columns])
     return (
-        f"X contains NaN or inf: {listed}{more}. Fill or drop these entries first, for example with "
-        "sklearn.impute.SimpleImputer in memory, or da.where(da.isnan(X), value, X) on a dask array."
+        f"X contains NaN or inf: {listed}. For gaps (NaN), fit with missing='marginalize' or 'median'; "
+        "infinities have to be dropped or replaced, on a dask array with da.where(da.isinf(X), value, X)."
     )
+
+
+def name_columns(columns: Any, names: Sequence[str] | None, counts: Any = None) -> str:
+    """List a few columns by name or number, each with its count where there are counts."""
+    listed = [f"column {c if names is None else repr(names[c])}" for c in columns[:5]]
+    if counts is not None:
+        listed = [f"{count} in {column}" for count, column in zip(counts, listed, strict=False)]
+    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    return ", ".join(listed) + more

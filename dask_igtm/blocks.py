@@ -24,7 +24,8 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from dask_igtm import __version__
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import RowBlocks, planned
+from dask_igtm.inputs import RowBlocks, planned, row_bytes
+from dask_igtm.rows import stack
 from dask_igtm.source import Block, Fold, Source, naming, scheduler_for, span
 
 FAN_IN = 8
@@ -205,11 +206,11 @@ def _stretches(
     n_bytes = 0
     for block in blocks:
         arrays = block.read(values)
-        if held and n_bytes + arrays[0].nbytes > STRETCH_BYTES:
+        if held and n_bytes + arrays[0].shape[0] * row_bytes(arrays[0]) > STRETCH_BYTES:
             yield held
             held, n_bytes = [], 0
         held.append((block, arrays))
-        n_bytes += arrays[0].nbytes
+        n_bytes += arrays[0].shape[0] * row_bytes(arrays[0])
     yield held
 
 
@@ -219,5 +220,5 @@ def _apply(
     blocks, arrays = zip(*held, strict=True)
     with naming(blocks[0].index, span(blocks)):
         columns = zip(*arrays, strict=True)
-        X, *weights = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in columns)
+        X, *weights = (stack(parts) for parts in columns)
         return function(X, weights[0] if weights else None, *shared)

@@ -23,8 +23,8 @@ class OptimizedGTM:
     ----------
     matW : ndarray of shape (D, M + 1)
     matY : ndarray of shape (D, K)
-        Centres of the Gaussians. As `matW` in the data's own coordinates, and standardised ones after
-        `runIGTM` or `scale="standard"`.
+        Centres of the Gaussians. As `matW` in the data's own coordinates; in standardised ones after
+        `runIGTM` or `scale="standard"`, and in principal ones after a rotation to these.
     matX : ndarray of shape (K, 2)
         Latent grid.
     betaInv : float
@@ -78,7 +78,7 @@ def _first_rows(result: Any) -> Any:
 def optimized(model: Model, *, converged: bool, **projection: Any) -> OptimizedGTM:
     """Return `model` under ugtm's names, with whatever fields of a `projection` are at hand."""
     weights, centers = model.weights.copy(), model.centers
-    if not model.affine.standardised:
+    if not model.affine.standardised and model.affine.axes is None:
         weights[-1] += model.affine.mean
         centers = centers + model.affine.mean
     return OptimizedGTM(

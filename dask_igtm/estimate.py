@@ -11,10 +11,10 @@ from dask.system import CPU_COUNT
 from dask_igtm import block
 from dask_igtm.basis import make_basis
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.fitting import Settings
 from dask_igtm.initialize import initialize
 from dask_igtm.inputs import RowBlocks, row_bytes
 from dask_igtm.posterior import TILE_BYTES
+from dask_igtm.settings import Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.workers import workers, worth_keeping
 

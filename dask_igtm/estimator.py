@@ -11,23 +11,39 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dask_igtm import __version__, archive, block, blocks
+from dask_igtm import __version__, archive, block, blocks, stepwise
 from dask_igtm.attributes import FittedAttributesMixin
 from dask_igtm.compat import OptimizedGTM, optimized, recut
 from dask_igtm.estimate import Estimate, estimate
-from dask_igtm.fitting import Fit, Interrupted, Settings, check_whole, fit_map
+from dask_igtm.fitting import Fit, Interrupted, fit_map
 from dask_igtm.frames import FramesForMemoryOnlyMixin
-from dask_igtm.inputs import RowBlocks, check_table, is_lazy, row_blocks
+from dask_igtm.inputs import RowBlocks, check_table, row_blocks
+from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
 from dask_igtm.projection import project_to_zarr
+from dask_igtm.settings import Settings, check_whole
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import naming, prepare
+from dask_igtm.streaming import advance
+from dask_igtm.tables import header, is_lazy, named
 
 OUTPUTS = ("means", "modes", "responsibilities", "complete")
-FITTED_NUMBERS = ("n_iter_", "n_passes_", "converged_", "log_likelihood_", "n_features_in_", "kernel_")
+FITTED_NUMBERS = (
+    "n_iter_",
+    "n_passes_",
+    "converged_",
+    "log_likelihood_",
+    "n_features_in_",
+    "kernel_",
+    "n_samples_seen_",
+)
+STREAM = ("g", "rx", "square")  # the averages of a stream
 Array = NDArray[np.float64]
+
+LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
 
 
 class IGTM(
@@ -77,6 +93,18 @@ class IGTM(
         "em" is plain EM, as in ugtm. "accelerated" climbs the same objective by L-BFGS in the metric of
         the M-step, each iteration one pass, in half to an eighth of the passes; it never ends below the
         best map that it saw, but may end at another local optimum than EM, better or worse.
+    missing : str, default="error"
+        What `fit` and all that follows make of gaps, which are entries that are NaN. "error" refuses them.
+        "marginalize" lets a row count by what is observed of it, which is exact EM: a gap gets its
+        expectation under the map in every iteration, and a row with nothing observed has no weight in
+        `fit` and `score`, and the prior in `transform`. "mean", "median", "most_frequent" and "constant"
+        (0) fill a gap with that value of its column, as scikit-learn's SimpleImputer does, from one pass
+        over lazy data; two for the median, which is then exact only to half a bin of a histogram, a
+        4,096th of the column's range (a 64th in very many columns).
+    n_components : int, float in (0, 1), or None, default=None
+        Map the first principal axes instead of the columns: that many, as many as explain that share of
+        the variance, or as many as explain 80 % for -1. Likelihoods are then densities of the principal
+        coordinates.
     persist : {"auto", True, False}, default="auto"
         Keep the blocks of lazy X in the workers' memory during `fit`, so that they are read once. "auto"
         does where they take at most half of that memory, and logs it.
@@ -97,6 +125,8 @@ class IGTM(
         Units of the model in those of X.
     n_iter_ : int
         Iterations done.
+    n_samples_seen_ : float
+        Rows of `fit` and of the blocks that followed, each times its weight.
     n_passes_ : int
         Passes over the data: one an iteration and one for `log_likelihood_`.
     converged_ : bool
@@ -143,6 +173,8 @@ class IGTM(
         scale: str | None = None,
         tol: float = 1e-4,
         solver: str = "em",
+        missing: str = "error",
+        n_components: float | None = None,
         persist: bool | str = "auto",
     ) -> None:
         self.k = k
@@ -157,10 +189,18 @@ class IGTM(
         self.scale = scale
         self.tol = tol
         self.solver = solver
+        self.missing = missing
+        self.n_components = n_components
         self.persist = persist
 
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: archive.Path | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        checkpoint: archive.Path | None = None,
+        init: IGTM | None = None,
     ) -> Self:
         """Fit the map to the rows of X.
 
@@ -170,7 +210,9 @@ class IGTM(
 
         Parameters
         ----------
-        X : array, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+        X : table of shape (n, D)
+            In memory: an array, data frame, or sparse matrix. Lazy: a dask array (also of sparse chunks) or
+            data frame, a `zarr.Array`, or the path or URL of one. Either: an xarray.DataArray.
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
             How often each row counts; not negative.
@@ -178,6 +220,10 @@ class IGTM(
             A file of kilobytes that holds the state of the fit after every iteration. Where it exists,
             the fit goes on from it, to the bits of a fit that was never cut; `niter` may have grown. It
             stays after the fit.
+        init : IGTM, optional
+            A fitted map of the same grids, columns and kind of scale, from which EM goes on instead of from
+            the plane of the principal axes. The coordinates of the model, so its column means and scales,
+            are those of `init`.
 
         Returns
         -------
@@ -194,7 +240,7 @@ class IGTM(
         """
         before = vars(self).copy()
         try:
-            return self._fit(X, sample_weight, checkpoint)
+            return self._fit(X, sample_weight, checkpoint, init)
         except Interrupted as interrupt:
             self._keep(interrupt.fit)
             raise
@@ -202,8 +248,10 @@ class IGTM(
             self.__dict__ = before  # rather than the columns of one X with the model of another
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, checkpoint: archive.Path | None) -> Self:
+    def _fit(self, X: Any, sample_weight: Any, checkpoint: archive.Path | None, init: IGTM | None) -> Self:
         settings = self._settings()
+        if init is not None and not isinstance(getattr(init, "model_", None), Model):
+            raise TypeError(f"init is {init!r}; give a fitted IGTM.")
         rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
         listener = print_iteration if self.verbose else log_iteration
@@ -213,6 +261,7 @@ class IGTM(
             persist=self.persist,
             feature_names=names,
             checkpoint=checkpoint,
+            init=None if init is None else init.model_,
             on_iteration=listener,
         )
         return self._keep(fit)
@@ -224,7 +273,61 @@ class IGTM(
         self.converged_ = fit.converged
         self.log_likelihood_ = fit.log_likelihood
         self.kernel_ = fit.kernel
+        self.n_samples_seen_ = fit.n_samples
         self.history_ = np.array([iteration.log_likelihood for iteration in fit.history])
+        self.__dict__.pop("stream_", None)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on with one more block of a stream: one E-step over it, and one M-step.
+
+        Stepwise EM keeps averages over the stream, in which a block of w rows that follows n others has the
+        share (1 + n / w)^-0.6; later blocks replace earlier ones slowly. The first block decides where the
+        map starts, and the coordinates of the model: the column means and scales, and what fills gaps. A
+        map that was fitted or loaded goes on from there, with the rows of its fit as those before.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`
+            All of X is one block, chunks or not.
+
+        Returns
+        -------
+        self
+            `history_` and `log_likelihood_` hold the mean of ln p(x) over each block under the map before
+            it, `n_iter_` and `n_samples_seen_` count on, and `converged_` is False.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; of the first block only where that cannot start a map.
+
+        References
+        ----------
+        O. Cappé, E. Moulines (2009). On-line expectation-maximization algorithm for latent data models.
+        J. R. Stat. Soc. B 71, 593-613.
+        """
+        before = vars(self).copy()
+        try:
+            return self._partial_fit(X, sample_weight)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def _partial_fit(self, X: Any, sample_weight: Any) -> Self:
+        settings = self._settings()
+        new = not hasattr(self, "model_")
+        rows = self._rows(X, sample_weight, reset=new)
+        state = getattr(self, "stream_", None)
+        if state is None and not new:
+            state = stepwise.begin(self.model_, self.n_samples_seen_)
+        names = getattr(self, "feature_names_in_", None)
+        self.stream_, log_likelihood = advance(rows, settings, state, names)
+        self.model_, self.n_samples_seen_ = self.stream_.model, self.stream_.weight
+        self.n_iter_ = 1 if new else self.n_iter_ + 1
+        self.n_passes_, self.converged_, self.kernel_ = 1, False, best_kernel()
+        self.log_likelihood_ = log_likelihood
+        self.history_ = np.append([] if new else self.history_, log_likelihood)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -243,7 +346,8 @@ class IGTM(
         Raises
         ------
         ValueError
-            If X has other columns than in `fit`, or holds NaN or infinity (for lazy X when computed).
+            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
+            (for lazy X when computed).
         """
         check_is_fitted(self, "model_")
         return self._project(self._rows(X))
@@ -335,6 +439,37 @@ class IGTM(
             )
         return R @ centers
 
+    def impute(self, X: Any) -> Any:
+        """Return X with its gaps (NaN) filled; lazy for lazy X.
+
+        A gap gets its expectation under the map, given what is observed of its row: the centres of the
+        nodes, averaged over their posterior. That holds for every map over columns, whatever `missing` was.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+
+        Returns
+        -------
+        array of shape (n, D)
+            float64, unchanged where X was observed.
+
+        Raises
+        ------
+        ValueError
+            If the map is one of principal axes (`n_components`), or X holds infinities (for lazy X when
+            computed).
+        """
+        check_is_fitted(self, "model_")
+        rows = self._rows(X)
+        if self.model_.affine.axes is not None:
+            raise ValueError(
+                "A map of principal axes does not say what single columns hold; fit with n_components=None "
+                "to impute."
+            )
+        filled = blocks.map_rows(rows, block.impute, self.model_, best_kernel(), width=rows.X.shape[1])
+        return blocks.compute(filled, in_memory=True) if rows.in_memory else filled
+
     def score_samples(self, X: Any) -> Any:
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
         check_is_fitted(self, "model_")
@@ -342,7 +477,7 @@ class IGTM(
         return self._read(rows, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the mean of ln p(x) over the rows; computes."""
+        """Return the mean of ln p(x) over the rows that have an entry; computes."""
         check_is_fitted(self, "model_")
         source = prepare(self._rows(X, sample_weight))
         total, weight = blocks.reduce(
@@ -361,7 +496,7 @@ class IGTM(
             If the chunk sizes of X are unknown, or a parameter cannot be used.
         """
         settings = self._settings()
-        rows = row_blocks(X if is_lazy(X) else np.asarray(X), n_blocks=self.n_blocks)
+        rows = row_blocks(X if is_lazy(X) else check_array(named(X), **LENIENT), n_blocks=self.n_blocks)
         if rows.starts is None:
             raise ValueError("An estimate needs to know how many rows X has; call X.compute_chunk_sizes().")
         return estimate(rows, settings, persist=self.persist)
@@ -378,6 +513,8 @@ class IGTM(
             "fitted": {name: getattr(self, name) for name in FITTED_NUMBERS},
         }
         arrays = {"history": self.history_, **archive.pack(self.model_)}
+        if hasattr(self, "stream_"):
+            arrays |= {f"stream_{name}": np.asarray(getattr(self.stream_, name)) for name in STREAM}
         if hasattr(self, "feature_names_in_"):
             arrays["feature_names"] = self.feature_names_in_.astype(str)
         archive.write(path, archive.MODEL, header, arrays)
@@ -400,7 +537,24 @@ class IGTM(
         check_whole("n_blocks", self.n_blocks)
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
-        return Settings(self.k, self.m, self.s, self.regul, self.niter, self.tol, self.scale, self.solver)
+        return Settings(
+            self.k,
+            self.m,
+            self.s,
+            self.regul,
+            self.niter,
+            self.tol,
+            self.scale,
+            self.solver,
+            self.n_components,
+            self.missing,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing != "error"
+        return tags
 
     def _output(self) -> str:
         if self.model not in OUTPUTS:
@@ -410,25 +564,16 @@ class IGTM(
     def _rows(self, X: Any, sample_weight: Any = None, *, reset: bool = False, **blocking: Any) -> RowBlocks:
         """Check X and divide it into blocks; `reset` learns its columns, as `fit` does."""
         if dask.is_dask_collection(X) and not is_lazy(X):
-            raise TypeError(
-                f"X is a {type(X).__name__}; give a dask array, as X.to_dask_array(lengths=True) of a "
-                "DataFrame is."
-            )
+            raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
         if not is_lazy(X):
+            X = named(X)
             if isinstance(X, np.ndarray) and X.dtype != object:
                 check_table(X)
-            X = validate_data(self, X, reset=reset, ensure_all_finite=False)
+            X = validate_data(self, X, reset=reset, **LENIENT)
             return row_blocks(X, sample_weight, **blocking)
         rows = row_blocks(X, sample_weight, **blocking)
-        n_columns = rows.X.shape[1]
-        if reset:
-            self.n_features_in_ = n_columns
-            self.__dict__.pop("feature_names_in_", None)
-        elif n_columns != self.n_features_in_:
-            raise ValueError(
-                f"X has {n_columns} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
+        names = header(X)
+        validate_data(self, rows.X if names is None else names, reset=reset, skip_check_array=True)
         return rows
 
     def _project(self, rows: RowBlocks) -> Any:
@@ -470,6 +615,9 @@ def load(path: archive.Path) -> IGTM:
         setattr(igtm, name, value)
     igtm.history_ = arrays["history"]
     igtm.model_ = archive.unpack(arrays)
+    if "stream_g" in arrays:
+        g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
+        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, rx, float(square))
     if "feature_names" in arrays:
         igtm.feature_names_in_ = arrays["feature_names"].astype(object)
     return igtm

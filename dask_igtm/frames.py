@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.base import TransformerMixin
 
-from dask_igtm.inputs import is_lazy
+from dask_igtm.tables import is_lazy
 
 
 class FramesForMemoryOnlyMixin(TransformerMixin):  # type: ignore[misc]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.impute import SimpleImputer
 from sklearn.utils import check_array
 
 from dask_igtm import block, blocks
 from dask_igtm.compat import OptimizedGTM, optimized
-from dask_igtm.fitting import Settings, fit_map
-from dask_igtm.inputs import is_lazy, row_blocks
+from dask_igtm.fitting import fit_map
+from dask_igtm.inputs import row_blocks
 from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.settings import Settings
+from dask_igtm.tables import is_lazy, named
 
 
 def runIGTM(  # noqa: N802 - ugtm's name and signature
@@ -33,7 +34,7 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
 
     Parameters
     ----------
-    data : array, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+    data : as X of `IGTM.fit`; shape (n, D)
     k, m, s, regul, n_blocks, niter, verbose
         As in `IGTM`.
     doPCA : bool
@@ -41,9 +42,10 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
     n_components : int or float
         Axes to keep; a share of the variance below 1; or -1 for 80 % of the variance.
     missing : bool
-        Impute gaps. For data in memory only; lazy data with gaps are refused.
+        Fill gaps (NaN) instead of refusing them.
     missing_strategy : {"median", "mean", "most_frequent", "constant"}
-        See `sklearn.impute.SimpleImputer`.
+        By what; as in scikit-learn's SimpleImputer. Medians of lazy data come from a histogram, see
+        `IGTM`.
     random_state : int
         For ugtm's signature; nothing here is random.
 
@@ -59,9 +61,7 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         If a parameter or the data cannot be used; the message says what to do.
     """
     if not is_lazy(data):
-        data = check_array(data, ensure_all_finite="allow-nan" if missing else False)
-        if missing:
-            data = SimpleImputer(strategy=missing_strategy).fit_transform(data)
+        data = check_array(named(data), accept_sparse="csr", ensure_all_finite=False)
     rows = row_blocks(data, n_blocks=n_blocks)
     settings = Settings(
         k,
@@ -71,7 +71,8 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         niter,
         tol=1e-4,
         scale="standard",
-        n_components=_axes(rows.X.shape[1], n_components) if doPCA else None,
+        n_components=n_components if doPCA else None,
+        missing=missing_strategy if missing else "error",
     )
     fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
     projection = {
@@ -81,11 +82,3 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
     if rows.in_memory:
         projection = blocks.compute(projection, in_memory=True)
     return optimized(fit.model, converged=fit.converged, **projection)
-
-
-def _axes(n_columns: int, n_components: float) -> float:
-    if n_components == -1:
-        return 0.8
-    if isinstance(n_components, (int, float)) and n_components > n_columns:
-        raise ValueError(f"n_components={n_components} is more than the {n_columns} columns of data.")
-    return n_components

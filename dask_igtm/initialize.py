@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from dask_igtm.affine import Affine
 from dask_igtm.basis import Basis
+from dask_igtm.gaps import REFUSED, Gaps
 from dask_igtm.model import Model, Prior
 from dask_igtm.statistics import Moments
 
@@ -38,7 +39,14 @@ class Start:
 
 
 def initialize(
-    moments: Moments, basis: Basis, *, regul: float, scale: str | None, n_components: float | None = None
+    moments: Moments,
+    basis: Basis,
+    *,
+    regul: float,
+    scale: str | None,
+    n_components: float | None = None,
+    gaps: Gaps = REFUSED,
+    init: Model | None = None,
 ) -> Start:
     """Spread the map over the first two principal axes.
 
@@ -53,7 +61,12 @@ def initialize(
         None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
         the column means; "standard" also divides by the column standard deviations.
     n_components : int, float in (0, 1), or None
-        Rotate to that many principal axes, or to as many as explain that share of the variance.
+        Rotate to that many principal axes, or to as many as explain that share of the variance, which
+        is 80 % for -1.
+    gaps : Gaps
+        What the model does with entries that are missing.
+    init : Model, optional
+        Where to start instead, in its own coordinates.
 
     Raises
     ------
@@ -65,27 +78,36 @@ def initialize(
     Bishop, Svensén & Williams (1998), section 2.2, with ugtm's choice of the noise: the smaller of the
     third eigenvalue and the squared half of the mean distance between two centres.
     """
-    affine = _affine(moments, scale)
+    affine = init.affine if init else _affine(moments, scale)
     # The sample covariance of counted rows; weights that were normalised to a sum of 1 count none.
     divisor = moments.weight - 1.0 if moments.weight >= 2.0 else moments.weight
     covariance = moments.scatter / np.outer(affine.scale, affine.scale) / divisor
     eigenvalues, axes = principal_axes(covariance)
     if eigenvalues[0] == 0 or _constant(moments).all():
         raise ValueError(_no_variance_message(moments))
-    if n_components is not None:
+    if affine.axes is not None:
+        eigenvalues, axes = principal_axes(affine.axes.T @ covariance @ affine.axes)
+    elif n_components is not None:
         kept = _n_axes(eigenvalues, n_components)
         affine = dataclasses.replace(affine, axes=axes[:, :kept])
         eigenvalues, axes = eigenvalues[:kept], np.eye(kept)
     weights = _plane(basis, axes[:, :2] * np.sqrt(eigenvalues[:2]))
-    prior_mean = np.zeros_like(weights)
-    if scale is None:
-        prior_mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
     variance = float(eigenvalues.mean() * divisor / moments.weight)
-    noise_floor = np.finfo(np.float64).eps * variance
-    beta_inv = max(_first_noise(eigenvalues, basis.phi @ weights), noise_floor)
-    prior = Prior(regul, prior_mean, noise_floor)
+    prior = make_prior(affine, weights.shape, regul=regul, scale=scale, variance=variance)
+    beta_inv = max(_first_noise(eigenvalues, basis.phi @ weights), prior.noise_floor)
     growth = _growth(basis, moments.weight, eigenvalues, variance, regul)
-    return Start(Model(basis, affine, weights, beta_inv), prior, variance, growth)
+    plane = Model(basis, affine, weights, beta_inv, gaps)
+    return Start(dataclasses.replace(init, gaps=gaps) if init else plane, prior, variance, growth)
+
+
+def make_prior(
+    affine: Affine, shape: tuple[int, ...], *, regul: float, scale: str | None, variance: float
+) -> Prior:
+    """Return the prior of weights of that shape; `variance` is that of a model coordinate."""
+    mean = np.zeros(shape)
+    if scale is None:
+        mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
+    return Prior(regul, mean, float(np.finfo(np.float64).eps * variance))
 
 
 def principal_axes(covariance: Array) -> tuple[Array, Array]:
@@ -121,6 +143,7 @@ def _constant(moments: Moments) -> NDArray[np.bool_]:
 def _n_axes(eigenvalues: Array, n_components: float) -> int:
     if n_components >= 1:
         return int(n_components)
+    n_components = 0.8 if n_components == -1 else n_components
     explained = np.cumsum(eigenvalues) / eigenvalues.sum()
     return int(np.searchsorted(explained, n_components, side="right")) + 1
 

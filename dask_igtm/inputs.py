@@ -15,9 +15,9 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from dask_igtm.storage import StoredRows
+from dask_igtm.tables import is_lazy, unwrapped
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
@@ -85,11 +85,6 @@ class RowBlocks:
         return RowBlocks(self.X.rechunk({0: height}), None, self.in_memory)
 
 
-def is_lazy(X: Any) -> bool:
-    """Whether `X` names or promises data instead of holding them."""
-    return isinstance(X, (da.Array, zarr.Array, zarr.Group, str, os.PathLike))
-
-
 def planned(array: da.Array) -> bool:
     """Whether Dask's experimental array query planning made the array.
 
@@ -110,7 +105,7 @@ def row_blocks(
 
     Parameters
     ----------
-    X : ndarray, dask array, zarr.Array, or path or URL of a Zarr array; shape (n, D)
+    X : ndarray, sparse matrix, dask array or frame, xarray.DataArray, zarr.Array, or path or URL; (n, D)
     sample_weight : array or dask array of shape (n,), optional
     n_blocks : int, optional
         Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
@@ -124,6 +119,7 @@ def row_blocks(
         If `X` is not a table of numbers, or `n_blocks` does not fit it.
     """
     in_memory = not is_lazy(X)
+    X, sample_weight = unwrapped(X), unwrapped(sample_weight)
     if in_memory and isinstance(sample_weight, da.Array):
         sample_weight = sample_weight.compute()  # to where X is
     array = _as_dask(X, n_blocks, n_rows)
@@ -171,10 +167,10 @@ def check_table(X: Any) -> None:
             "X is a masked array, and its mask would be lost; fill it, with X.filled(value) in memory or "
             "da.ma.filled(X, value)."
         )
-    if hasattr(held, "toarray"):
+    if hasattr(held, "todense") and not hasattr(held, "tocsr"):
         raise TypeError(
-            f"X has chunks of {type(held).__name__}; make them dense, with "
-            "X.map_blocks(lambda block: block.toarray())."
+            f"X has chunks of {type(held).__name__}; give scipy.sparse or dense ones, with "
+            "X.map_blocks(lambda block: block.todense())."
         )
     if X.ndim != 2:
         raise ValueError(
@@ -203,10 +199,10 @@ def _rows_per_block(n_rows: int, n_blocks: int) -> int:
     return math.ceil(n_rows / n_blocks) if n_blocks else 0
 
 
-def _from_memory(X: NDArray[Any], rows: int) -> da.Array:
+def _from_memory(X: Any, rows: int) -> da.Array:
     """Wrap views of an array in memory, which da.from_array would copy."""
-    starts = range(0, len(X), rows)
-    chunks = (tuple(min(rows, len(X) - start) for start in starts), (X.shape[1],))
+    starts = range(0, X.shape[0], rows)
+    chunks = (tuple(min(rows, X.shape[0] - start) for start in starts), (X.shape[1],))
     wrapped = da.from_array(X[:0], name=False)
     if planned(wrapped):
         return da.from_array(X, chunks=chunks, name=False)

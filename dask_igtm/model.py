@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.affine import Affine
 from dask_igtm.basis import Basis
+from dask_igtm.gaps import REFUSED, Gaps
 
 Array = NDArray[np.float64]
 
@@ -27,24 +29,33 @@ class Model:
         Coefficients of the sheet, in model coordinates.
     beta_inv : float
         Noise variance, the same for every node and model coordinate.
+    gaps : Gaps
+        What it does with entries that are missing.
     """
 
     basis: Basis
     affine: Affine
     weights: Array
     beta_inv: float
+    gaps: Gaps = REFUSED
 
     @property
     def centers(self) -> Array:
         """Centres of the Gaussians, (K, Q), in model coordinates."""
         return np.asarray(self.basis.phi @ self.weights)
 
-    @property
-    def log_normalization(self) -> float:
-        """What turns ln sum_k exp(-|x - y_k|^2 / (2 beta_inv)) into ln p(x) in the user's units."""
-        n_nodes, n_columns = len(self.basis.nodes), self.weights.shape[1]
+    def log_normalization(self, gaps: NDArray[np.floating[Any]] | None = None) -> Any:
+        """Return what turns ln sum_k exp(-|x - y_k|^2 / (2 beta_inv)) into ln p(x) in the user's units.
+
+        A number; or (n,) for rows whose `gaps`, (n, Q), are 1 where an entry is missing and 0 elsewhere.
+        """
+        n_columns: Any = self.weights.shape[1]
+        log_volume: Any = self.affine.log_volume
+        if gaps is not None:
+            n_columns = n_columns - gaps.sum(axis=1, dtype=np.float64)
+            log_volume = log_volume - gaps @ np.log(self.affine.scale)
         log_gaussian = -0.5 * n_columns * np.log(2.0 * np.pi * self.beta_inv)
-        return float(log_gaussian - np.log(n_nodes) - self.affine.log_volume)
+        return log_gaussian - np.log(len(self.basis.nodes)) - log_volume
 
 
 @dataclass(frozen=True)

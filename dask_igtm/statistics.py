@@ -41,6 +41,50 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class PairwiseMoments:
+    """Moments of rows with gaps: of each pair of columns, over the rows that have both.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the weights of the rows that have any entry.
+    weights : ndarray of shape (D, D)
+        The same of the rows that have both entries of a pair.
+    means : ndarray of shape (D, D)
+        Means of the column of each row of this matrix, over the rows that have both entries.
+    scatter : ndarray of shape (D, D)
+        Sum of weighted products of the two entries minus their means.
+    invalid : ndarray of shape (D,)
+        How many entries of each column are infinite.
+    """
+
+    weight: float
+    weights: Array
+    means: Array
+    scatter: Array
+    invalid: NDArray[np.int64]
+
+    def __add__(self, other: PairwiseMoments) -> PairwiseMoments:
+        """Merge pair by pair, by the formula of `Moments`."""
+        weights = self.weights + other.weights
+        share = other.weights / np.where(weights > 0, weights, 1.0)
+        delta = other.means - self.means
+        return PairwiseMoments(
+            self.weight + other.weight,
+            weights,
+            self.means + share * delta,
+            self.scatter + other.scatter + self.weights * share * delta * delta.T,
+            self.invalid + other.invalid,
+        )
+
+    @property
+    def pooled(self) -> Moments:
+        """Moments as if every pair were known in all rows; their scatter need not be positive definite."""
+        covariance = self.scatter / np.where(self.weights > 0, self.weights, 1.0)
+        return Moments(self.weight, np.diag(self.means).copy(), covariance * self.weight, self.invalid)
+
+
+@dataclass(frozen=True)
 class SufficientStatistics:
     """What an M-step has to know of the rows, for the centres of one E-step.
 

@@ -20,7 +20,7 @@ def igtm(**parameters):
 def sound_fit(estimator, X, **kwargs):
     """Fit, hold that all is sound, and return the estimator; a map that says that it collapses is sound."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*collapse", UserWarning)
+        warnings.filterwarnings("ignore", ".*(collapse|column means)", UserWarning)
         estimator.fit(X, **kwargs)
     assert_sound(estimator, np.asarray(X, float))
     return estimator

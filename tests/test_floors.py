@@ -10,10 +10,21 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "model", "statistics", "softmax", "posterior", "block"],
-    ["initialize", "maximize", "em", "accelerate"],
-    ["storage", "inputs", "workers", "blas", "source", "blocks", "archive"],
-    ["compat", "progress", "checkpoint", "fitting", "projection", "estimate"],
+    ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
+    ["initialize", "maximize", "em", "accelerate", "stepwise"],
+    ["tables", "storage", "inputs", "workers", "blas", "source", "blocks", "archive"],
+    [
+        "compat",
+        "progress",
+        "checkpoint",
+        "settings",
+        "imputation",
+        "starting",
+        "fitting",
+        "streaming",
+        "projection",
+        "estimate",
+    ],
     ["attributes", "frames", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
@@ -21,7 +32,7 @@ PACKAGE = Path(dask_igtm.__file__).parent
 THIRD_PARTY = [
     {"numpy", "scipy", "numba", "llvmlite"},
     {"numpy", "scipy"},
-    {"numpy", "dask", "distributed", "zarr", "fsspec", "threadpoolctl", "cloudpickle"},
+    {"numpy", "dask", "distributed", "zarr", "fsspec", "threadpoolctl", "cloudpickle", "pandas"},
 ]
 
 

@@ -9,15 +9,18 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 import zarr
 from dask.callbacks import Callback
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 from dask_igtm import IGTM
 
 N = 300
-LAZY = ["dask", "uneven", "unaligned", "zarr", "path", "pathlib", "sharded", "column_zarr"]
-KINDS = ["ndarray", "fortran", "list", *LAZY]
+ZARR = ["zarr", "path", "pathlib", "sharded", "column_zarr"]
+LAZY = ["dask", "uneven", "unaligned", "sparse_chunks", "coo_chunks", "lazy_xarray", *ZARR]
+KINDS = ["ndarray", "fortran", "list", "csr", "csc", "frame", "xarray", *LAZY]
 MODELS = ["means", "modes", "responsibilities"]
 
 
@@ -57,11 +60,19 @@ def kinds(X, tmp_path_factory):
         return array
 
     plain = stored("plain", chunks=(100, 5))
+    lazy = da.from_array(X, chunks=(100, -1))
     return {
+        "csr": sparse.csr_array(X),
+        "csc": sparse.csc_matrix(X),
+        "frame": pd.DataFrame(X),
+        "xarray": xr.DataArray(X),
+        "lazy_xarray": xr.DataArray(lazy),
+        "sparse_chunks": lazy.map_blocks(sparse.csr_matrix),
+        "coo_chunks": lazy.map_blocks(sparse.coo_array, meta=sparse.coo_array((0, 0))),
         "ndarray": X,
         "fortran": np.asfortranarray(X),
         "list": X.tolist(),
-        "dask": da.from_array(X, chunks=(100, -1)),
+        "dask": lazy,
         "uneven": da.from_array(X, chunks=((1, 199, 37, 63), -1)),
         "unaligned": da.from_array(np.r_[X, X], chunks=(70, -1))[:N],
         "zarr": plain,

@@ -13,10 +13,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dask_igtm import IGTM
 
 
-# Data of the checks are scaled as they come, and on some of them a map collapses.
-@pytest.mark.filterwarnings("ignore:The map:UserWarning")
+# Data of the checks are scaled as they come; on some of them a map collapses, or lies far off the origin.
+@pytest.mark.filterwarnings("ignore:The (map|column means):UserWarning")
 @parametrize_with_checks(
-    [IGTM(k=5, m=3, niter=5), IGTM(k=4, m=2, niter=15, scale="standard", solver="accelerated")]
+    [
+        IGTM(k=5, m=3, niter=5),
+        IGTM(k=4, m=2, niter=15, scale="standard", solver="accelerated"),
+        IGTM(k=4, m=2, niter=5, scale="standard", missing="median"),
+    ]
 )
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
@@ -31,9 +35,8 @@ def test_grid_search_over_a_pipeline(n_jobs):
 
 
 def test_clone_keeps_every_parameter():
-    igtm = IGTM(
-        3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, scale="center", tol=0.1, solver="accelerated", persist=False
-    )
+    other = {"scale": "center", "tol": 0.1, "solver": "accelerated", "missing": "mean", "n_components": 2}
+    igtm = IGTM(3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, persist=False, **other)
     assert clone(igtm).get_params() == igtm.get_params()
 
 

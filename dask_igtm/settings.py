@@ -1,0 +1,97 @@
+"""What a user asks of a fit, checked."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_igtm import accelerate, em
+from dask_igtm.gaps import STRATEGIES
+
+SOLVERS: dict[str, Any] = {"em": em, "accelerated": accelerate}  # modules with a State and a fit
+SCALES = (None, "center", "standard")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters that decide a fit.
+
+    Attributes
+    ----------
+    k, m : int
+        Nodes and RBFs along one side of the map; 0 chooses from the number of rows.
+    s : float
+        RBF variance in squared spacings of the RBFs; see `make_basis`.
+    regul : float
+        Ridge on the weights.
+    niter : int
+        Largest number of iterations.
+    tol : float
+        Change that counts as none; 0 never stops early.
+    scale : {None, "center", "standard"}
+    solver : {"em", "accelerated"}
+    n_components : int, float in (0, 1), or None
+        Principal axes to keep, see `initialize`; -1 for those of 80 % of the variance.
+    missing : str
+        What to do with gaps, see `Gaps`.
+    """
+
+    k: int
+    m: int
+    s: float
+    regul: float
+    niter: int
+    tol: float
+    scale: str | None
+    solver: str = "em"
+    n_components: float | None = None
+    missing: str = "error"
+
+    def __post_init__(self) -> None:
+        for name in ("k", "m", "niter"):
+            check_whole(name, getattr(self, name))
+        for name in ("s", "regul", "tol"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+                raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver={self.solver!r}; give one of {tuple(SOLVERS)}.")
+        if self.missing not in STRATEGIES:
+            raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
+        if self.n_components is not None:
+            self._check_axes(self.n_components)
+
+    def _check_axes(self, n_axes: object) -> None:
+        if self.missing == "marginalize":
+            raise ValueError(
+                "missing='marginalize' takes a row by the columns that it has, and n_components mixes them; "
+                "give missing='median', or n_components=None."
+            )
+        if isinstance(n_axes, float) and 0 < n_axes < 1:
+            return
+        if not isinstance(n_axes, numbers.Integral) or (n_axes < 1 and n_axes != -1):
+            raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
+
+    def check_columns(self, n_columns: int) -> None:
+        """Raise ValueError if there are fewer columns than axes to keep."""
+        if self.n_components is not None and self.n_components > n_columns:
+            raise ValueError(
+                f"n_components={self.n_components} is more than the {n_columns} columns of X; give at most "
+                f"{n_columns}, or -1."
+            )
+
+    def sides(self, weight: float) -> tuple[int, int]:
+        """Return `k` and `m`, chosen for that many rows where they are 0."""
+        k = self.k or int(np.sqrt(5.0 * np.sqrt(weight))) + 2
+        return k, self.m or int(np.sqrt(k))
+
+
+def check_whole(name: str, value: object, least: int = 0) -> None:
+    """Raise ValueError unless a parameter is a whole number of at least `least`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")

@@ -1,0 +1,49 @@
+"""A fit that goes on with every block of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dask_igtm import block, blocks, stepwise
+from dask_igtm.initialize import make_prior
+from dask_igtm.inputs import RowBlocks
+from dask_igtm.settings import Settings
+from dask_igtm.softmax import best_kernel
+from dask_igtm.source import keep, prepare
+from dask_igtm.starting import start_of
+
+
+def advance(
+    rows: RowBlocks, settings: Settings, state: stepwise.State | None, feature_names: Sequence[str] | None
+) -> tuple[stepwise.State, float]:
+    """Return the state after one more block, and the mean of ln p(x) of its rows before.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        All of it is one step. What is lazy is read once and kept in the workers' memory meanwhile.
+    settings : Settings
+        Of these, `niter`, `tol` and `solver` are those of a fit, and not used.
+    state : State or None
+        None starts from the moments of these rows, as a fit does.
+    feature_names : sequence of str or None
+        For messages.
+    """
+    source = prepare(rows)
+    if not rows.in_memory:
+        source = keep(source)
+    if state is None:
+        state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
+    else:
+        invalid = blocks.reduce(source, block.invalid_entries, state.model.gaps, label="igtm-check")
+        if invalid.any():
+            raise ValueError(block.invalid_message(invalid, feature_names))
+    model = state.model
+    prior = make_prior(
+        model.affine, model.weights.shape, regul=settings.regul, scale=settings.scale, variance=state.variance
+    )
+    total = blocks.reduce(source, block.statistics, model, best_kernel(), label="igtm-estep")
+    log_likelihood = total.log_likelihood / total.weight if total.weight > 0 else np.nan
+    return stepwise.step(state, total, prior), log_likelihood

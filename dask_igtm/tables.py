@@ -1,0 +1,60 @@
+"""The kinds of tables that users have: which are lazy, what is in them, what their columns are called."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import dask
+import dask.array as da
+import zarr
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether `X` names or promises data instead of holding them."""
+    if _is_xarray(X):
+        return is_lazy(X.data)
+    return isinstance(X, (da.Array, zarr.Array, zarr.Group, str, os.PathLike)) or _is_dask_frame(X)
+
+
+def unwrapped(X: Any) -> Any:
+    """Return the array in a data frame or series of Dask or a DataArray of xarray; all else as it is."""
+    if _is_xarray(X):
+        return X.data
+    return X.to_dask_array() if _is_dask_frame(X) else X
+
+
+def header(X: Any) -> Any:
+    """Return a table without rows that names the columns of lazy `X`; None where they have no names."""
+    if _is_dask_frame(X):
+        return X._meta
+    names = _names(X) if _is_xarray(X) else None
+    return None if names is None else _frame([], names)
+
+
+def named(X: Any) -> Any:
+    """Return `X` in memory so that scikit-learn sees its names: a DataArray of xarray as a data frame."""
+    if not _is_xarray(X):
+        return X
+    names = _names(X)
+    return X.data if names is None else _frame(X.data, names)
+
+
+def _names(X: Any) -> Any:
+    """Values of the coordinate that labels the columns of a DataArray, if these are strings."""
+    labels = X.coords.get(X.dims[1]) if X.ndim == 2 else None
+    return labels.values if labels is not None and labels.dtype.kind in "OUT" else None
+
+
+def _frame(values: Any, names: Any) -> Any:
+    import pandas as pd  # noqa: PLC0415 - here only where xarray is, which needs it
+
+    return pd.DataFrame(values, columns=names)
+
+
+def _is_xarray(X: Any) -> bool:
+    return type(X).__module__.startswith("xarray.") and type(X).__name__ == "DataArray"
+
+
+def _is_dask_frame(X: Any) -> bool:
+    return dask.is_dask_collection(X) and hasattr(X, "to_dask_array")
