@@ -26,7 +26,8 @@ class ColumnMeans:
     def __add__(self, other: ColumnMeans) -> ColumnMeans:
         weight = self.weight + other.weight
         share = other.weight / np.where(weight > 0, weight, 1.0)
-        return ColumnMeans(weight, self.mean + share * (other.mean - self.mean))
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            return ColumnMeans(weight, self.mean + share * (other.mean - self.mean))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from dask_igtm.statistics import Moments, PairwiseMoments
 
 # In standard deviations: how far off the origin rows may lie, and how far the ridge may then move the map.
 LARGEST_OFFSET, LARGEST_PULL = 10.0, 0.01
+LARGEST_VALUE = 1e101  # whose cube is a number still
 REMEDY = 'fit with scale="standard", or with a smaller regul'
 
 
@@ -63,8 +64,17 @@ def moments_of(source: Source, gaps: Gaps, feature_names: Sequence[str] | None) 
         raise ValueError(
             "X has no rows, or every sample_weight is zero; give two rows that differ a positive weight."
         )
-    if not np.isfinite(moments.scatter).all():
-        raise ValueError("X has values too large to square in float64; divide X by a constant first.")
+    spread = np.sqrt(np.diag(moments.scatter).max() / moments.weight)
+    size = max(np.abs(moments.mean).max(), spread)
+    if not size <= LARGEST_VALUE:
+        raise ValueError(
+            f"X has values around {size:.0e}, too large to multiply in float64; divide X by a constant first."
+        )
+    if 0 < spread < 1 / LARGEST_VALUE:
+        raise ValueError(
+            f"X has a spread around {spread:.0e}, too small to square in float64; multiply X by a constant "
+            "first."
+        )
     return moments
 
 

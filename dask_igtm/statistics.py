@@ -34,10 +34,11 @@ class Moments:
         """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
         weight = self.weight + other.weight
         share = other.weight / weight if weight > 0 else 0.0
-        delta = other.mean - self.mean
-        scatter = self.scatter + other.scatter
-        scatter += self.weight * share * np.outer(delta, delta)
-        return Moments(weight, self.mean + share * delta, scatter, self.invalid + other.invalid)
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            delta = other.mean - self.mean
+            scatter = self.scatter + other.scatter
+            scatter += self.weight * share * np.outer(delta, delta)
+            return Moments(weight, self.mean + share * delta, scatter, self.invalid + other.invalid)
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,23 @@ class PairwiseMoments:
         """Merge pair by pair, by the formula of `Moments`."""
         weights = self.weights + other.weights
         share = other.weights / np.where(weights > 0, weights, 1.0)
-        delta = other.means - self.means
-        return PairwiseMoments(
-            self.weight + other.weight,
-            weights,
-            self.means + share * delta,
-            self.scatter + other.scatter + self.weights * share * delta * delta.T,
-            self.invalid + other.invalid,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            delta = other.means - self.means
+            return PairwiseMoments(
+                self.weight + other.weight,
+                weights,
+                self.means + share * delta,
+                self.scatter + other.scatter + self.weights * share * delta * delta.T,
+                self.invalid + other.invalid,
+            )
 
     @property
     def pooled(self) -> Moments:
         """Moments as if every pair were known in all rows; their scatter need not be positive definite."""
-        covariance = self.scatter / np.where(self.weights > 0, self.weights, 1.0)
-        return Moments(self.weight, np.diag(self.means).copy(), covariance * self.weight, self.invalid)
+        share = self.weight / np.where(self.weights > 0, self.weights, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scatter = share * self.scatter
+        return Moments(self.weight, np.diag(self.means).copy(), scatter, self.invalid)
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,19 @@ def test_other_collections_of_dask_are_refused_by_name():
         IGTM().fit(dask.delayed(X))
 
 
-def test_values_too_large_to_square():
-    with pytest.raises(ValueError, match="too large"):
-        IGTM().fit(X * 1e200)
+@pytest.mark.parametrize("missing", ["error", "mean", "median", "marginalize"])
+@pytest.mark.parametrize(("factor", "message"), [(1e300, "large"), (1e150, "large"), (1e-160, "small")])
+def test_values_that_do_not_square(factor, message, missing):
+    for given in (X * factor, da.from_array(X * factor, chunks=(1, -1))):
+        with pytest.raises(ValueError, match=f"too {message}.*(divide|multiply) X by a constant"):
+            IGTM(missing=missing).fit(given)
+
+
+@pytest.mark.parametrize("factor", [1e-100, 1e-20, 1e20, 1e90])
+def test_values_that_square(factor):
+    one = IGTM(k=4, m=2, niter=5, tol=0, scale="standard").fit(X)
+    other = IGTM(k=4, m=2, niter=5, tol=0, scale="standard").fit(X * factor)
+    assert_allclose(other.transform(X * factor), one.transform(X), atol=1e-8)
 
 
 @pytest.mark.parametrize("n_components", ["mle", 2.7, 0, -2, 99])
