@@ -58,7 +58,7 @@ def moments(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Momen
     for rows, tile in row_tiles(X, MOMENTS_TILE_ROWS):
         weight = None if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
-            total += _tile_moments(gaps.filled(tile.astype(np.float64)), weight)
+            total += _tile_moments(gaps.filled(np.asarray(tile, dtype=np.float64)), weight)
     return total
 
 
@@ -86,7 +86,7 @@ def pairwise_moments(X: Rows, sample_weight: Array | None) -> PairwiseMoments:
     for rows, tile in row_tiles(X, MOMENTS_TILE_ROWS):
         weight = np.ones(len(tile)) if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
-            total += _tile_pairwise_moments(tile.astype(np.float64), weight)
+            total += _tile_pairwise_moments(np.asarray(tile, dtype=np.float64), weight)
     return total
 
 

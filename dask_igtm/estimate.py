@@ -11,6 +11,7 @@ from dask.system import CPU_COUNT
 from dask_igtm import block
 from dask_igtm.basis import make_basis
 from dask_igtm.blas import single_threaded_blas
+from dask_igtm.imputation import PASSES
 from dask_igtm.initialize import initialize
 from dask_igtm.inputs import RowBlocks, row_bytes
 from dask_igtm.posterior import TILE_BYTES
@@ -28,7 +29,8 @@ class Estimate:
     Attributes
     ----------
     n_passes : int
-        Passes over the data if no iteration is saved: the moments, `niter` iterations, the likelihood.
+        Passes over the data if no iteration is saved: what fills gaps, the moments, `niter` iterations,
+        the likelihood.
     bytes_read : int
         From storage; one pass where the blocks are kept in memory.
     bytes_per_thread : int
@@ -67,7 +69,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     n_threads = CPU_COUNT if rows.in_memory else workers().n_threads
     kept = worth_keeping(rows, persist)
     total = n_rows * row_bytes(rows.X)
-    n_passes = settings.niter + 2
+    n_passes = settings.niter + 2 + PASSES.get(settings.missing, 0)
     per_block = max(rows.X.chunks[0]) * n_columns * item
     buffers = 2 * TILE_BYTES + 3 * n_nodes * (n_columns + 1) * 8 + n_columns**2 * 8
     per_row = _seconds_a_row(n_columns, k, m, settings.s, rows.X.dtype.type)

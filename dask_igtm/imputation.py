@@ -15,6 +15,7 @@ from dask_igtm.source import Source
 
 Array = NDArray[np.float64]
 
+PASSES = {"mean": 1, "median": 2, "most_frequent": 1}  # over lazy data, before the moments
 BINS = (64, 4096)  # least and most of a histogram, and so many of all columns together:
 ALL_BINS = 2**21
 

@@ -38,7 +38,9 @@ def check_init(init: Model, settings: Settings, n_columns: int) -> None:
     }
     other = [f"{name}: {found}, not {wanted}" for name, (found, wanted) in kind.items() if found != wanted]
     if other:
-        raise ValueError(f"init is another kind of map: {'; '.join(other)}. Give the parameters it had.")
+        raise ValueError(
+            f"The map to go on from is of another kind: {'; '.join(other)}. Give the parameters it had."
+        )
 
 
 def start_of(
@@ -96,12 +98,12 @@ def _start(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None)
         warnings.warn(
             "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
             "from them towards the origin, away from the rows; fit with scale='center' or 'standard'.",
-            stacklevel=5,
+            stacklevel=6,
         )
     if start.growth < 1 and len(basis.nodes) > 1:
         warnings.warn(
             "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
             f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}.",
-            stacklevel=5,
+            stacklevel=6,
         )
     return start

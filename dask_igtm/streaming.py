@@ -12,7 +12,7 @@ from dask_igtm.inputs import RowBlocks
 from dask_igtm.settings import Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
-from dask_igtm.starting import start_of
+from dask_igtm.starting import check_init, start_of
 
 
 def advance(
@@ -37,6 +37,7 @@ def advance(
     if state is None:
         state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
     else:
+        check_init(state.model, settings, rows.X.shape[1])
         invalid = blocks.reduce(source, block.invalid_entries, state.model.gaps, label="igtm-check")
         if invalid.any():
             raise ValueError(block.invalid_message(invalid, feature_names))

@@ -17,6 +17,7 @@ def test_an_estimate_reads_nothing():
     with dask.config.set(scheduler=refuse):
         estimate = IGTM(k=8, niter=10).estimate(X)
     assert estimate.n_passes == 12
+    assert IGTM(k=8, niter=10, missing="median").estimate(X).n_passes == 14
     assert estimate.seconds > 0
     assert "at most 12 passes, 0.96 GB read" in str(estimate)  # who computes is unknown, so nothing is kept
 

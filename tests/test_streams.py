@@ -121,6 +121,12 @@ def test_a_bad_block_changes_nothing(missing):
         assert np.isfinite(estimator.partial_fit(bad).centers_).all()
 
 
+def test_a_stream_keeps_its_kind_of_map():
+    estimator = igtm().partial_fit(X).set_params(k=4)
+    with pytest.raises(ValueError, match="k: 6, not 4"):
+        estimator.partial_fit(X)
+
+
 def test_blocks_without_weight_change_nothing():
     estimator = igtm().partial_fit(X)
     before = estimator.centers_
