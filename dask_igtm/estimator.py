@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dask_igtm import __version__, archive, block, blocks, stepwise
+from dask_igtm import archive, block, blocks, saved, stepwise
 from dask_igtm.attributes import FittedAttributesMixin
 from dask_igtm.compat import OptimizedGTM, optimized, recut
 from dask_igtm.estimate import Estimate, estimate
@@ -31,16 +32,6 @@ from dask_igtm.streaming import advance
 from dask_igtm.tables import header, is_lazy, named
 
 OUTPUTS = ("means", "modes", "responsibilities", "complete")
-FITTED_NUMBERS = (
-    "n_iter_",
-    "n_passes_",
-    "converged_",
-    "log_likelihood_",
-    "n_features_in_",
-    "kernel_",
-    "n_samples_seen_",
-)
-STREAM = ("g", "rx", "square")  # the averages of a stream
 Array = NDArray[np.float64]
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
@@ -507,17 +498,7 @@ class IGTM(
         Files of this format will be readable by every later release.
         """
         check_is_fitted(self, "model_")
-        header = {
-            "package_version": __version__,
-            "parameters": self.get_params(),
-            "fitted": {name: getattr(self, name) for name in FITTED_NUMBERS},
-        }
-        arrays = {"history": self.history_, **archive.pack(self.model_)}
-        if hasattr(self, "stream_"):
-            arrays |= {f"stream_{name}": np.asarray(getattr(self.stream_, name)) for name in STREAM}
-        if hasattr(self, "feature_names_in_"):
-            arrays["feature_names"] = self.feature_names_in_.astype(str)
-        archive.write(path, archive.MODEL, header, arrays)
+        saved.write(self, path)
 
     @property
     def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
@@ -537,18 +518,8 @@ class IGTM(
         check_whole("n_blocks", self.n_blocks)
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
-        return Settings(
-            self.k,
-            self.m,
-            self.s,
-            self.regul,
-            self.niter,
-            self.tol,
-            self.scale,
-            self.solver,
-            self.n_components,
-            self.missing,
-        )
+        parameters = self.get_params(deep=False)
+        return Settings(**{field.name: parameters[field.name] for field in dataclasses.fields(Settings)})
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -609,15 +580,5 @@ def load(path: archive.Path) -> IGTM:
     ValueError
         If it is something else, damaged, or of a newer format.
     """
-    header, arrays = archive.read(path, archive.MODEL)
-    igtm = IGTM(**header["parameters"])
-    for name, value in header["fitted"].items():
-        setattr(igtm, name, value)
-    igtm.history_ = arrays["history"]
-    igtm.model_ = archive.unpack(arrays)
-    if "stream_g" in arrays:
-        g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
-        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, rx, float(square))
-    if "feature_names" in arrays:
-        igtm.feature_names_in_ = arrays["feature_names"].astype(object)
+    igtm: IGTM = saved.read(path, IGTM)
     return igtm

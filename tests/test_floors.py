@@ -25,7 +25,7 @@ FLOORS = [
         "projection",
         "estimate",
     ],
-    ["attributes", "frames", "estimator", "functional"],
+    ["attributes", "frames", "saved", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent

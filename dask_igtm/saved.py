@@ -1,0 +1,51 @@
+"""A fitted estimator as a file, without pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dask_igtm import __version__, archive, stepwise
+
+NUMBERS = (
+    "n_iter_",
+    "n_passes_",
+    "converged_",
+    "log_likelihood_",
+    "n_features_in_",
+    "kernel_",
+    "n_samples_seen_",
+)
+STREAM = ("g", "rx", "square")  # the averages of a stream
+
+
+def write(estimator: Any, path: archive.Path) -> None:
+    """Write the parameters, the model and all fitted attributes that do not follow from it."""
+    header = {
+        "package_version": __version__,
+        "parameters": estimator.get_params(),
+        "fitted": {name: getattr(estimator, name) for name in NUMBERS},
+    }
+    arrays = {"history": estimator.history_, **archive.pack(estimator.model_)}
+    if hasattr(estimator, "stream_"):
+        arrays |= {f"stream_{name}": np.asarray(getattr(estimator.stream_, name)) for name in STREAM}
+    if hasattr(estimator, "feature_names_in_"):
+        arrays["feature_names"] = estimator.feature_names_in_.astype(str)
+    archive.write(path, archive.MODEL, header, arrays)
+
+
+def read(path: archive.Path, kind: type) -> Any:
+    """Return the estimator of that class which `write` wrote."""
+    header, arrays = archive.read(path, archive.MODEL)
+    estimator = kind(**header["parameters"])
+    for name, value in header["fitted"].items():
+        setattr(estimator, name, value)
+    estimator.history_ = arrays["history"]
+    estimator.model_ = archive.unpack(arrays)
+    if "stream_g" in arrays:
+        g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
+        estimator.stream_ = stepwise.State(estimator.model_, estimator.n_samples_seen_, g, rx, float(square))
+    if "feature_names" in arrays:
+        estimator.feature_names_in_ = arrays["feature_names"].astype(object)
+    return estimator
