@@ -130,6 +130,10 @@ def test_filling_is_that_of_scikit_learn(Y, missing):
     assert_allclose(one.score(Y), other.score(filled))
 
 
+def medians(X, sample_weight=None):
+    return gaps_of(prepare(row_blocks(X, sample_weight)), "median").fill
+
+
 @settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_medians_are_exact_in_memory_and_within_half_a_bin_else(data):
@@ -144,22 +148,20 @@ def test_medians_are_exact_in_memory_and_within_half_a_bin_else(data):
     if np.isnan(counted[:, 0]).all():
         return
     exact = np.nanmedian(np.repeat(column, weight.astype(int), axis=0), axis=0)
-    fit = igtm(missing="median", k=2, m=2, niter=0, scale="standard", regul=1e-6).fit
-    assert_allclose(fit(column, sample_weight=weight).model_.gaps.fill, exact, rtol=1e-12, atol=1e-300)
+    assert_allclose(medians(column, weight), exact, rtol=1e-12, atol=1e-323)
     for chunks in (1, 7, n):
-        lazy = fit(da.from_array(column, chunks=(chunks, 2)), sample_weight=weight).model_.gaps.fill
+        lazy = medians(da.from_array(column, chunks=(chunks, 2)), weight)
         if chunks == 1:
             first = lazy
         assert_array_equal(lazy, first)  # whatever the chunks
         spread = np.nanmax(counted, axis=0) - np.nanmin(counted, axis=0)
-        assert (np.abs(lazy - exact) <= spread / 4096 / 2 * (1 + 1e-9)).all()
+        assert (np.abs(lazy - exact) <= spread / 4096 / 2 * (1 + 1e-9) + 1e-323).all()
 
 
 @pytest.mark.parametrize("values", [[0, 5e-324, 1e-320], [-1.7e308, 1, 1.7e308], [1, 1 + 2e-16, 2, 3]])
 def test_medians_of_values_at_the_ends_of_floating_point(values):
     column = np.array(values, float)[:, None]
-    found = gaps_of(prepare(row_blocks(column)), "median").fill
-    assert_allclose(found, np.median(column, axis=0), rtol=1e-15, atol=0)
+    assert_allclose(medians(column), np.median(column, axis=0), rtol=1e-15, atol=0)
 
 
 @pytest.mark.parametrize("missing", ALLOWED)

@@ -129,7 +129,7 @@ def test_frames_of_words_are_refused():
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("missing", ["error", "median", "marginalize"])
 def test_sparse_rows_are_made_dense_a_tile_at_a_time(lazy, missing, monkeypatch):
-    wide = sparse.random_array((20_000, 60), density=0.05, rng=0, format="csr")
+    wide = sparse.csr_array(sparse.random(20_000, 60, density=0.05, random_state=0))
     heights, toarray = [], sparse.csr_array.toarray
     monkeypatch.setattr(sparse.csr_array, "toarray", lambda X: heights.append(X.shape[0]) or toarray(X))
     given = da.from_array(np.arange(2), chunks=1).map_blocks(
