@@ -212,9 +212,9 @@ class IGTM(
             the fit goes on from it, to the bits of a fit that was never cut; `niter` may have grown. It
             stays after the fit.
         init : IGTM, optional
-            A fitted map of the same grids, columns and kind of scale, from which EM goes on instead of from
-            the plane of the principal axes. The coordinates of the model, so its column means and scales,
-            are those of `init`.
+            A fitted map of the same grids, columns and kind of scale, from which the solver sets out instead
+            of from the plane of the principal axes. The coordinates of the model, so its column means and
+            scales, are those of `init`.
 
         Returns
         -------
@@ -286,7 +286,8 @@ class IGTM(
         -------
         self
             `history_` and `log_likelihood_` hold the mean of ln p(x) over each block under the map before
-            it, `n_iter_` and `n_samples_seen_` count on, and `converged_` is False.
+            it, `n_iter_` and `n_samples_seen_` count on, and `converged_` is False. A block without weight
+            changes nothing.
 
         Raises
         ------
@@ -313,7 +314,10 @@ class IGTM(
         if state is None and not new:
             state = stepwise.begin(self.model_, self.n_samples_seen_)
         names = getattr(self, "feature_names_in_", None)
-        self.stream_, log_likelihood = advance(rows, settings, state, names)
+        state, log_likelihood = advance(rows, settings, state, names)
+        if log_likelihood is None:
+            return self
+        self.stream_ = state
         self.model_, self.n_samples_seen_ = self.stream_.model, self.stream_.weight
         self.n_iter_ = 1 if new else self.n_iter_ + 1
         self.n_passes_, self.converged_, self.kernel_ = 1, False, best_kernel()

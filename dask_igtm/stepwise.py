@@ -60,10 +60,8 @@ def begin(model: Model, weight: float = 0.0) -> State:
 
 
 def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
-    """Return the state after one more block; `statistics` are those of its model."""
+    """Return the state after one more block, which has weight; `statistics` are those of its model."""
     weight = statistics.weight
-    if weight == 0:
-        return state
     share = (1.0 + state.weight / weight) ** -EXPONENT
     centers = state.model.centers
     # Squares of the rows themselves, since the centres move under the averages.

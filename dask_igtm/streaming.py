@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dask_igtm import block, blocks, stepwise
 from dask_igtm.initialize import make_prior
 from dask_igtm.inputs import RowBlocks
@@ -17,8 +15,8 @@ from dask_igtm.starting import check_init, start_of
 
 def advance(
     rows: RowBlocks, settings: Settings, state: stepwise.State | None, feature_names: Sequence[str] | None
-) -> tuple[stepwise.State, float]:
-    """Return the state after one more block, and the mean of ln p(x) of its rows before.
+) -> tuple[stepwise.State, float | None]:
+    """Return the state after one more block, and the mean of ln p(x) of its rows before, if any has weight.
 
     Parameters
     ----------
@@ -46,5 +44,6 @@ def advance(
         model.affine, model.weights.shape, regul=settings.regul, scale=settings.scale, variance=state.variance
     )
     total = blocks.reduce(source, block.statistics, model, best_kernel(), label="igtm-estep")
-    log_likelihood = total.log_likelihood / total.weight if total.weight > 0 else np.nan
-    return stepwise.step(state, total, prior), log_likelihood
+    if total.weight == 0:
+        return state, None
+    return stepwise.step(state, total, prior), total.log_likelihood / total.weight

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from dask_igtm import IGTM, runIGTM
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import row_blocks
+from dask_igtm.inputs import check_table, row_blocks
 from dask_igtm.source import prepare
 
 X = correlated(300, 5)
@@ -78,9 +78,17 @@ def test_bits_of_wide_rows_do_not_depend_on_the_scheduler():
     )
 
 
-def test_masked_and_sparse_chunks_are_refused():
+def test_masked_chunks_are_refused():
     with pytest.raises(TypeError, match=r"mask.*filled"):
         IGTM().fit(da.ma.masked_greater(da.from_array(X), 1))
+
+
+def test_sparse_rows_that_scipy_does_not_know_are_refused_by_name():
+    class COO:
+        todense = None
+
+    with pytest.raises(TypeError, match=r"chunks of COO.*todense"):
+        check_table(COO())
 
 
 def test_complete_on_an_empty_block():
