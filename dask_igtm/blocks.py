@@ -39,7 +39,8 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
     ----------
     source : Source
     function : callable
-        Takes the rows of a block and its weights (or None), returns something that adds to its like.
+        Takes the rows of a block, their weights (or None), and their values or labels where the source
+        has such; returns something that adds to its like.
     *shared
         Further arguments, sent to each worker once.
     label : str
@@ -50,7 +51,18 @@ def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: st
     Exception
         Whatever reading or `function` raised, with a note of the block's rows.
     """
-    return _walk(source, _sum, (function, shared), label)
+    return _walk([source], _sum, (function, shared), label)[0]
+
+
+def reduce_each(sources: Sequence[Source], function: Callable[..., Any], *shared: Any, label: str) -> Any:
+    """Return what `reduce` does of each source, in one pass over all of them."""
+    totals: dict[int, Any] = {}
+    for in_memory in (True, False):  # what is in memory stays there
+        chosen = [i for i, source in enumerate(sources) if source.in_memory == in_memory]
+        if chosen:
+            work = _walk([sources[i] for i in chosen], _sum, (function, shared), label)
+            totals |= dict(zip(chosen, work, strict=True))
+    return [totals[i] for i in range(len(sources))]
 
 
 def write(
@@ -74,30 +86,35 @@ def write(
     *shared, label
         As in `reduce`.
     """
-    return int(_walk(source, _write, (function, sink, shared), label)) if source.folds else 0
+    return int(_walk([source], _write, (function, sink, shared), label)[0]) if source.folds else 0
 
 
-def _walk(source: Source, work: Callable[..., Any], shared: tuple[Any, ...], label: str) -> Any:
-    """Add up `work(blocks, values, *shared)` over all folds."""
+def _walk(
+    sources: Sequence[Source], work: Callable[..., Any], shared: tuple[Any, ...], label: str
+) -> tuple[Any, ...]:
+    """Add up `work(blocks, values, *shared)` over all folds of each source, in one graph."""
     run = uuid.uuid4().hex
-    graph = dict(source.graph)
     shared_key = f"igtm-shared-{run}"
-    graph[shared_key] = DataNode(shared_key, (__version__, *shared))
-    leaves = [(f"{label}-{run}", index) for index in range(len(source.folds))]
-    for key, fold in zip(leaves, source.folds, strict=True):
-        inputs = List(*(TaskRef(k) for k in fold.inputs))
-        graph[key] = Task(key, _work, work, fold, inputs, TaskRef(shared_key))
-    root = _grow_tree(graph, leaves, run)
-    return Delayed(root, graph).compute(optimize_graph=False, **scheduler_for(source.in_memory))
+    graph: dict[Any, Any] = {shared_key: DataNode(shared_key, (__version__, *shared))}
+    roots = []
+    for number, source in enumerate(sources):
+        graph |= source.graph
+        leaves = [(f"{label}-{run}", number, index) for index in range(len(source.folds))]
+        for key, fold in zip(leaves, source.folds, strict=True):
+            inputs = List(*(TaskRef(k) for k in fold.inputs))
+            graph[key] = Task(key, _work, work, fold, inputs, TaskRef(shared_key))
+        roots.append(_grow_tree(graph, leaves, f"igtm-combine-{run}", number))
+    totals = [Delayed(root, graph) for root in roots]
+    return tuple(dask.compute(*totals, optimize_graph=False, **scheduler_for(sources[0].in_memory)))
 
 
-def _grow_tree(graph: dict[Any, Any], layer: list[Any], run: str) -> Any:
+def _grow_tree(graph: dict[Any, Any], layer: list[Any], *name: Any) -> Any:
     """Add to `graph` the tasks that sum `layer` with a fixed fan-in; return the key of the total."""
     level = 0
     while len(layer) > 1:
         level += 1
         groups = [layer[i : i + FAN_IN] for i in range(0, len(layer), FAN_IN)]
-        layer = [(f"igtm-combine-{run}", level, index) for index in range(len(groups))]
+        layer = [(*name, level, index) for index in range(len(groups))]
         for key, group in zip(layer, groups, strict=True):
             graph[key] = Task(key, add_up, List(*(TaskRef(k) for k in group)))
     return layer[0]
@@ -189,7 +206,7 @@ def _write(
 ) -> int:
     parts = []
     for block in blocks:
-        (X,) = block.read(values)
+        X = block.read(values)[0]
         with naming(block.index, block.rows):
             parts.append(function(X, *shared))
     columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
@@ -220,5 +237,4 @@ def _apply(
     blocks, arrays = zip(*held, strict=True)
     with naming(blocks[0].index, span(blocks)):
         columns = zip(*arrays, strict=True)
-        X, *weights = (stack(parts) for parts in columns)
-        return function(X, weights[0] if weights else None, *shared)
+        return function(*(None if parts[0] is None else stack(parts) for parts in columns), *shared)

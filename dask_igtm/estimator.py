@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import dask
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from dask_igtm import archive, block, blocks, saved, stepwise
-from dask_igtm.attributes import FittedAttributesMixin
-from dask_igtm.compat import OptimizedGTM, optimized, recut
+from dask_igtm import archive, saved, stepwise
 from dask_igtm.estimate import Estimate, estimate
 from dask_igtm.fitting import Fit, Interrupted, fit_map
-from dask_igtm.frames import FramesForMemoryOnlyMixin
-from dask_igtm.inputs import RowBlocks, check_table, row_blocks
+from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
-from dask_igtm.projection import project_to_zarr
+from dask_igtm.reading import ReadingMixin
 from dask_igtm.settings import Settings, check_whole
 from dask_igtm.softmax import best_kernel
-from dask_igtm.source import naming, prepare
 from dask_igtm.streaming import advance
-from dask_igtm.tables import header, is_lazy, named
+from dask_igtm.tables import is_lazy, named
+from dask_igtm.validation import LENIENT, rows_of
 
-OUTPUTS = ("means", "modes", "responsibilities", "complete")
 Array = NDArray[np.float64]
-
-LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
 
 
 class IGTM(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    FramesForMemoryOnlyMixin,
-    FittedAttributesMixin,
+    ReadingMixin,
     BaseEstimator,  # type: ignore[misc]
 ):
     """Incremental Generative Topographic Mapping of arrays in memory, dask arrays and Zarr.
@@ -243,7 +232,7 @@ class IGTM(
         settings = self._settings()
         if init is not None and not isinstance(getattr(init, "model_", None), Model):
             raise TypeError(f"init is {init!r}; give a fitted IGTM.")
-        rows = self._rows(X, sample_weight, n_blocks=self.n_blocks, reset=True)
+        rows = rows_of(self, X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
         listener = print_iteration if self.verbose else log_iteration
         fit = fit_map(
@@ -309,7 +298,7 @@ class IGTM(
     def _partial_fit(self, X: Any, sample_weight: Any) -> Self:
         settings = self._settings()
         new = not hasattr(self, "model_")
-        rows = self._rows(X, sample_weight, reset=new)
+        rows = rows_of(self, X, sample_weight, reset=new)
         state = getattr(self, "stream_", None)
         if state is None and not new:
             state = stepwise.begin(self.model_, self.n_samples_seen_)
@@ -325,162 +314,9 @@ class IGTM(
         self.history_ = np.append([] if new else self.history_, log_likelihood)
         return self
 
-    def transform(self, X: Any) -> Any:
-        """Return the position of each row on the map.
-
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D)
-
-        Returns
-        -------
-        array
-            What `model` says, (n, 2) or (n, K): a lazy dask array for lazy X, an ndarray otherwise. An
-            `OptimizedGTM` of such arrays for "complete".
-
-        Raises
-        ------
-        ValueError
-            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
-            (for lazy X when computed).
-        """
-        check_is_fitted(self, "model_")
-        return self._project(self._rows(X))
-
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit the map to X, then return what `transform` does; lazy for lazy X."""
         return self.fit(X, y, sample_weight).transform(X)
-
-    def transform_blocks(self, X: Any, block_size: int | None = None) -> Iterator[Any]:
-        """Yield what `transform` returns, computed, for one block of rows after the other.
-
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D)
-        block_size : int, optional
-            Rows of a block; by default 5,000 of an array in memory, and the chunks of lazy X.
-
-        Yields
-        ------
-        ndarray or OptimizedGTM
-            Of `block_size` rows, the last one of what is left. What is in memory at a time is one block
-            of X, and what it and the block yielded have in common.
-        """
-        check_is_fitted(self, "model_")
-        if block_size is not None:
-            check_whole("block_size", block_size, least=1)
-        computed = (self._computed(one) for one in self._rows(X, n_rows=block_size).each())
-        return computed if block_size is None else recut(computed, block_size)
-
-    def project_to_zarr(
-        self,
-        X: Any,
-        path: archive.Path,
-        outputs: Sequence[str] = ("means", "modes", "log_likelihood"),
-        *,
-        resume: bool = True,
-    ) -> zarr.Group:
-        """Write the positions of all rows to Zarr; what was cut short goes on where it was.
-
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D)
-            Blocks of several sizes are divided anew into ones of one size.
-        path : path or URL
-            Of the Zarr group to write, with one float64 array for each output. Every worker must see it.
-        outputs : sequence of {"means", "modes", "responsibilities", "log_likelihood"}
-            Their shapes are (n, 2), (n, 2), (n, K) and (n,).
-        resume : bool, default=True
-            Go on with an earlier projection at `path`; False refuses one.
-
-        Returns
-        -------
-        zarr.Group
-            Opened for reading. Its attribute "dask_igtm" names the model, and has `complete` once all
-            rows are written; until then, rows that are missing are NaN.
-
-        Raises
-        ------
-        FileExistsError
-            If something else is at `path`.
-        ValueError
-            If the projection at `path` is that of another model or of other rows, if chunk sizes of X
-            are unknown, or if X has other columns than in `fit` or holds NaN or infinity.
-        """
-        check_is_fitted(self, "model_")
-        chosen = tuple(outputs)
-        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(block.OUTPUTS):
-            raise ValueError(f"outputs={outputs!r}; give some of {block.OUTPUTS}, each once.")
-        return project_to_zarr(self._rows(X), self.model_, path, chosen, resume=resume)
-
-    def inverse_transform(self, R: Any) -> Any:
-        """Return the points of data space to which responsibilities belong.
-
-        Parameters
-        ----------
-        R : array or dask array of shape (n, K)
-
-        Returns
-        -------
-        array of shape (n, D)
-            `R @ centers_`, lazy for lazy R.
-        """
-        centers = self.centers_
-        R = row_blocks(R).X if is_lazy(R) else np.asarray(R)
-        if R.ndim != 2 or R.shape[1] != len(centers):
-            raise ValueError(
-                f"R has shape {R.shape}; give responsibilities of shape (n, {len(centers)}), "
-                'as transform returns them with model="responsibilities".'
-            )
-        return R @ centers
-
-    def impute(self, X: Any) -> Any:
-        """Return X with its gaps (NaN) filled; lazy for lazy X.
-
-        A gap gets its expectation under the map, given what is observed of its row: the centres of the
-        nodes, averaged over their posterior. That holds for every map over columns, whatever `missing` was.
-
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D)
-
-        Returns
-        -------
-        array of shape (n, D)
-            float64, unchanged where X was observed.
-
-        Raises
-        ------
-        ValueError
-            If the map is one of principal axes (`n_components`), or X holds infinities (for lazy X when
-            computed).
-        """
-        check_is_fitted(self, "model_")
-        rows = self._rows(X)
-        if self.model_.affine.axes is not None:
-            raise ValueError(
-                "A map of principal axes does not say what single columns hold; fit with n_components=None "
-                "to impute."
-            )
-        filled = blocks.map_rows(rows, block.impute, self.model_, best_kernel(), width=rows.X.shape[1])
-        return blocks.compute(filled, in_memory=True) if rows.in_memory else filled
-
-    def score_samples(self, X: Any) -> Any:
-        """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
-        check_is_fitted(self, "model_")
-        rows = self._rows(X)
-        return self._read(rows, "log_likelihood")
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the mean of ln p(x) over the rows that have an entry; computes."""
-        check_is_fitted(self, "model_")
-        source = prepare(self._rows(X, sample_weight))
-        total, weight = blocks.reduce(
-            source, block.log_likelihood_sum, self.model_, best_kernel(), label="igtm-likelihood"
-        )
-        if weight == 0:
-            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
-        return float(total / weight)
 
     def estimate(self, X: Any) -> Estimate:
         """Say what `fit(X)` would read, hold and take, from the shape of X and a timed tile; reads nothing.
@@ -504,18 +340,6 @@ class IGTM(
         check_is_fitted(self, "model_")
         saved.write(self, path)
 
-    @property
-    def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
-        """The fitted model under ugtm's names, without a projection."""
-        return self._optimized()
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.nodes_) if self.model == "responsibilities" else 2
-
-    def _optimized(self, **projection: Any) -> OptimizedGTM:
-        return optimized(self._fitted, converged=self.converged_, **projection)
-
     def _settings(self) -> Settings:
         """Check all parameters and return those of a fit."""
         self._output()
@@ -530,48 +354,6 @@ class IGTM(
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
-
-    def _output(self) -> str:
-        if self.model not in OUTPUTS:
-            raise ValueError(f"model={self.model!r}; give one of {OUTPUTS}.")
-        return self.model
-
-    def _rows(self, X: Any, sample_weight: Any = None, *, reset: bool = False, **blocking: Any) -> RowBlocks:
-        """Check X and divide it into blocks; `reset` learns its columns, as `fit` does."""
-        if dask.is_dask_collection(X) and not is_lazy(X):
-            raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
-        if not is_lazy(X):
-            X = named(X)
-            if isinstance(X, np.ndarray) and X.dtype != object:
-                check_table(X)
-            X = validate_data(self, X, reset=reset, **LENIENT)
-            return row_blocks(X, sample_weight, **blocking)
-        rows = row_blocks(X, sample_weight, **blocking)
-        names = header(X)
-        validate_data(self, rows.X if names is None else names, reset=reset, skip_check_array=True)
-        return rows
-
-    def _project(self, rows: RowBlocks) -> Any:
-        output = self._output()
-        if output != "complete":
-            return self._read(rows, output)
-        R = self._read(rows, "responsibilities")
-        projection = {"matR": R}
-        for field, name in (("matMeans", "means"), ("matModes", "modes"), ("matP", "relative")):
-            function = functools.partial(block.read_off, nodes=self.nodes_, output=name)
-            width = R.shape[1] if name == "relative" else 2
-            projection[field] = blocks.apply(R, function, width=width)
-        return self._optimized(**projection)
-
-    def _computed(self, rows: RowBlocks) -> Any:
-        with naming(0, rows.span(0)):
-            return blocks.compute(self._project(rows), in_memory=rows.in_memory)
-
-    def _read(self, rows: RowBlocks, output: str) -> Any:
-        width = block.output_width(self.model_, output)
-        shared = (self.model_, best_kernel(), output)
-        projected = blocks.map_rows(rows, block.project, *shared, width=width)
-        return blocks.compute(projected, in_memory=True) if rows.in_memory else projected
 
 
 def load(path: archive.Path) -> IGTM:

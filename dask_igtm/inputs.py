@@ -16,6 +16,7 @@ import dask.array as da
 import numpy as np
 import zarr
 
+from dask_igtm.companions import sizes_message, unknown, values_of, weights_of
 from dask_igtm.storage import StoredRows
 from dask_igtm.tables import is_lazy, unwrapped
 
@@ -35,6 +36,8 @@ class RowBlocks:
         One chunk along columns; its chunks along rows are the blocks.
     sample_weight : dask.array.Array of shape (n,) or None
         In the chunks of `X`.
+    y : dask.array.Array of shape (n,) or (n, T), or None
+        Values or labels of the rows, in the chunks of `X`.
     in_memory : bool
         Whether the user gave an array in memory, which is never sent to a cluster.
     first_row : int
@@ -43,6 +46,7 @@ class RowBlocks:
 
     X: da.Array
     sample_weight: da.Array | None = None
+    y: da.Array | None = None
     in_memory: bool = False
     first_row: int = 0
 
@@ -50,7 +54,7 @@ class RowBlocks:
     def starts(self) -> tuple[int, ...] | None:
         """Where in the user's X each block starts, and the last one ends; None when sizes are unknown."""
         sizes = self.X.chunks[0]
-        return None if _unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
+        return None if unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
 
     @property
     def layout(self) -> dict[str, Any]:
@@ -72,17 +76,18 @@ class RowBlocks:
         """Yield one block after the other."""
         for index in range(self.X.numblocks[0]):
             span = self.span(index)
-            yield RowBlocks(self.X.blocks[index], None, self.in_memory, span[0] if span else 0)
+            first_row = span[0] if span else 0
+            yield RowBlocks(self.X.blocks[index], in_memory=self.in_memory, first_row=first_row)
 
     def regular(self) -> RowBlocks:
         """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
         *sizes, last = self.X.chunks[0]
-        if _unknown(self.X.chunks[0]):
-            raise ValueError(_sizes_message("A projection to Zarr", "store X in Zarr first"))
+        if unknown(self.X.chunks[0]):
+            raise ValueError(sizes_message("A projection to Zarr", "store X in Zarr first"))
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
-        return RowBlocks(self.X.rechunk({0: height}), None, self.in_memory)
+        return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
 
 
 def planned(array: da.Array) -> bool:
@@ -99,7 +104,7 @@ def row_bytes(X: Any) -> int:
 
 
 def row_blocks(
-    X: Any, sample_weight: Any = None, *, n_blocks: int = 0, n_rows: int | None = None
+    X: Any, sample_weight: Any = None, y: Any = None, *, n_blocks: int = 0, n_rows: int | None = None
 ) -> RowBlocks:
     """Divide `X` into blocks of rows without reading any of them.
 
@@ -107,6 +112,8 @@ def row_blocks(
     ----------
     X : ndarray, sparse matrix, dask array or frame, xarray.DataArray, zarr.Array, or path or URL; (n, D)
     sample_weight : array or dask array of shape (n,), optional
+    y : array or dask array of shape (n,) or (n, T), optional
+        Values or labels of the rows.
     n_blocks : int, optional
         Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
         time) and takes 5,000 rows of an array in memory.
@@ -119,11 +126,10 @@ def row_blocks(
         If `X` is not a table of numbers, or `n_blocks` does not fit it.
     """
     in_memory = not is_lazy(X)
-    X, sample_weight = unwrapped(X), unwrapped(sample_weight)
-    if in_memory and isinstance(sample_weight, da.Array):
-        sample_weight = sample_weight.compute()  # to where X is
-    array = _as_dask(X, n_blocks, n_rows)
-    return RowBlocks(array, _weights(sample_weight, array), in_memory)
+    array = _as_dask(unwrapped(X), n_blocks, n_rows)
+    weights = None if sample_weight is None else weights_of(array, sample_weight, in_memory=in_memory)
+    values = None if y is None else values_of(array, y, in_memory=in_memory)
+    return RowBlocks(array, weights, values, in_memory)
 
 
 def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
@@ -142,8 +148,8 @@ def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
         )
         X = X.rechunk({1: -1})
     if n_blocks:
-        if _unknown(X.chunks[0]):
-            raise ValueError(_sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
+        if unknown(X.chunks[0]):
+            raise ValueError(sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
     _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
     return X
@@ -231,42 +237,8 @@ def _rows_per_read(X: zarr.Array[Any], n_rows: int | None) -> int:
     return int(stored * max(1, wanted // stored))
 
 
-def _weights(sample_weight: Any, X: da.Array) -> da.Array | None:
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, zarr.Array):
-        sample_weight = da.from_array(sample_weight, chunks=sample_weight.chunks)
-    if not isinstance(sample_weight, da.Array):
-        sample_weight = np.asarray(sample_weight)
-    if sample_weight.dtype.kind not in "fiub":
-        raise ValueError(
-            f"sample_weight has dtype {sample_weight.dtype}, which is not numeric; give numbers >= 0."
-        )
-    if sample_weight.ndim != 1:
-        raise ValueError(f"sample_weight has shape {sample_weight.shape}; give a 1D array, one weight a row.")
-    if not isinstance(sample_weight, da.Array):
-        if _unknown(X.chunks[0]):
-            raise ValueError(
-                _sizes_message("sample_weight in memory", "give it as a dask array with the chunks of X")
-            )
-        sample_weight = da.from_array(sample_weight, chunks=-1, name=False)
-    if _unknown(X.chunks[0]) or _unknown(sample_weight.chunks[0]):
-        if X.numblocks[0] != sample_weight.numblocks[0]:
-            raise ValueError(
-                f"X has {X.numblocks[0]} blocks and sample_weight {sample_weight.numblocks[0]}, "
-                "and their sizes are unknown; call compute_chunk_sizes() on both."
-            )
-        return sample_weight
-    if sample_weight.shape[0] != X.shape[0]:
-        raise ValueError(
-            f"X has {X.shape[0]} rows, but sample_weight has shape {sample_weight.shape}; "
-            "give one weight a row."
-        )
-    return sample_weight.rechunk((X.chunks[0],))
-
-
 def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:
-    if _unknown(X.chunks[0]):
+    if unknown(X.chunks[0]):
         return
     largest, average = max(X.chunks[0]) * row_bytes(X), X.shape[0] * row_bytes(X) / X.numblocks[0]
     if largest > HUGE_BYTES:
@@ -280,14 +252,3 @@ def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:
             f"scheduler time in every pass; {remedy}.",
             stacklevel=5,
         )
-
-
-def _sizes_message(who: str, otherwise: str) -> str:
-    return (
-        f"{who} needs to know how many rows X has, and its chunk sizes are unknown; "
-        f"call X.compute_chunk_sizes(), or {otherwise}."
-    )
-
-
-def _unknown(sizes: tuple[float, ...]) -> bool:
-    return any(math.isnan(size) for size in sizes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,16 +46,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class Block:
-    """The pieces of one block of rows: X, and its weights if any."""
+    """The pieces of one block of rows: X, its weights or None, and its values or labels if any."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece | None, ...]
     index: int
     rows: tuple[int, int] | None
 
     def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
-        """Return X and its weights."""
+        """Return what the pieces hold."""
         with naming(self.index, self.rows):
-            return tuple(piece(values) for piece in self.pieces)
+            return tuple(None if piece is None else piece(values) for piece in self.pieces)
+
+    def needs(self) -> frozenset[Any]:
+        """Keys of the graph whose values the block needs."""
+        return frozenset().union(*(piece.dependencies() for piece in self.pieces if piece))
 
 
 class Parcel:
@@ -111,15 +115,16 @@ class Source:
 
 def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
     """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
-    arrays = (rows.X,) if rows.sample_weight is None else (rows.X, rows.sample_weight)
+    arrays = [rows.X, rows.sample_weight] if rows.y is None else [rows.X, rows.sample_weight, rows.y]
     graph = _graph_of(arrays)
     if not planned(rows.X):
-        arrays = dask.optimize(*arrays)
+        arrays = list(dask.optimize(*arrays))
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
-    keys = [list(_flat(array.__dask_keys__())) for array in arrays]
+    n_blocks = rows.X.numblocks[0]
+    keys = [[None] * n_blocks if a is None else list(_flat(a.__dask_keys__())) for a in arrays]
     blocks = [
-        Block(tuple(_piece(graph, key) for key in block_keys), index, rows.span(index))
-        for index, block_keys in enumerate(zip(*keys, strict=True))
+        Block(tuple(None if key is None else _piece(graph, key) for key in block_keys), i, rows.span(i))
+        for i, block_keys in enumerate(zip(*keys, strict=True))
     ]
     size = blocks_per_fold or fold_size(rows.X, row_bytes(rows.X))
     folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
@@ -135,21 +140,24 @@ def keep(source: Source) -> Source:
     """Return `source` with its blocks in the memory of the workers, from where every pass takes them."""
     run = uuid.uuid4().hex
     n_blocks = sum(len(fold.blocks) for fold in source.folds)
-    n_pieces = len(source.folds[0].blocks[0].pieces)
-    names = [f"igtm-read-{piece}-{run}" for piece in range(n_pieces)]
+    pieces = source.folds[0].blocks[0].pieces
+    names = [None if piece is None else f"igtm-read-{i}-{run}" for i, piece in enumerate(pieces)]
     graph = dict(source.graph)
     for fold in source.folds:
         for block in fold.blocks:
             for name, piece in zip(names, block.pieces, strict=True):
+                if piece is None:
+                    continue
                 inputs = List(*(TaskRef(k) for k in piece.dependencies()))
                 key = (name, block.index)
                 graph[key] = Task(key, _read, block, piece, tuple(piece.dependencies()), inputs)
     # Arrays in name only: what holds the keys together while they are persisted.
-    held = [da.Array(graph, name, chunks=((1,) * n_blocks,), dtype=np.float64) for name in names]
+    held = [da.Array(graph, name, chunks=((1,) * n_blocks,), dtype=np.float64) for name in names if name]
     kept = _graph_of(dask.persist(*held, optimize_graph=False, **scheduler_for(source.in_memory)))
 
     def at_hand(block: Block) -> Block:
-        return dataclasses.replace(block, pieces=tuple(_piece(kept, (n, block.index)) for n in names))
+        pieces = tuple(None if name is None else _piece(kept, (name, block.index)) for name in names)
+        return dataclasses.replace(block, pieces=pieces)
 
     folds = tuple(_fold_of(tuple(at_hand(block) for block in fold.blocks)) for fold in source.folds)
     return dataclasses.replace(source, graph=kept).only(folds)
@@ -172,7 +180,7 @@ def fold_size(X: da.Array, bytes_per_row: int) -> int:
 
 
 def _fold_of(blocks: tuple[Block, ...]) -> Fold:
-    keys = {key for block in blocks for piece in block.pieces for key in piece.dependencies()}
+    keys = {key for block in blocks for key in block.needs()}
     return Fold(Parcel(blocks), tuple(sorted(keys, key=str)))
 
 
@@ -188,8 +196,9 @@ def naming(index: int, rows: tuple[int, int] | None) -> Iterator[None]:
         raise
 
 
-def _graph_of(arrays: tuple[da.Array, ...]) -> dict[Any, Any]:
-    return {key: node for array in arrays for key, node in dict(array.__dask_graph__()).items()}
+def _graph_of(arrays: Iterable[da.Array | None]) -> dict[Any, Any]:
+    graphs = [dict(array.__dask_graph__()) for array in arrays if array is not None]
+    return {key: node for graph in graphs for key, node in graph.items()}
 
 
 def _piece(graph: dict[Any, Any], key: Any) -> Piece:

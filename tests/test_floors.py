@@ -12,7 +12,7 @@ import dask_igtm
 FLOORS = [
     ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
     ["initialize", "maximize", "em", "accelerate", "stepwise"],
-    ["tables", "storage", "inputs", "workers", "blas", "source", "blocks", "archive"],
+    ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
         "compat",
         "progress",
@@ -25,7 +25,7 @@ FLOORS = [
         "projection",
         "estimate",
     ],
-    ["attributes", "frames", "saved", "estimator", "functional"],
+    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent

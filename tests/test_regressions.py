@@ -119,7 +119,7 @@ def test_names_of_ugtm_belong_to_the_fit():
 def test_data_in_memory_are_not_copied():
     rows = row_blocks(X, n_blocks=3)
     (block, *_) = prepare(rows).folds[0].blocks
-    (held,) = block.read({})
+    held, *_ = block.read({})
     assert np.shares_memory(held, X)
 
 

@@ -1,0 +1,43 @@
+"""The table that a user gives an estimator: checked against what it was fitted to, and in row blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from dask_igtm.inputs import RowBlocks, check_table, row_blocks
+from dask_igtm.tables import header, is_lazy, named
+
+LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
+
+
+def rows_of(
+    estimator: Any, X: Any, sample_weight: Any = None, y: Any = None, *, reset: bool = False, **blocking: Any
+) -> RowBlocks:
+    """Check X against the columns of an estimator, and divide it into blocks; reads nothing lazy.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+    X, sample_weight, y
+        See `row_blocks`.
+    reset : bool
+        Whether to learn the columns of X, as `fit` does.
+    **blocking
+        `n_blocks` or `n_rows` of `row_blocks`.
+    """
+    if dask.is_dask_collection(X) and not is_lazy(X):
+        raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
+    if not is_lazy(X):
+        X = named(X)
+        if isinstance(X, np.ndarray) and X.dtype != object:
+            check_table(X)
+        X = validate_data(estimator, X, reset=reset, **LENIENT)
+        return row_blocks(X, sample_weight, y, **blocking)
+    rows = row_blocks(X, sample_weight, y, **blocking)
+    names = header(X)
+    validate_data(estimator, rows.X if names is None else names, reset=reset, skip_check_array=True)
+    return rows
