@@ -29,6 +29,7 @@ pytestmark = [
 
 N_ROWS, HEIGHT, NITER = 96_000, 1000, 4
 PHASES = ("moments", "EM", "likelihood", "projection")
+REPEATS = int(os.environ.get("FAULT_REPEATS", "1"))  # of each phase, at other moments
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def at_iteration(number, action):
         logger.setLevel(before)
 
 
-@pytest.mark.parametrize("repeat", range(5))
+@pytest.mark.parametrize("repeat", range(REPEATS))
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_worker_dies(path, cluster, undisturbed, tmp_path, phase, repeat):
     chance = random.Random(f"{phase} {repeat}")
