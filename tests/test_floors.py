@@ -10,7 +10,20 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
+    [
+        "basis",
+        "affine",
+        "gaps",
+        "model",
+        "rows",
+        "histogram",
+        "statistics",
+        "columns",
+        "softmax",
+        "posterior",
+        "outputs",
+        "block",
+    ],
     ["initialize", "maximize", "em", "accelerate", "stepwise"],
     ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
@@ -25,7 +38,7 @@ FLOORS = [
         "projection",
         "estimate",
     ],
-    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional"],
+    ["validation", "attributes", "frames", "describing", "reading", "saved", "estimator", "functional"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
