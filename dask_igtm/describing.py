@@ -122,7 +122,7 @@ class DescribingMixin(FittedAttributesMixin):
                 "its fit was interrupted, or its file is of an older release; give those rows, or a sample "
                 "of them, as reference=."
             )
-        largest = np.interp(quantile, SHARES, quantiles) * (1.0 + SLACK)
+        largest = float(np.interp(quantile, SHARES, quantiles)) * (1.0 + SLACK)
         return self.describe(X, ("deviance",))["deviance"] <= largest
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
