@@ -25,7 +25,18 @@ FLOORS = [
         "block",
     ],
     ["initialize", "maximize", "em", "accelerate", "stepwise"],
-    ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
+    [
+        "tables",
+        "storage",
+        "companions",
+        "inputs",
+        "workers",
+        "blas",
+        "source",
+        "blocks",
+        "sampling",
+        "archive",
+    ],
     [
         "compat",
         "progress",
@@ -38,7 +49,17 @@ FLOORS = [
         "projection",
         "estimate",
     ],
-    ["validation", "attributes", "frames", "describing", "reading", "saved", "estimator", "functional"],
+    [
+        "validation",
+        "attributes",
+        "frames",
+        "describing",
+        "reading",
+        "saved",
+        "estimator",
+        "functional",
+        "assess",
+    ],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
