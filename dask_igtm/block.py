@@ -154,15 +154,13 @@ def likelihood(X: Rows, sample_weight: Array | None, model: Model, kernel: str) 
     """Likelihood of one block; rows with nothing observed do not count."""
     check_weights(sample_weight)
     check_entries(X, model.gaps)
-    total = Likelihood(0.0, 0.0, Histogram.of(np.empty(0)))
+    weights, deviance, log_likelihood = np.empty(X.shape[0]), np.empty(X.shape[0]), 0.0
     for tile in tiles(X, model, kernel):
         weight = tile.weight(sample_weight)
-        total += Likelihood(
-            _total(np.ones(len(tile.deviance)), weight),
-            _total(tile.log_likelihood, weight),
-            Histogram.of(tile.deviance, weight),
-        )
-    return total
+        weights[tile.rows] = 1.0 if weight is None else weight
+        deviance[tile.rows] = tile.deviance
+        log_likelihood += _total(tile.log_likelihood, weight)
+    return Likelihood(float(weights.sum()), log_likelihood, Histogram.of(deviance, weights))
 
 
 def check_weights(sample_weight: Array | None) -> None:

@@ -31,7 +31,7 @@ class DescribingMixin(FittedAttributesMixin):
     """What an estimator with a `model_` says of single rows."""
 
     random_state: Any
-    deviance_: Array | None
+    deviance_: Array | None = None
 
     def describe(
         self,

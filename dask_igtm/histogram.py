@@ -30,9 +30,8 @@ class Histogram:
     weight: Array
 
     @classmethod
-    def of(cls, values: Array, weight: Array | None = None) -> Histogram:
+    def of(cls, values: Array, weight: Array) -> Histogram:
         """Count numbers >= 0, each times its weight."""
-        weight = np.ones(len(values)) if weight is None else weight
         counted = weight > 0
         return _merged(values[counted], values[counted], weight[counted])
 

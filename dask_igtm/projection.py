@@ -50,7 +50,7 @@ def project_to_zarr(
         "outputs": list(names),
     }
     if OF_TOP & set(names):
-        label["top"] = max(output.width or 0 for output in outputs if output.name in OF_TOP)
+        label["top"] = next(output.width for output in outputs if output.name in OF_TOP)
     found = _label_of(target)
     if found is not None:
         _check(found, label, target, resume=resume)

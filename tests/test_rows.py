@@ -285,13 +285,13 @@ def test_a_histogram_adds_up(values, cut, data):
 
 
 def test_a_histogram_takes_any_number_and_no_weight():
-    extremes = Histogram.of(np.array([0.0, 5e-324, 1.0, 1e308]))
+    extremes = Histogram.of(np.array([0.0, 5e-324, 1.0, 1e308]), np.ones(4))
     assert_array_equal(extremes.quantiles(np.array([0.0, 1.0])), [0, 1e308])
     assert len(Histogram.of(np.ones(3), np.zeros(3)).weight) == 0
 
 
 def test_the_histogram_of_many_rows_is_small():
-    assert len(Histogram.of(np.random.default_rng(0).chisquare(10, 100_000)).weight) < 1500
+    assert len(Histogram.of(np.random.default_rng(0).chisquare(10, 100_000), np.ones(100_000)).weight) < 1500
 
 
 # Domain
