@@ -383,6 +383,20 @@ def test_a_stream_has_no_domain(tmp_path):
     assert igtm().partial_fit(X).fit(X).applicability(X, 1.0).all()
 
 
+def test_an_interrupted_fit_has_no_domain(monkeypatch):
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    model = igtm()
+    with monkeypatch.context() as patch, dask.config.set(scheduler="synchronous"):
+        patch.setattr(block, "likelihood", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X)
+    with pytest.raises(ValueError, match=r"interrupted.*reference="):
+        model.applicability(X)
+    assert model.applicability(X, 1.0, reference=X).all()
+
+
 @pytest.mark.parametrize("quantile", [0, -0.1, 1.01, np.nan])
 def test_quantiles_are_checked(fitted, quantile):
     with pytest.raises(ValueError, match=r"quantile=.*share above 0 and at most 1"):
