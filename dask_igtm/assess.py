@@ -166,9 +166,8 @@ def _quality(model: Model, sums: _Sums, n_neighbors: int) -> Quality:
     if round(weight) == 0:
         raise ValueError("No row of X has an entry; give rows that have some.")
     n_parameters = model.weights.size + 1
-    means = block.project(
-        sample, model, best_kernel(), outputs_of(("means",), len(model.basis.nodes), top=1)
-    )[0]
+    outputs = outputs_of(("means",), len(model.basis.nodes))
+    (means,) = block.project(sample, model, best_kernel(), outputs)
     Z = model.affine.forward(_filled(sample, model))
     return Quality(
         n_samples=round(weight),

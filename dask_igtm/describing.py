@@ -149,7 +149,7 @@ class DescribingMixin(FittedAttributesMixin):
         centers = model.centers[random.randint(len(model.basis.nodes), size=n_samples)]
         return model.affine.inverse(centers + np.sqrt(model.beta_inv) * random.normal(size=centers.shape))
 
-    def _outputs(self, names: Sequence[str], top: int) -> tuple[Output, ...]:
+    def _outputs(self, names: Sequence[str], top: int = 1) -> tuple[Output, ...]:
         check_whole("top", top, least=1)
         return outputs_of(names, len(self._fitted.basis.nodes), top)
 

@@ -256,7 +256,7 @@ class IGTM(
         self.n_iter_ = len(fit.history)
         self.n_passes_ = fit.n_passes
         self.converged_ = fit.converged
-        self.log_likelihood_ = fit.likelihood.mean if fit.likelihood else np.nan
+        self.log_likelihood_ = fit.log_likelihood
         self.deviance_ = fit.likelihood.deviance.quantiles(SHARES) if fit.likelihood else None
         self.kernel_ = fit.kernel
         self.n_samples_seen_ = fit.n_samples

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class Fit:
     n_passes: int
     kernel: str
     n_samples: float
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean of ln p(x) over the rows, in the user's units; NaN after an interruption."""
+        return self.likelihood.mean if self.likelihood else math.nan
 
 
 class Interrupted(KeyboardInterrupt):

@@ -76,6 +76,6 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         missing=missing_strategy if missing else "error",
     )
     fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
-    outputs = outputs_of(("means", "modes"), len(fit.model.basis.nodes), top=1)
+    outputs = outputs_of(("means", "modes"), len(fit.model.basis.nodes))
     means, modes = project_rows(rows, fit.model, outputs)
     return optimized(fit.model, converged=fit.converged, matMeans=means, matModes=modes)

@@ -54,7 +54,7 @@ OF_TOP = {"top_nodes", "top_responsibilities"}
 NUMBERED = ("int32", -1)  # type and fill of a node's index
 
 
-def outputs_of(names: Sequence[str], n_nodes: int, top: int) -> tuple[Output, ...]:
+def outputs_of(names: Sequence[str], n_nodes: int, top: int = 1) -> tuple[Output, ...]:
     """Describe the outputs of these names, for a map of `n_nodes`.
 
     Raises

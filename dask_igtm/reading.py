@@ -190,8 +190,8 @@ class ReadingMixin(FramesForMemoryOnlyMixin, DescribingMixin):
     def _project(self, rows: RowBlocks) -> Any:
         output = self._output()
         if output != "complete":
-            return project_rows(rows, self.model_, self._outputs((output,), top=1))[0]
-        outputs = self._outputs(tuple(COMPLETE.values()), top=1)
+            return project_rows(rows, self.model_, self._outputs((output,)))[0]
+        outputs = self._outputs(tuple(COMPLETE.values()))
         return self._optimized(**dict(zip(COMPLETE, project_rows(rows, self.model_, outputs), strict=True)))
 
     def _computed(self, rows: RowBlocks) -> Any:

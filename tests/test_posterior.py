@@ -100,7 +100,7 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     monkeypatch.setattr(posterior.Workspace, "load", watched)
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
-    outputs = outputs_of(("log_likelihood",), 256, top=1)
+    outputs = outputs_of(("log_likelihood",), 256)
     (result,) = block.project(X, model, "numpy", outputs)
     assert used == ["float32", "float64", "float32"]
     assert_allclose(result, block.project(X.astype(float), model, "numpy", outputs)[0], rtol=1e-5)
