@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_igtm import landscape
+    from dask_igtm.assess import quality
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "landscape", "load", "runIGTM"]
+__all__ = ["IGTM", "eIGTM", "landscape", "load", "quality", "runIGTM"]
 
 _HOMES: dict[str, tuple[str, str | None]] = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.estimator", "load"),
+    "quality": ("dask_igtm.assess", "quality"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
 }
 

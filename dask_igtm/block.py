@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.gaps import REFUSED, Gaps
+from dask_igtm.histogram import Histogram
 from dask_igtm.model import Model
+from dask_igtm.outputs import OF_TOP, Answers, Output
 from dask_igtm.posterior import tiles
 from dask_igtm.rows import Rows, row_tiles
-from dask_igtm.statistics import Moments, PairwiseMoments, SufficientStatistics
+from dask_igtm.statistics import Likelihood, Moments, PairwiseMoments, SufficientStatistics
 
 Array = NDArray[np.float64]
 
 MOMENTS_TILE_ROWS = 4096
-OUTPUTS = ("means", "modes", "responsibilities", "log_likelihood")
 
 
 def statistics(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> SufficientStatistics:
@@ -108,12 +109,7 @@ def _tile_pairwise_moments(X: Array, sample_weight: Array) -> PairwiseMoments:
     )
 
 
-def project(X: Rows, model: Model, kernel: str, output: str) -> Array:
-    """Return one row of `output` for each row of `X`; see `project_all`."""
-    return project_all(X, model, kernel, (output,))[0]
-
-
-def project_all(X: Rows, model: Model, kernel: str, outputs: tuple[str, ...]) -> tuple[Array, ...]:
+def project(X: Rows, model: Model, kernel: str, outputs: tuple[Output, ...]) -> tuple[NDArray[Any], ...]:
     """Return one array for each of `outputs`, with one row for each row of `X`, from one E-step.
 
     Parameters
@@ -122,44 +118,24 @@ def project_all(X: Rows, model: Model, kernel: str, outputs: tuple[str, ...]) ->
     model : Model
     kernel : str
         Name of the softmax.
-    outputs : tuple of {"means", "modes", "responsibilities", "log_likelihood"}
+    outputs : tuple of Output
 
     Returns
     -------
     tuple of ndarrays
-        Of shape (n, 2), (n, K) for responsibilities, (n,) for the log-likelihood, ln p(x) as a density
-        in the user's units.
+        Of the widths and types that the outputs say.
     """
     check_entries(X, model.gaps)
-    n_rows = X.shape[0]
-    widths = [output_width(model, output) for output in outputs]
-    results = tuple(np.empty((n_rows,) if width is None else (n_rows, width)) for width in widths)
+    results = tuple(np.empty(output.shape(X.shape[0]), output.dtype) for output in outputs)
+    top = max((output.width or 0 for output in outputs if output.name in OF_TOP), default=0)
     for tile in tiles(X, model, kernel):
+        answers = Answers(tile, model.basis.nodes, top)
         for output, result in zip(outputs, results, strict=True):
-            if output == "log_likelihood":
-                result[tile.rows] = tile.log_likelihood
-            else:
-                result[tile.rows] = read_off(tile.responsibilities, model.basis.nodes, output)
+            result[tile.rows] = getattr(answers, output.name)
     return results
 
 
-def read_off(responsibilities: NDArray[np.floating[Any]], nodes: Array, output: str) -> Any:
-    """Return "means", "modes", "responsibilities", or those "relative" to the largest of their row."""
-    if output == "means":
-        return responsibilities @ nodes
-    if output == "modes":
-        return nodes[responsibilities.argmax(axis=1)]
-    if output == "relative":
-        return responsibilities / responsibilities.max(axis=1, keepdims=True, initial=0.0)
-    return responsibilities
-
-
-def output_width(model: Model, output: str) -> int | None:
-    """Columns of `project(..., output)`; None for one number a row."""
-    return {"responsibilities": len(model.basis.nodes), "log_likelihood": None}.get(output, 2)
-
-
-def impute(X: Rows, model: Model, kernel: str) -> Array:
+def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
     """Return the rows (n, D) with each gap filled by its expectation given what is observed of the row."""
     model = dataclasses.replace(model, gaps=Gaps("marginalize"))
     check_entries(X, model.gaps)
@@ -171,22 +147,20 @@ def impute(X: Rows, model: Model, kernel: str) -> Array:
         if posterior.gaps is not None:
             part = filled[posterior.rows]
             np.copyto(part, posterior.responsibilities @ centers, where=np.isnan(part))
-    return filled
+    return (filled,)
 
 
-def log_likelihood_sum(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
-    """Return the sums over a block of ln p(x) and of 1, each row times its weight, as an array (2,).
-
-    Rows with nothing observed do not count.
-    """
+def likelihood(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Likelihood:
+    """Likelihood of one block; rows with nothing observed do not count."""
     check_weights(sample_weight)
     check_entries(X, model.gaps)
-    total = np.zeros(2)
+    weights, deviance, log_likelihood = np.empty(X.shape[0]), np.empty(X.shape[0]), 0.0
     for tile in tiles(X, model, kernel):
         weight = tile.weight(sample_weight)
-        values = tile.log_likelihood
-        total += _total(values, weight), _total(np.ones(len(values)), weight)
-    return total
+        weights[tile.rows] = 1.0 if weight is None else weight
+        deviance[tile.rows] = tile.deviance
+        log_likelihood += _total(tile.log_likelihood, weight)
+    return Likelihood(float(weights.sum()), log_likelihood, Histogram.of(deviance, weights))
 
 
 def check_weights(sample_weight: Array | None) -> None:

@@ -25,6 +25,7 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 from dask_igtm import __version__
 from dask_igtm.blas import single_threaded_blas
 from dask_igtm.inputs import RowBlocks, planned, row_bytes
+from dask_igtm.outputs import Output
 from dask_igtm.rows import stack
 from dask_igtm.source import Block, Fold, Source, naming, scheduler_for, span
 
@@ -120,38 +121,49 @@ def _grow_tree(graph: dict[Any, Any], layer: list[Any], *name: Any) -> Any:
     return layer[0]
 
 
-def map_rows(rows: RowBlocks, function: Callable[..., Any], *shared: Any, width: int | None) -> da.Array:
-    """Return the lazy array of `function(X, *shared)`, block by block.
+def map_rows(
+    rows: RowBlocks, function: Callable[..., Any], *shared: Any, outputs: Sequence[Output]
+) -> tuple[da.Array, ...]:
+    """Return lazy arrays, one for each of `outputs`, of what `function(X, *shared)` makes of each block.
+
+    Computed together, they share one call a block.
 
     Parameters
     ----------
     rows : RowBlocks
     function : callable
-        Takes the (n, D) rows of a block, returns (n, width), or (n,) if `width` is None.
+        Takes the (n, D) rows of a block, returns a tuple of arrays with one row for each.
     *shared
         Further arguments, one node of the graph.
-    width : int or None
+    outputs : sequence of Output
+        What the arrays of that tuple are.
     """
     node: Any = _Shared(function, shared, rows.starts)
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
-    if width is None:
-        return rows.X.map_blocks(_map_block, node, drop_axis=1, dtype=np.float64, meta=np.empty(0))
-    return rows.X.map_blocks(
-        _map_block, node, chunks=(rows.X.chunks[0], (width,)), dtype=np.float64, meta=np.empty((0, 0))
+    # An array in name only: a chunk of it is the tuple of a block.
+    tuples = rows.X.map_blocks(
+        _map_block, node, chunks=(rows.X.chunks[0], (1,)), dtype=np.float64, meta=np.empty((0, 0))
     )
+    return tuple(_pick(tuples, index, output) for index, output in enumerate(outputs))
 
 
-def apply(rows: Any, function: Callable[[Any], Any], *, width: int) -> Any:
-    """Return `function(rows)`, (n, width): block by block, and lazy, of a dask array."""
-    if not isinstance(rows, da.Array):
-        return function(rows)
-    chunks = (rows.chunks[0], (width,))
-    return rows.map_blocks(function, chunks=chunks, dtype=np.float64, meta=np.empty((0, 0)))
+def _pick(tuples: da.Array, index: int, output: Output) -> da.Array:
+    if output.width is None:
+        # Not map_blocks, which would concatenate the one chunk along the axis that goes.
+        meta: Any = np.empty(0, output.dtype)
+        return da.blockwise(_item, "i", tuples, "ij", index=index, concatenate=False, meta=meta)
+    meta = np.empty((0, 0), output.dtype)
+    chunks = (tuples.chunks[0], (output.width,))
+    return tuples.map_blocks(operator.itemgetter(index), chunks=chunks, dtype=output.dtype, meta=meta)
+
+
+def _item(chunks: Sequence[tuple[Any, ...]], index: int) -> Any:
+    return chunks[0][index]
 
 
 def compute(result: Any, *, in_memory: bool) -> Any:
-    """Compute results of `map_rows`, alone or in a dataclass, where their input belongs."""
+    """Compute results of `map_rows`, alone or in a container, where their input belongs."""
     return dask.compute(result, **scheduler_for(in_memory))[0]
 
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm import archive, saved, stepwise
 from dask_igtm.estimate import Estimate, estimate
 from dask_igtm.fitting import Fit, Interrupted, fit_map
+from dask_igtm.histogram import SHARES
 from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
 from dask_igtm.progress import log_iteration, print_iteration
@@ -115,6 +116,10 @@ class IGTM(
         Mean of ln p(x) over the rows of `fit`, a density in the units of X.
     history_ : ndarray of shape (n_iter_,)
         The same before each iteration.
+    deviance_ : ndarray of shape (602,) or None
+        How far ln p(x) of the rows of `fit` lies below the largest possible: its quantiles at the shares
+        1 - 10^(-i / 100), and 1; what `applicability` compares with. None after `partial_fit` or an
+        interruption.
     kernel_ : {"numba", "numpy"}
         What computed the softmax: numba's compiled one where the driver has numba.
     n_features_in_ : int
@@ -252,6 +257,7 @@ class IGTM(
         self.n_passes_ = fit.n_passes
         self.converged_ = fit.converged
         self.log_likelihood_ = fit.log_likelihood
+        self.deviance_ = fit.likelihood.deviance.quantiles(SHARES) if fit.likelihood else None
         self.kernel_ = fit.kernel
         self.n_samples_seen_ = fit.n_samples
         self.history_ = np.array([iteration.log_likelihood for iteration in fit.history])
@@ -310,7 +316,7 @@ class IGTM(
         self.model_, self.n_samples_seen_ = self.stream_.model, self.stream_.weight
         self.n_iter_ = 1 if new else self.n_iter_ + 1
         self.n_passes_, self.converged_, self.kernel_ = 1, False, best_kernel()
-        self.log_likelihood_ = log_likelihood
+        self.log_likelihood_, self.deviance_ = log_likelihood, None
         self.history_ = np.append([] if new else self.history_, log_likelihood)
         return self
 

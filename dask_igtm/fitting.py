@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from dask_igtm import __version__, archive, block, blocks, em
 from dask_igtm.checkpoint import Checkpoint
@@ -21,7 +20,7 @@ from dask_igtm.settings import SOLVERS, Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
 from dask_igtm.starting import REMEDY, check_init, start_of
-from dask_igtm.statistics import SufficientStatistics
+from dask_igtm.statistics import Likelihood, SufficientStatistics
 from dask_igtm.workers import worth_keeping
 
 logger = logging.getLogger("dask_igtm")
@@ -34,8 +33,8 @@ class Fit:
     Attributes
     ----------
     model : Model
-    log_likelihood : float
-        Mean of ln p(x) over the rows, in the user's units, for `model`; NaN after an interruption.
+    likelihood : Likelihood or None
+        Of the rows for `model`; None after an interruption.
     history : tuple of em.Iteration
     converged : bool
         Whether the solver stopped by its tolerance, on a map that has not collapsed.
@@ -48,12 +47,17 @@ class Fit:
     """
 
     model: Model
-    log_likelihood: float
+    likelihood: Likelihood | None
     history: tuple[em.Iteration, ...]
     converged: bool
     n_passes: int
     kernel: str
     n_samples: float
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean of ln p(x) over the rows, in the user's units; NaN after an interruption."""
+        return self.likelihood.mean if self.likelihood else math.nan
 
 
 class Interrupted(KeyboardInterrupt):
@@ -132,23 +136,21 @@ def fit_map(
 
     try:
         solver.fit(state, start.prior, e_step, niter=settings.niter, tol=settings.tol, on_iteration=tell)
-        total, weight = blocks.reduce(
-            source, block.log_likelihood_sum, state.result, kernel, label="igtm-likelihood"
-        )
+        likelihood = blocks.reduce(source, block.likelihood, state.result, kernel, label="igtm-likelihood")
     except KeyboardInterrupt as interrupt:
-        raise Interrupted(_fit(state, start, moments.weight, np.nan, kernel)) from interrupt
+        raise Interrupted(_fit(state, start, moments.weight, None, kernel)) from interrupt
     except Exception as error:
         if saved:
             error.add_note(saved.remedy(state))
         raise
-    return _fit(state, start, moments.weight, float(total / weight), kernel)
+    return _fit(state, start, moments.weight, likelihood, kernel)
 
 
-def _fit(state: State, start: Start, n_samples: float, log_likelihood: float, kernel: str) -> Fit:
-    whole = not np.isnan(log_likelihood)
+def _fit(state: State, start: Start, n_samples: float, likelihood: Likelihood | None, kernel: str) -> Fit:
+    whole = likelihood is not None
     return Fit(
         model=state.result,
-        log_likelihood=log_likelihood,
+        likelihood=likelihood,
         history=state.history,
         converged=whole and state.converged and not _collapsed(state.result, start),
         n_passes=len(state.history) + whole,

@@ -6,11 +6,12 @@ from typing import Any
 
 from sklearn.utils import check_array
 
-from dask_igtm import block, blocks
 from dask_igtm.compat import OptimizedGTM, optimized
 from dask_igtm.fitting import fit_map
 from dask_igtm.inputs import row_blocks
+from dask_igtm.outputs import outputs_of
 from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.projection import project_rows
 from dask_igtm.settings import Settings
 from dask_igtm.tables import is_lazy, named
 
@@ -75,10 +76,6 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         missing=missing_strategy if missing else "error",
     )
     fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
-    projection = {
-        field: blocks.map_rows(rows, block.project, fit.model, fit.kernel, output, width=2)
-        for field, output in (("matMeans", "means"), ("matModes", "modes"))
-    }
-    if rows.in_memory:
-        projection = blocks.compute(projection, in_memory=True)
-    return optimized(fit.model, converged=fit.converged, **projection)
+    outputs = outputs_of(("means", "modes"), len(fit.model.basis.nodes))
+    means, modes = project_rows(rows, fit.model, outputs)
+    return optimized(fit.model, converged=fit.converged, matMeans=means, matModes=modes)

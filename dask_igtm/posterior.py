@@ -29,6 +29,8 @@ class Tile(NamedTuple):
     centers: Array  # (K, Q) in model coordinates
     log_mass: Array  # (n,) ln sum_k exp(l_k - max l), with l_k = -|x - y_k|^2 / (2 beta_inv)
     log_likelihood: Array  # (n,) ln p of what is observed of x, in the user's units
+    deviance: Array  # (n,) how far that is below the largest that a row with these gaps can have
+    entropy: Array  # (n,) of the responsibilities, in nats
     distance: Array  # (n,) expected squared distance to the nodes, averaged over the responsibilities
 
     def weight(self, sample_weight: Array | None) -> Array | None:
@@ -114,6 +116,8 @@ class Workspace:
             centers=self.centers,
             log_mass=log_mass,
             log_likelihood=log_sum + model.log_normalization(gaps),
+            deviance=np.maximum(np.log(len(self.centers)) - log_sum, 0.0),  # 0 if all centres were at x
+            entropy=log_mass - spread,
             distance=distance + n_missing * beta_inv,
         )
 

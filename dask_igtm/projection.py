@@ -1,4 +1,4 @@
-"""Projections to Zarr that can be cut and gone on with."""
+"""Projections of rows: as arrays, and to Zarr, where they can be cut and gone on with."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import zarr
 from dask_igtm import __version__, archive, block, blocks, storage
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
+from dask_igtm.outputs import OF_TOP, Output
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import fold_size, prepare
 
@@ -23,13 +24,20 @@ logger = logging.getLogger("dask_igtm")
 ATTRIBUTE = "dask_igtm"
 
 
+def project_rows(rows: RowBlocks, model: Model, outputs: tuple[Output, ...]) -> tuple[Any, ...]:
+    """Return an array for each output: lazy ones that share a pass, or ndarrays of rows in memory."""
+    arrays = blocks.map_rows(rows, block.project, model, best_kernel(), outputs, outputs=outputs)
+    computed: tuple[Any, ...] = blocks.compute(arrays, in_memory=True) if rows.in_memory else arrays
+    return computed
+
+
 def project_to_zarr(
-    rows: RowBlocks, model: Model, path: archive.Path, outputs: tuple[str, ...], *, resume: bool
+    rows: RowBlocks, model: Model, path: archive.Path, outputs: tuple[Output, ...], *, resume: bool
 ) -> zarr.Group:
     """Write some outputs of all rows to a Zarr group, whole chunks at a time; see the estimator's method."""
     target, rows, kernel = storage.absolute(path), rows.regular(), best_kernel()
-    tables = [storage.Table(output, block.output_width(model, output)) for output in outputs]
-    size = fold_size(rows.X, max(8 * (table.width or 1) for table in tables))
+    names = tuple(output.name for output in outputs)
+    size = fold_size(rows.X, max(output.row_bytes for output in outputs))
     source = prepare(rows, size)
     n_rows, height = rows.X.shape[0], size * rows.X.chunks[0][0]
     label: dict[str, Any] = {
@@ -39,22 +47,24 @@ def project_to_zarr(
         "kernel": kernel,
         "version": __version__,
         **rows.layout,
-        "outputs": list(outputs),
+        "outputs": list(names),
     }
+    if OF_TOP & set(names):
+        label["top"] = next(output.width for output in outputs if output.name in OF_TOP)
     found = _label_of(target)
     if found is not None:
         _check(found, label, target, resume=resume)
-    storage.create(target, tables, n_rows, height, {ATTRIBUTE: label | {"complete": False}})
+    storage.create(target, outputs, n_rows, height, {ATTRIBUTE: label | {"complete": False}})
     group = zarr.open_group(target, mode="a")
     missing = source.folds
     if found is not None:
-        last = group[outputs[-1]]
-        done = _written(last, height, in_memory=rows.in_memory)
-        _check_rows(rows, model, last, done, size)
+        last = outputs[-1]  # in every part the last to be written
+        done = _written(group[last.name], last, height, in_memory=rows.in_memory)
+        _check_rows(rows, model, group[last.name], last, done, size)
         missing = tuple(fold for fold, there in zip(source.folds, done, strict=True) if not there)
     logger.info("projecting to %s: %d of %d parts", target, len(missing), len(source.folds))
-    sink = functools.partial(storage.write, path=target, names=outputs)
-    blocks.write(source.only(missing), block.project_all, sink, model, kernel, outputs, label="igtm-project")
+    sink = functools.partial(storage.write, path=target, names=names)
+    blocks.write(source.only(missing), block.project, sink, model, kernel, outputs, label="igtm-project")
     group.attrs[ATTRIBUTE] = label | {"complete": True}
     return zarr.open_group(target, mode="r")
 
@@ -92,29 +102,30 @@ def _check(found: dict[str, Any], label: dict[str, Any], target: str, *, resume:
         )
 
 
-def _written(table: Any, height: int, *, in_memory: bool) -> list[bool]:
+def _written(table: Any, output: Output, height: int, *, in_memory: bool) -> list[bool]:
     """Say of each part of `height` rows whether it has been written."""
     stored = da.from_array(table, chunks=(height, *table.shape[1:]))
     counts = tuple((1,) * count for count in stored.numblocks)
-    done = stored.map_blocks(_all_written, chunks=counts, dtype=bool, meta=np.empty((0,) * stored.ndim, bool))
+    meta = np.empty((0,) * stored.ndim, bool)
+    done = stored.map_blocks(_all_written, output, chunks=counts, dtype=bool, meta=meta)
     return list(blocks.compute(done, in_memory=in_memory).ravel().tolist())
 
 
-def _all_written(rows: Any) -> Any:
-    return np.full((1,) * rows.ndim, storage.whole(rows))
+def _all_written(rows: Any, output: Output) -> Any:
+    return np.full((1,) * rows.ndim, output.written(rows))
 
 
-def _check_rows(rows: RowBlocks, model: Model, table: Any, done: list[bool], size: int) -> None:
+def _check_rows(
+    rows: RowBlocks, model: Model, table: Any, output: Output, done: list[bool], size: int
+) -> None:
     """Project one block that is there again, lest other rows of the same shape are taken for these."""
     if not any(done):
         return
     one = next(itertools.islice(rows.each(), size * done.index(True), None))
     first, last = one.span(0) or (0, 0)
-    output = table.basename
-    width = block.output_width(model, output)
-    again = blocks.map_rows(one, block.project, model, best_kernel(), output, width=width)
+    (again,) = blocks.map_rows(one, block.project, model, best_kernel(), (output,), outputs=(output,))
     if not np.allclose(blocks.compute(again, in_memory=rows.in_memory), table[first:last], rtol=1e-6):
         raise ValueError(
-            f"{table.store_path} holds other {output} of rows {first}:{last} than X has there, so that it "
-            "is the projection of other data; give another path, or remove it."
+            f"{table.store_path} holds other {output.name} of rows {first}:{last} than X has there, so that "
+            "it is the projection of other data; give another path, or remove it."
         )

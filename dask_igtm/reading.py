@@ -1,8 +1,7 @@
-"""What a fitted map says of rows: positions, likelihoods, and the points that belong to them."""
+"""A fitted map as a transformer: positions of rows, and the points that belong to them."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,21 +10,23 @@ import zarr
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import archive, block, blocks
-from dask_igtm.attributes import FittedAttributesMixin
 from dask_igtm.compat import OptimizedGTM, optimized, recut
+from dask_igtm.describing import DescribingMixin
 from dask_igtm.frames import FramesForMemoryOnlyMixin
 from dask_igtm.inputs import RowBlocks, row_blocks
-from dask_igtm.projection import project_to_zarr
+from dask_igtm.outputs import Output
+from dask_igtm.projection import project_rows, project_to_zarr
 from dask_igtm.settings import check_whole
 from dask_igtm.softmax import best_kernel
-from dask_igtm.source import naming, prepare
+from dask_igtm.source import naming
 from dask_igtm.tables import is_lazy
 from dask_igtm.validation import rows_of
 
 OUTPUTS = ("means", "modes", "responsibilities", "complete")
+COMPLETE = {"matR": "responsibilities", "matMeans": "means", "matModes": "modes", "matP": "relative"}
 
 
-class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
+class ReadingMixin(FramesForMemoryOnlyMixin, DescribingMixin):
     """What an estimator with a `model_` answers; its parameter `model` says what `transform` returns."""
 
     model: str
@@ -80,6 +81,7 @@ class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
         path: archive.Path,
         outputs: Sequence[str] = ("means", "modes", "log_likelihood"),
         *,
+        top: int = 5,
         resume: bool = True,
     ) -> zarr.Group:
         """Write the positions of all rows to Zarr; what was cut short goes on where it was.
@@ -89,9 +91,11 @@ class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
         X : as in `fit`; shape (n, D)
             Blocks of several sizes are divided anew into ones of one size.
         path : path or URL
-            Of the Zarr group to write, with one float64 array for each output. Every worker must see it.
-        outputs : sequence of {"means", "modes", "responsibilities", "log_likelihood"}
-            Their shapes are (n, 2), (n, 2), (n, K) and (n,).
+            Of the Zarr group to write, with one array for each output. Every worker must see it.
+        outputs : sequence of str
+            Those that `describe` knows; float64, or int32 for indices of nodes.
+        top : int, default=5
+            As in `describe`.
         resume : bool, default=True
             Go on with an earlier projection at `path`; False refuses one.
 
@@ -99,20 +103,18 @@ class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
         -------
         zarr.Group
             Opened for reading. Its attribute "dask_igtm" names the model, and has `complete` once all
-            rows are written; until then, rows that are missing are NaN.
+            rows are written; until then, rows that are missing are NaN, or -1 for indices of nodes.
 
         Raises
         ------
         FileExistsError
             If something else is at `path`.
         ValueError
-            If the projection at `path` is that of another model or of other rows, if chunk sizes of X
-            are unknown, or if X has other columns than in `fit` or holds NaN or infinity.
+            If the projection at `path` is that of another model, of other rows or with another `top`, if
+            chunk sizes of X are unknown, if an output is, or if X has other columns than in `fit` or holds
+            NaN or infinity.
         """
-        check_is_fitted(self, "model_")
-        chosen = tuple(outputs)
-        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(block.OUTPUTS):
-            raise ValueError(f"outputs={outputs!r}; give some of {block.OUTPUTS}, each once.")
+        chosen = self._outputs(outputs, top)
         return project_to_zarr(rows_of(self, X), self.model_, path, chosen, resume=resume)
 
     def inverse_transform(self, R: Any) -> Any:
@@ -164,25 +166,9 @@ class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
                 "A map of principal axes does not say what single columns hold; fit with n_components=None "
                 "to impute."
             )
-        filled = blocks.map_rows(rows, block.impute, self.model_, best_kernel(), width=rows.X.shape[1])
+        output = Output("imputed", rows.X.shape[1])
+        (filled,) = blocks.map_rows(rows, block.impute, self.model_, best_kernel(), outputs=(output,))
         return blocks.compute(filled, in_memory=True) if rows.in_memory else filled
-
-    def score_samples(self, X: Any) -> Any:
-        """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
-        check_is_fitted(self, "model_")
-        rows = rows_of(self, X)
-        return self._read(rows, "log_likelihood")
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the mean of ln p(x) over the rows that have an entry; computes."""
-        check_is_fitted(self, "model_")
-        source = prepare(rows_of(self, X, sample_weight))
-        total, weight = blocks.reduce(
-            source, block.log_likelihood_sum, self.model_, best_kernel(), label="igtm-likelihood"
-        )
-        if weight == 0:
-            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
-        return float(total / weight)
 
     @property
     def optimizedModel(self) -> OptimizedGTM:  # noqa: N802 - ugtm's name
@@ -204,21 +190,10 @@ class ReadingMixin(FramesForMemoryOnlyMixin, FittedAttributesMixin):
     def _project(self, rows: RowBlocks) -> Any:
         output = self._output()
         if output != "complete":
-            return self._read(rows, output)
-        R = self._read(rows, "responsibilities")
-        projection = {"matR": R}
-        for field, name in (("matMeans", "means"), ("matModes", "modes"), ("matP", "relative")):
-            function = functools.partial(block.read_off, nodes=self.nodes_, output=name)
-            width = R.shape[1] if name == "relative" else 2
-            projection[field] = blocks.apply(R, function, width=width)
-        return self._optimized(**projection)
+            return project_rows(rows, self.model_, self._outputs((output,)))[0]
+        outputs = self._outputs(tuple(COMPLETE.values()))
+        return self._optimized(**dict(zip(COMPLETE, project_rows(rows, self.model_, outputs), strict=True)))
 
     def _computed(self, rows: RowBlocks) -> Any:
         with naming(0, rows.span(0)):
             return blocks.compute(self._project(rows), in_memory=rows.in_memory)
-
-    def _read(self, rows: RowBlocks, output: str) -> Any:
-        width = block.output_width(self.model_, output)
-        shared = (self.model_, best_kernel(), output)
-        projected = blocks.map_rows(rows, block.project, *shared, width=width)
-        return blocks.compute(projected, in_memory=True) if rows.in_memory else projected

@@ -30,6 +30,8 @@ def write(estimator: Any, path: archive.Path) -> None:
     arrays = {"history": estimator.history_, **archive.pack(estimator.model_)}
     if hasattr(estimator, "stream_"):
         arrays |= {f"stream_{name}": np.asarray(getattr(estimator.stream_, name)) for name in STREAM}
+    if estimator.deviance_ is not None:
+        arrays["deviance"] = estimator.deviance_
     if hasattr(estimator, "feature_names_in_"):
         arrays["feature_names"] = estimator.feature_names_in_.astype(str)
     archive.write(path, archive.MODEL, header, arrays)
@@ -43,6 +45,7 @@ def read(path: archive.Path, kind: type) -> Any:
         setattr(estimator, name, value)
     estimator.history_ = arrays["history"]
     estimator.model_ = archive.unpack(arrays)
+    estimator.deviance_ = arrays.get("deviance")  # which older releases did not save
     if "stream_g" in arrays:
         g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
         estimator.stream_ = stepwise.State(estimator.model_, estimator.n_samples_seen_, g, rx, float(square))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.histogram import Histogram
+
 Array = NDArray[np.float64]
 
 
@@ -86,6 +88,37 @@ class PairwiseMoments:
         with np.errstate(over="ignore", invalid="ignore"):
             scatter = share * self.scatter
         return Moments(self.weight, np.diag(self.means).copy(), scatter, self.invalid)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How well a map explains rows.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the weights of the rows that have any entry.
+    log_likelihood : float
+        Sum of ln p(x) in the user's units.
+    deviance : Histogram
+        Of how far ln p(x) lies below the largest that a row with the same gaps can have.
+    """
+
+    weight: float
+    log_likelihood: float
+    deviance: Histogram
+
+    def __add__(self, other: Likelihood) -> Likelihood:
+        return Likelihood(
+            self.weight + other.weight,
+            self.log_likelihood + other.log_likelihood,
+            self.deviance + other.deviance,
+        )
+
+    @property
+    def mean(self) -> float:
+        """Mean of ln p(x) per row."""
+        return self.log_likelihood / self.weight
 
 
 @dataclass(frozen=True)

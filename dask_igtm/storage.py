@@ -13,6 +13,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dask_igtm.outputs import Output
+
 Rows = NDArray[Any]
 
 
@@ -84,30 +86,21 @@ def _filled(rows: Rows, fill_value: Any) -> bool:
     return bool(rows[0, 0] == fill_value and (rows == fill_value).all())
 
 
-@dataclass(frozen=True)
-class Table:
-    """One array of a target: its name, and its columns, None for one number a row."""
-
-    name: str
-    width: int | None
-
-    def shape(self, n_rows: int) -> tuple[int, ...]:
-        """Shape of that many rows."""
-        return (n_rows,) if self.width is None else (n_rows, self.width)
-
-
 def create(
-    path: str, tables: Iterable[Table], n_rows: int, chunk_rows: int, attributes: dict[str, Any]
+    path: str, tables: Iterable[Output], n_rows: int, chunk_rows: int, attributes: dict[str, Any]
 ) -> None:
-    """Make a group with the tables that it lacks, filled with NaN."""
+    """Make a group with the tables that it lacks, filled with what says that nothing was written."""
     group = zarr.open_group(path, mode="a")
     if not dict(group.attrs):
         group.attrs.update(attributes)
     for table in tables:
         if table.name not in group:
-            chunks = table.shape(min(chunk_rows, n_rows))
             group.create_array(
-                table.name, shape=table.shape(n_rows), chunks=chunks, dtype=np.float64, fill_value=np.nan
+                table.name,
+                shape=table.shape(n_rows),
+                chunks=table.shape(min(chunk_rows, n_rows)),
+                dtype=table.dtype,
+                fill_value=table.fill,
             )
 
 
@@ -123,11 +116,6 @@ def write(first_row: int, columns: tuple[Rows, ...], path: str, names: tuple[str
     for name, rows in zip(names, columns, strict=True):
         table: Any = group[name]
         table[first_row : first_row + len(rows)] = rows
-
-
-def whole(rows: Rows) -> bool:
-    """Whether every row was written."""
-    return not np.isnan(rows).any()
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

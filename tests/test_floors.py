@@ -9,36 +9,25 @@ import pytest
 
 import dask_igtm
 
-FLOORS = [
-    [
-        "basis",
-        "affine",
-        "gaps",
-        "model",
-        "rows",
-        "statistics",
-        "columns",
-        "softmax",
-        "posterior",
-        "block",
-        "node_totals",
-    ],
-    ["initialize", "maximize", "em", "accelerate", "stepwise", "maps"],
-    ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
-    [
-        "compat",
-        "progress",
-        "checkpoint",
-        "settings",
-        "imputation",
-        "starting",
-        "fitting",
-        "streaming",
-        "projection",
-        "estimate",
-    ],
-    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional", "landscape"],
+WORDS = [
+    """
+    basis affine gaps model rows histogram statistics columns softmax posterior outputs block
+    node_totals
+    """,
+    """
+    initialize maximize em accelerate stepwise maps
+    """,
+    """
+    tables storage companions inputs workers blas source blocks sampling archive
+    """,
+    """
+    compat progress checkpoint settings imputation starting fitting streaming projection estimate
+    """,
+    """
+    validation attributes frames describing reading saved estimator functional landscape assess
+    """,
 ]
+FLOORS = [words.split() for words in WORDS]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
 THIRD_PARTY = [

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from dask_igtm import IGTM, block, fitting, posterior
 from dask_igtm.basis import make_basis
 from dask_igtm.initialize import initialize
+from dask_igtm.outputs import outputs_of
 from dask_igtm.softmax import load_kernel
 
 KERNELS = ["numpy", "numba"]
@@ -99,6 +100,7 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     monkeypatch.setattr(posterior.Workspace, "load", watched)
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
-    result = block.project(X, model, "numpy", "log_likelihood")
+    outputs = outputs_of(("log_likelihood",), 256)
+    (result,) = block.project(X, model, "numpy", outputs)
     assert used == ["float32", "float64", "float32"]
-    assert_allclose(result, block.project(X.astype(float), model, "numpy", "log_likelihood"), rtol=1e-5)
+    assert_allclose(result, block.project(X.astype(float), model, "numpy", outputs)[0], rtol=1e-5)

@@ -157,7 +157,7 @@ def test_a_remote_scheduler(path, synchronous, tmp_path):
 
 def test_array_query_planning(path, synchronous):
     code = f"""
-import dask.array as da, numpy as np, zarr
+import dask, dask.array as da, numpy as np, zarr
 from dask_igtm import IGTM
 from dask_igtm.source import Parcel
 stored = zarr.open_array({path!r}, mode="r")
@@ -166,6 +166,10 @@ igtm = IGTM(k=6, m=3, niter=3, tol=0).fit(X)
 assert hasattr(X, "expr")
 assert igtm.centers_.tobytes() == bytes.fromhex({synchronous[0].hex()!r})
 assert igtm.transform(stored).compute().shape == stored.shape[:1] + (2,)
+(described,) = dask.compute(igtm.describe(X, ("means", "node", "top_nodes")))
+assert (described["means"] == igtm.transform(X).compute()).all()
+assert [len(values) for values in described.values()] == [len(X)] * 3
+assert igtm.applicability(X, 1.0).all().compute()
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)
