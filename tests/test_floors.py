@@ -10,7 +10,19 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
+    [
+        "basis",
+        "affine",
+        "gaps",
+        "model",
+        "rows",
+        "statistics",
+        "columns",
+        "softmax",
+        "forward",
+        "posterior",
+        "block",
+    ],
     ["initialize", "maximize", "em", "accelerate", "stepwise"],
     ["tables", "storage", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
