@@ -17,11 +17,11 @@ Forward = Callable[[NDArray[Any], Affine, Real], Array]
 
 
 def load_forward(kernel: str) -> Forward:
-    """Return what belongs to the softmax of that name.
+    """Return what takes rows to model coordinates beside the softmax of that name.
 
-    Its arguments are rows (n, D), the map to the model's coordinates, and a float32 or float64 array
-    (n, Q + 1) in C order, whose first Q columns it overwrites with the rows in these coordinates. It
-    returns their squared norms (n,). Entries that are NaN or infinite stay so.
+    Its arguments are rows (n, D), the map to these coordinates, and a float32 or float64 array
+    (n, Q + 1) in C order, whose first Q columns it overwrites with them. It returns their squared norms,
+    of shape (n,). The mean is subtracted in float64; entries that are NaN or infinite stay so.
     """
     return _numpy_forward if kernel == "numpy" else _numba_forward
 
@@ -37,7 +37,8 @@ def squared_norms(Z: Real) -> Array:
 
 
 def _numba_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
-    if affine.axes is not None or X.shape[1:] != affine.mean.shape:  # which NumPy refuses
+    # Axes are a matrix product; and compiled code would read past the end of rows of another width.
+    if affine.axes is not None or X.shape[1:] != affine.mean.shape:
         return _numpy_forward(X, affine, Z1)
     X, mean = np.require(X, Z1.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
     norms: Array = _compile(Z1.dtype.name)(X, mean, 1.0 / affine.scale, Z1)
