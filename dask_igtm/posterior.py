@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.forward import load_forward, squared_norms
 from dask_igtm.model import Model
 from dask_igtm.rows import Rows, row_tiles
-from dask_igtm.softmax import Softmax, load_kernel
+from dask_igtm.softmax import load_kernel
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
 
-TILE_BYTES = 2**20  # logits of a tile in float64
+TILE_BYTES = 2**20  # logits of a tile
 SINGLE_ERROR = 1e-3  # largest error of a logit with which float32 rows are multiplied in float32
 
 
@@ -60,17 +61,18 @@ def _times(columns: Real, weight: Array | None) -> Any:
 class Workspace:
     """The operands of an E-step in one precision, and the buffers that its tiles share."""
 
-    def __init__(self, model: Model, height: int, dtype: type[np.floating[Any]]) -> None:
+    def __init__(self, model: Model, kernel: str, height: int, dtype: type[np.floating[Any]]) -> None:
+        self.softmax, self.forward = load_kernel(kernel), load_forward(kernel)
         self.centers = centers = model.centers
-        squared_norms = np.einsum("kq,kq->k", centers, centers)
+        norms = squared_norms(centers)
         # A column of ones beside the rows adds -|y|^2 / 2 within the product, and counts rows in R.T @ Z1.
-        self.slopes = (np.column_stack([centers, -0.5 * squared_norms]).T / model.beta_inv).astype(dtype)
+        self.slopes = (np.column_stack([centers, -0.5 * norms]).T / model.beta_inv).astype(dtype)
         self.Z1 = np.ones((height, len(self.slopes)), dtype)
         self.logits = np.empty((height, len(centers)), dtype)
         self.scratch = np.empty_like(self.logits)
         self.model = model
         self.rounding = np.finfo(dtype).eps / (2.0 * model.beta_inv)
-        self.largest_center = squared_norms.max()
+        self.largest_center = norms.max()
         self.gaps: Real | None = None
 
     def load(self, X: NDArray[Any]) -> float:
@@ -82,8 +84,7 @@ class Workspace:
         return float(self.rounding * max(self.largest_center, self.squared_norm.max()))
 
     def _forward(self, X: NDArray[Any]) -> None:
-        Z = self.model.affine.forward(X, out=self.Z1[: self.n_rows, :-1])
-        self.squared_norm = np.einsum("nq,nq->n", Z, Z, dtype=np.float64)
+        self.squared_norm = self.forward(X, self.model.affine, self.Z1[: self.n_rows])
 
     def _take_gaps(self, X: NDArray[Any]) -> None:
         if not self.model.gaps.marginal:
@@ -93,9 +94,9 @@ class Workspace:
         missing = np.isnan(Z)
         Z[missing] = 0.0
         self.gaps = missing.astype(Z.dtype)
-        self.squared_norm = np.einsum("nq,nq->n", Z, Z, dtype=np.float64)
+        self.squared_norm = squared_norms(Z)
 
-    def posterior(self, rows: slice, softmax: Softmax) -> Tile:
+    def posterior(self, rows: slice) -> Tile:
         """Return the posterior of the rows that were loaded, which are X[rows]."""
         model, beta_inv, squared_norm, gaps = self.model, self.model.beta_inv, self.squared_norm, self.gaps
         Z1, logits = self.Z1[: self.n_rows], self.logits[: self.n_rows]
@@ -104,7 +105,7 @@ class Workspace:
         if gaps is not None:  # the centres' own squares there, which no distance has
             logits += gaps @ (0.5 / beta_inv * self.centers.T**2).astype(gaps.dtype)
             n_missing = gaps.sum(axis=1, dtype=np.float64)
-        peak, log_mass, spread = softmax(logits, self.scratch[: self.n_rows])
+        peak, log_mass, spread = self.softmax(logits, self.scratch[: self.n_rows])
         # These logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
         log_sum = peak + log_mass - 0.5 * squared_norm / beta_inv
         distance = np.maximum(squared_norm - 2.0 * beta_inv * (peak + spread), 0.0)
@@ -135,14 +136,14 @@ def tiles(X: Rows, model: Model, kernel: str) -> Iterator[Tile]:
     kernel : str
         Name of the softmax, see `load_kernel`.
     """
-    softmax = load_kernel(kernel)
-    height = max(1, min(X.shape[0], TILE_BYTES // (8 * len(model.basis.nodes))))
-    narrow = Workspace(model, height, np.float32) if X.dtype == np.float32 else None
-    wide = None if narrow else Workspace(model, height, np.float64)
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    height = max(1, min(X.shape[0], TILE_BYTES // (np.dtype(dtype).itemsize * len(model.basis.nodes))))
+    narrow = Workspace(model, kernel, height, np.float32) if dtype is np.float32 else None
+    wide = None if narrow else Workspace(model, kernel, height, np.float64)
     for rows, tile in row_tiles(X, height):
         if narrow and narrow.load(tile) <= SINGLE_ERROR:
-            yield narrow.posterior(rows, softmax)
+            yield narrow.posterior(rows)
             continue
-        wide = wide or Workspace(model, height, np.float64)
+        wide = wide or Workspace(model, kernel, height, np.float64)
         wide.load(tile)
-        yield wide.posterior(rows, softmax)
+        yield wide.posterior(rows)

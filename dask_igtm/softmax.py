@@ -68,7 +68,7 @@ def _compile(real: type[np.floating[Any]]) -> Any:
     """Compile the softmax of one precision, in a single sweep over each row."""
     import numba
 
-    exp = _compile_exp(real)
+    exp, larger = _compile_exp(real), _compile_larger(real)
     lowest, zero, one = real(LOWEST_EXPONENT[np.dtype(real)]), real(0), real(1)
 
     @numba.njit(  # type: ignore[untyped-decorator]
@@ -80,12 +80,10 @@ def _compile(real: type[np.floating[Any]]) -> Any:
         for row in range(n_rows):
             largest = logits[row, 0]
             for k in range(n_nodes):
-                value = logits[row, k]
-                largest = value if value > largest else largest
+                largest = larger(largest, logits[row, k])
             mass = weighted = zero
             for k in range(n_nodes):
-                shifted = logits[row, k] - largest
-                shifted = shifted if shifted > lowest else lowest
+                shifted = larger(logits[row, k] - largest, lowest)
                 value = exp(shifted)
                 logits[row, k] = value
                 mass += value
@@ -97,6 +95,27 @@ def _compile(real: type[np.floating[Any]]) -> Any:
         return peak, log_mass, spread
 
     return softmax
+
+
+def _compile_larger(real: type[np.floating[Any]]) -> Any:
+    """Make the larger of two numbers an instruction; a comparison would keep a loop over it scalar."""
+    import numba
+    from llvmlite import ir
+    from numba.extending import intrinsic
+
+    number = numba.from_dtype(np.dtype(real))
+    machine_number = ir.DoubleType() if real is np.float64 else ir.FloatType()
+    signature = ir.FunctionType(machine_number, [machine_number] * 2)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def larger(_: Any, _one: Any, _other: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            function = builder.module.declare_intrinsic("llvm.maxnum", [machine_number], signature)
+            return builder.call(function, values)
+
+        return number(number, number), generate
+
+    return larger
 
 
 def _compile_exp(real: type[np.floating[Any]]) -> Any:

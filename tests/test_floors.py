@@ -11,7 +11,7 @@ import dask_igtm
 
 WORDS = [
     """
-    basis affine gaps model rows histogram statistics columns softmax posterior outputs block
+    basis affine gaps model rows histogram statistics columns softmax forward posterior outputs block
     node_totals
     """,
     """

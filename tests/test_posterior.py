@@ -88,7 +88,7 @@ def test_float32_agrees_with_float64_on_the_same_values(offset):
 
 
 def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
-    X = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(1100, 3)).astype(np.float32)
     X[0] = 3e4  # far enough from the narrow rest to lose all digits of its logits
     used = []
     load = posterior.Workspace.load
