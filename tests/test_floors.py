@@ -11,7 +11,7 @@ import dask_igtm
 
 FLOORS = [
     ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
-    ["initialize", "maximize", "em", "accelerate", "stepwise"],
+    ["initialize", "maximize", "em", "accelerate", "evidence", "stepwise"],
     ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
         "compat",
