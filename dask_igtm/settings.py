@@ -75,8 +75,8 @@ class Settings:
     def _check_evidence(self) -> None:
         if self.scale is None:
             raise ValueError(
-                "regul='auto' weighs how far the map is from its prior mean, which for scale=None is the origin "
-                "of X; give scale='center' or 'standard'."
+                "regul='auto' weighs how far a map reaches from its prior mean, with scale=None from "
+                "wherever X has its origin; give scale='center' or 'standard'."
             )
         if self.solver != "em":
             raise ValueError(
