@@ -38,10 +38,10 @@ from sklearn.preprocessing import StandardScaler
 from dask_igtm import IGTM, block, blocks
 from dask_igtm.basis import make_basis
 from dask_igtm.blas import single_threaded_blas
-from dask_igtm.fitting import SOLVERS
 from dask_igtm.initialize import initialize
 from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
+from dask_igtm.settings import SOLVERS
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
 from dask_igtm.statistics import SufficientStatistics

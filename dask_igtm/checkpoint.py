@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm import accelerate, archive, em
+from dask_igtm import accelerate, archive, em, evidence
 from dask_igtm.model import Model
 from dask_igtm.progress import State
 from dask_igtm.statistics import Moments
@@ -96,6 +96,8 @@ def _pack(state: State) -> Arrays:
         "calm": np.array(state.calm),
         **_pack_model("model", state.model),
     }
+    if isinstance(state, evidence.State):
+        arrays["regul"] = np.array(state.regul)
     if isinstance(state, accelerate.State):
         arrays["failures"] = np.array(state.failures)
         arrays["steps"] = np.array([secant.step for secant in state.secants])
@@ -113,6 +115,8 @@ def _unpack(arrays: Arrays, model: Model) -> State:
         "history": tuple(em.Iteration(int(number), *rest) for number, *rest in arrays["history"].tolist()),
         "calm": int(arrays["calm"]),
     }
+    if "regul" in arrays:
+        return evidence.State(**common, regul=float(arrays["regul"]))
     if "failures" not in arrays:
         return em.State(**common)
     pairs = zip(arrays["steps"], arrays["losses"], strict=True)

@@ -33,6 +33,8 @@ class Iteration:
         The quantity by which ugtm, and so plain EM here, decides when to stop.
     change : float
         |change of `err`| since the iteration before; infinite in the first.
+    regul : float
+        Ridge of that iteration.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Iteration:
     penalised: float
     err: float
     change: float
+    regul: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def step(state: State, statistics: SufficientStatistics, prior: Prior, tol: floa
     change = abs(err - state.history[-1].err) if state.history else np.inf
     log_likelihood = statistics.log_likelihood / weight
     penalised = log_likelihood + prior.log_density(model) / weight
-    iteration = Iteration(len(state.history) + 1, log_likelihood, penalised, err, change)
+    iteration = Iteration(len(state.history) + 1, log_likelihood, penalised, err, change, prior.regul)
     calm = state.calm + 1 if tol > 0 and change <= tol else 0
     return State(maximize(statistics, model, prior), (*state.history, iteration), calm)
 

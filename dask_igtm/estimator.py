@@ -48,8 +48,13 @@ class IGTM(
     s : float, default=0.3
         Variance of an RBF, in squared spacings of the RBF centres. Small values make a map that bends
         more. 0 takes the largest squared distance between two centres.
-    regul : float, default=0.1
-        Ridge on the weights of the map, in inverse squared units of the model (see `scale`).
+    regul : float or "auto", default=0.1
+        Ridge on the weights of the map, in inverse squared units of the model (see `scale`). "auto" lets the
+        evidence choose it, and the noise with it, from the fifth iteration on and at no further pass; that
+        needs `scale="center"` or "standard", and plain EM. It sets out from a hundredth of the ridge under
+        which the map would collapse; one that runs away is held where no map grows, with a warning. The
+        evidence is the probability of these rows, averaged over maps; the ridge that suits new rows best
+        may be another, so compare `score` of rows kept back with that of a few fixed ones.
     random_state : int, RandomState or None, default=1234
         Seeds what is random. Plain EM has nothing random.
     niter : int, default=200
@@ -104,6 +109,8 @@ class IGTM(
         Noise variance of each column in squared units of X.
     scale_ : ndarray of shape (D,)
         Units of the model in those of X.
+    regul_ : float
+        Ridge at the end: `regul`, or the last choice of the evidence.
     n_iter_ : int
         Iterations done.
     n_samples_seen_ : float
@@ -134,6 +141,9 @@ class IGTM(
     H. A. Gaspar et al. (2015). Chemical data visualization and analysis with incremental generative
     topographic mapping: big data challenge. J. Chem. Inf. Model. 55, 84-94.
 
+    C. M. Bishop, M. Svensén, C. K. I. Williams (1998). Developments of the generative topographic mapping.
+    Neurocomputing 21, 203-224. For `regul="auto"`.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -148,7 +158,7 @@ class IGTM(
         k: int = 16,
         m: int = 4,
         s: float = 0.3,
-        regul: float = 0.1,
+        regul: float | str = 0.1,
         random_state: Any = 1234,
         niter: int = 200,
         verbose: bool = False,
@@ -208,7 +218,7 @@ class IGTM(
         init : IGTM, optional
             A fitted map of the same grids, columns and kind of scale, from which the solver sets out instead
             of from the plane of the principal axes. The coordinates of the model, so its column means and
-            scales, are those of `init`.
+            scales, are those of `init`. `regul="auto"` sets out from the rows, not from its `regul_`.
 
         Returns
         -------
@@ -260,6 +270,7 @@ class IGTM(
         self.deviance_ = fit.likelihood.deviance.quantiles(SHARES) if fit.likelihood else None
         self.kernel_ = fit.kernel
         self.n_samples_seen_ = fit.n_samples
+        self.regul_ = fit.regul
         self.history_ = np.array([iteration.log_likelihood for iteration in fit.history])
         self.__dict__.pop("stream_", None)
         return self
@@ -270,7 +281,8 @@ class IGTM(
         Stepwise EM keeps averages over the stream, in which a block of w rows that follows n others has the
         share (1 + n / w)^-0.6; later blocks replace earlier ones slowly. The first block decides where the
         map starts, and the coordinates of the model: the column means and scales, and what fills gaps. A
-        map that was fitted or loaded goes on from there, with the rows of its fit as those before.
+        map that was fitted or loaded goes on from there, with the rows of its fit as those before, and for
+        `regul="auto"` with its `regul_`.
 
         Parameters
         ----------
@@ -287,7 +299,8 @@ class IGTM(
         Raises
         ------
         ValueError
-            As in `fit`; of the first block only where that cannot start a map.
+            As in `fit`; of the first block only where that cannot start a map. If `regul="auto"` and there
+            is no fitted map.
 
         References
         ----------
@@ -302,7 +315,7 @@ class IGTM(
             raise
 
     def _partial_fit(self, X: Any, sample_weight: Any) -> Self:
-        settings = self._settings()
+        settings = self._settings().with_ridge(getattr(self, "regul_", None))
         new = not hasattr(self, "model_")
         rows = rows_of(self, X, sample_weight, reset=new)
         state = getattr(self, "stream_", None)
@@ -312,7 +325,7 @@ class IGTM(
         state, log_likelihood = advance(rows, settings, state, names)
         if log_likelihood is None:
             return self
-        self.stream_ = state
+        self.stream_, self.regul_ = state, float(settings.regul)
         self.model_, self.n_samples_seen_ = self.stream_.model, self.stream_.weight
         self.n_iter_ = 1 if new else self.n_iter_ + 1
         self.n_passes_, self.converged_, self.kernel_ = 1, False, best_kernel()

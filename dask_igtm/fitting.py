@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dask_igtm import __version__, archive, block, blocks, em
+from dask_igtm import __version__, archive, block, blocks, em, evidence
 from dask_igtm.checkpoint import Checkpoint
 from dask_igtm.initialize import Start
 from dask_igtm.inputs import RowBlocks
-from dask_igtm.model import Model
+from dask_igtm.model import Model, Prior
 from dask_igtm.progress import State
-from dask_igtm.settings import SOLVERS, Settings
+from dask_igtm.settings import Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
 from dask_igtm.starting import REMEDY, check_init, start_of
@@ -44,6 +44,8 @@ class Fit:
         Name of the softmax that computed it.
     n_samples : float
         Sum of the weights of the rows.
+    regul : float
+        Ridge on the weights; where the evidence chose it, its last choice.
     """
 
     model: Model
@@ -53,6 +55,7 @@ class Fit:
     n_passes: int
     kernel: str
     n_samples: float
+    regul: float
 
     @property
     def log_likelihood(self) -> float:
@@ -115,7 +118,7 @@ def fit_map(
         logger.info("keeping the blocks of X in the workers' memory during the fit")
         source = keep(source)
     moments, start = start_of(source, settings, feature_names, init)
-    solver = SOLVERS[settings.solver]
+    solver = settings.loop
     state: State = solver.State(start.model)
     if saved:
         saved = saved.of(moments)
@@ -148,14 +151,19 @@ def fit_map(
 
 def _fit(state: State, start: Start, n_samples: float, likelihood: Likelihood | None, kernel: str) -> Fit:
     whole = likelihood is not None
+    prior, held = start.prior, False
+    if isinstance(state, evidence.State):
+        prior = state.prior(start.prior)
+        held = whole and _held(state.result, prior)
     return Fit(
         model=state.result,
         likelihood=likelihood,
         history=state.history,
-        converged=whole and state.converged and not _collapsed(state.result, start),
+        converged=whole and state.converged and not held and not _collapsed(state.result, start),
         n_passes=len(state.history) + whole,
         kernel=kernel,
         n_samples=n_samples,
+        regul=prior.regul,
     )
 
 
@@ -164,6 +172,19 @@ def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model |
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
     start = archive.digest(archive.pack(init)) if init else None
     return {**rows.layout, **chosen, "init": start, "kernel": kernel, "version": __version__}
+
+
+def _held(model: Model, prior: Prior) -> bool:
+    """Whether the ridge ran away until it was held."""
+    held = len(model.basis.nodes) > 1 and prior.regul >= prior.limit
+    if held:
+        warnings.warn(
+            f"The evidence drives the ridge up without end and the map onto one point; it was held at "
+            f"regul_={prior.regul:.3g}. To this map the rows look like noise without structure; give regul a "
+            "number, or fit with scale='standard'.",
+            stacklevel=6,
+        )
+    return held
 
 
 def _collapsed(model: Model, start: Start) -> bool:

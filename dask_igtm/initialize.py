@@ -17,6 +17,8 @@ from dask_igtm.statistics import Moments
 
 Array = NDArray[np.float64]
 
+START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
+
 
 @dataclass(frozen=True)
 class Start:
@@ -42,7 +44,7 @@ def initialize(
     moments: Moments,
     basis: Basis,
     *,
-    regul: float,
+    regul: float | None,
     scale: str | None,
     n_components: float | None = None,
     gaps: Gaps = REFUSED,
@@ -55,8 +57,10 @@ def initialize(
     moments : Moments
         Of all rows, in the user's coordinates.
     basis : Basis
-    regul : float
-        Ridge on the weights.
+    regul : float or None
+        Ridge on the weights. None leaves it to the evidence, which sets out from a hundredth of the ridge
+        at which `growth` is 1, low enough for the map to unfold, and stays below one at which no direction
+        of the map grows.
     scale : {None, "center", "standard"}
         None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
         the column means; "standard" also divides by the column standard deviations.
@@ -93,7 +97,10 @@ def initialize(
         eigenvalues, axes = eigenvalues[:kept], np.eye(kept)
     weights = _plane(basis, axes[:, :2] * np.sqrt(eigenvalues[:2]))
     variance = float(eigenvalues.mean() * divisor / moments.weight)
+    collapse, limit = _largest_ridges(basis, moments.weight, eigenvalues, variance)
+    regul = START_SHARE * collapse if regul is None else regul
     prior = make_prior(affine, weights.shape, regul=regul, scale=scale, variance=variance)
+    prior = dataclasses.replace(prior, limit=limit)
     beta_inv = max(_first_noise(eigenvalues, basis.phi @ weights), prior.noise_floor)
     growth = _growth(basis, moments.weight, eigenvalues, variance, regul)
     plane = Model(basis, affine, weights, beta_inv, gaps)
@@ -175,6 +182,20 @@ def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, re
     ridge = per_node * phi.T @ phi + regul * variance * np.eye(phi.shape[1])
     step = per_node * np.linalg.lstsq(ridge, bent.T @ bent, rcond=None)[0]
     return float(eigenvalues[0] / eigenvalues.mean() * np.abs(np.linalg.eigvals(step)).max())
+
+
+def _largest_ridges(basis: Basis, weight: float, eigenvalues: Array, variance: float) -> tuple[float, float]:
+    """Return the ridge at which `_growth` is 1, and one at which it is below 1 for any data.
+
+    The former is 0 where the data spread alike in all directions; far bent maps may still suit them, so it
+    is no bound for the evidence, and the latter is.
+    """
+    phi = basis.phi
+    bent = phi - phi.mean(axis=0)
+    spread = eigenvalues[0] / eigenvalues.mean() * bent.T @ bent
+    collapse, limit = (float(np.linalg.eigvalsh(gain)[-1]) for gain in (spread - phi.T @ phi, spread))
+    per_node = weight / (len(phi) * variance)
+    return per_node * max(collapse, 0.0), per_node * max(limit, 0.0)
 
 
 def _no_variance_message(moments: Moments) -> str:

@@ -71,11 +71,14 @@ class Prior:
         is a prior mean of -(column means) in the bias row. Zero gives the fit that ignores offsets.
     noise_floor : float
         Smallest noise variance a fit may reach, so that exact fits stay finite.
+    limit : float
+        Largest `regul` that the evidence may choose; see `initialize`.
     """
 
     regul: float
     mean: Array
     noise_floor: float
+    limit: float = np.inf
 
     def log_density(self, model: Model) -> float:
         """Log prior density of the model's weights, up to a constant."""

@@ -16,6 +16,7 @@ NUMBERS = (
     "n_features_in_",
     "kernel_",
     "n_samples_seen_",
+    "regul_",
 )
 STREAM = ("g", "rx", "square")  # the averages of a stream
 
@@ -41,6 +42,7 @@ def read(path: archive.Path, kind: type) -> Any:
     """Return the estimator of that class which `write` wrote."""
     header, arrays = archive.read(path, archive.MODEL)
     estimator = kind(**header["parameters"])
+    estimator.regul_ = header["parameters"]["regul"]  # of files before it was an attribute
     for name, value in header["fitted"].items():
         setattr(estimator, name, value)
     estimator.history_ = arrays["history"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dask_igtm import accelerate, em
+from dask_igtm import accelerate, em, evidence
 from dask_igtm.gaps import STRATEGIES
 
 SOLVERS: dict[str, Any] = {"em": em, "accelerated": accelerate}  # modules with a State and a fit
@@ -25,8 +26,8 @@ class Settings:
         Nodes and RBFs along one side of the map; 0 chooses from the number of rows.
     s : float
         RBF variance in squared spacings of the RBFs; see `make_basis`.
-    regul : float
-        Ridge on the weights.
+    regul : float or "auto"
+        Ridge on the weights; the evidence chooses it for "auto".
     niter : int
         Largest number of iterations.
     tol : float
@@ -42,7 +43,7 @@ class Settings:
     k: int
     m: int
     s: float
-    regul: float
+    regul: float | str
     niter: int
     tol: float
     scale: str | None
@@ -55,16 +56,33 @@ class Settings:
             check_whole(name, getattr(self, name))
         for name in ("s", "regul", "tol"):
             value = getattr(self, name)
+            if name == "regul" and isinstance(value, str) and value == "auto":
+                continue
             if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-                raise ValueError(f"{name}={value!r}; give a finite number >= 0.")
+                auto = ", or 'auto'" if name == "regul" else ""
+                raise ValueError(f"{name}={value!r}; give a finite number >= 0{auto}.")
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
         if self.solver not in SOLVERS:
             raise ValueError(f"solver={self.solver!r}; give one of {tuple(SOLVERS)}.")
         if self.missing not in STRATEGIES:
             raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
+        if self.regul == "auto":
+            self._check_evidence()
         if self.n_components is not None:
             self._check_axes(self.n_components)
+
+    def _check_evidence(self) -> None:
+        if self.scale is None:
+            raise ValueError(
+                "regul='auto' weighs how far a map reaches from its prior mean, with scale=None from "
+                "wherever X has its origin; give scale='center' or 'standard'."
+            )
+        if self.solver != "em":
+            raise ValueError(
+                f"regul='auto' moves what solver={self.solver!r} climbs; give solver='em', or fit with "
+                "that first and go on with regul=regul_ and init= the fitted map."
+            )
 
     def _check_axes(self, n_axes: object) -> None:
         if self.missing == "marginalize":
@@ -76,6 +94,27 @@ class Settings:
             return
         if not isinstance(n_axes, numbers.Integral) or (n_axes < 1 and n_axes != -1):
             raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
+
+    @property
+    def ridge(self) -> float | None:
+        """`regul` as a number; None where the evidence chooses."""
+        return None if self.regul == "auto" else float(self.regul)
+
+    def with_ridge(self, found: float | None) -> Settings:
+        """Return the same with a ridge that is a number: for "auto" the one that a fit has `found`."""
+        if self.ridge is not None:
+            return self
+        if found is None:
+            raise ValueError(
+                "regul='auto' needs all rows in every iteration, and a stream shows each block once; fit a "
+                "sample first, whose ridge partial_fit then keeps, or give regul a number."
+            )
+        return dataclasses.replace(self, regul=found)
+
+    @property
+    def loop(self) -> Any:
+        """Module with the State and the fit of these settings."""
+        return evidence if self.ridge is None else SOLVERS[self.solver]
 
     def check_columns(self, n_columns: int) -> None:
         """Raise ValueError if there are fewer columns than axes to keep."""

@@ -86,21 +86,21 @@ def _start(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None)
     start = initialize(
         moments,
         basis,
-        regul=settings.regul,
+        regul=settings.ridge,
         scale=settings.scale,
         n_components=settings.n_components,
         gaps=gaps,
         init=init,
     )
     offset = np.linalg.norm(moments.mean) / np.sqrt(start.variance * len(moments.mean))
-    pull = settings.regul * start.variance / moments.weight * offset
+    pull = start.prior.regul * start.variance / moments.weight * offset
     if settings.scale is None and offset > LARGEST_OFFSET and pull > LARGEST_PULL:
         warnings.warn(
             "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
             "from them towards the origin, away from the rows; fit with scale='center' or 'standard'.",
             stacklevel=6,
         )
-    if start.growth < 1 and len(basis.nodes) > 1:
+    if settings.ridge is not None and start.growth < 1 and len(basis.nodes) > 1:
         warnings.warn(
             "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
             f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}.",

@@ -23,7 +23,7 @@ def advance(
     rows : RowBlocks
         All of it is one step. What is lazy is read once and kept in the workers' memory meanwhile.
     settings : Settings
-        Of these, `niter`, `tol` and `solver` are those of a fit, and not used.
+        Of these, `niter`, `tol` and `solver` are those of a fit, and not used; `regul` is a number.
     state : State or None
         None starts from the moments of these rows, as a fit does.
     feature_names : sequence of str or None
@@ -41,7 +41,11 @@ def advance(
             raise ValueError(block.invalid_message(invalid, feature_names))
     model = state.model
     prior = make_prior(
-        model.affine, model.weights.shape, regul=settings.regul, scale=settings.scale, variance=state.variance
+        model.affine,
+        model.weights.shape,
+        regul=float(settings.regul),
+        scale=settings.scale,
+        variance=state.variance,
     )
     total = blocks.reduce(source, block.statistics, model, best_kernel(), label="igtm-estep")
     if total.weight == 0:

@@ -15,7 +15,7 @@ WORDS = [
     node_totals
     """,
     """
-    initialize maximize em accelerate stepwise maps
+    initialize maximize em accelerate evidence stepwise maps
     """,
     """
     tables storage companions inputs workers blas source blocks sampling archive
