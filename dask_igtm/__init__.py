@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
+    from dask_igtm.learning import saturation
+    from dask_igtm.search import IGTMSearch
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "load", "runIGTM"]
+__all__ = ["IGTM", "IGTMSearch", "eIGTM", "load", "runIGTM", "saturation"]
 
 _HOMES = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "IGTMSearch": ("dask_igtm.search", "IGTMSearch"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "load": ("dask_igtm.estimator", "load"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
+    "saturation": ("dask_igtm.learning", "saturation"),
 }
 
 

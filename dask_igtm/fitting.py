@@ -150,7 +150,7 @@ def _fit(state: State, start: Start, n_samples: float, log_likelihood: float, ke
         model=state.result,
         log_likelihood=log_likelihood,
         history=state.history,
-        converged=whole and state.converged and not _collapsed(state.result, start),
+        converged=whole and state.converged and not collapsed(state.result, start),
         n_passes=len(state.history) + whole,
         kernel=kernel,
         n_samples=n_samples,
@@ -164,7 +164,7 @@ def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model |
     return {**rows.layout, **chosen, "init": start, "kernel": kernel, "version": __version__}
 
 
-def _collapsed(model: Model, start: Start) -> bool:
+def collapsed(model: Model, start: Start) -> bool:
     """Whether the noise explains all of the variance, so that every row lies at the same place."""
     collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
     if collapsed:

@@ -10,8 +10,20 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
-    ["initialize", "maximize", "em", "accelerate", "stepwise"],
+    [
+        "basis",
+        "affine",
+        "gaps",
+        "model",
+        "rows",
+        "parts",
+        "statistics",
+        "columns",
+        "softmax",
+        "posterior",
+        "block",
+    ],
+    ["initialize", "maximize", "em", "accelerate", "abreast", "stepwise"],
     ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
         "compat",
@@ -21,11 +33,22 @@ FLOORS = [
         "imputation",
         "starting",
         "fitting",
+        "together",
         "streaming",
         "projection",
         "estimate",
     ],
-    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional"],
+    [
+        "validation",
+        "attributes",
+        "frames",
+        "reading",
+        "saved",
+        "estimator",
+        "functional",
+        "search",
+        "learning",
+    ],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
