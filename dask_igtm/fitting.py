@@ -165,12 +165,12 @@ def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model |
 
 
 def collapsed(model: Model, start: Start) -> bool:
-    """Whether the noise explains all of the variance, so that every row lies at the same place."""
-    collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
-    if collapsed:
+    """Whether the noise explains all of the variance, so that every row lies at the same place; then warn."""
+    at_a_point = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
+    if at_a_point:
         warnings.warn(
             "The map has collapsed onto one point: its noise explains all of the variance, and every row "
             f"gets the same position; {REMEDY}.",
             stacklevel=6,
         )
-    return collapsed
+    return at_a_point

@@ -124,14 +124,21 @@ def saturation(
     """
     if not isinstance(igtm, IGTM):
         raise TypeError(f"igtm is {igtm!r}; give an IGTM.")
-    shares_, igtm = _checked(shares, held_out, tol), clone(igtm)
+    return _saturation(
+        clone(igtm), X, sample_weight, _checked(shares, held_out, tol), held_out, tol, random_state
+    )
+
+
+def _saturation(
+    igtm: IGTM, X: Any, sample_weight: Any, shares: Array, held_out: float, tol: float, random_state: Any
+) -> Saturation:
     settings = igtm._settings()
     rows = rows_of(igtm, X, sample_weight, n_blocks=igtm.n_blocks, reset=True)
+    edges = [held_out, *(held_out + (1 - held_out) * shares)]
     chosen = igtm.random_state if random_state is None else random_state
-    edges = [held_out, *(held_out + (1 - held_out) * shares_)]
     candidates = [
         Candidate(f"share {_written(share)}", settings, tuple(range(1, number + 2)), (0,))
-        for number, share in enumerate(shares_)
+        for number, share in enumerate(shares)
     ]
     judged, n_passes = fit_together(
         in_parts(rows, edges, chosen, "saturation"),
@@ -142,7 +149,7 @@ def saturation(
     )
     fits = [one.fit for one in judged]
     return Saturation(
-        share=shares_,
+        share=shares,
         n_samples=np.array([fit.n_samples for fit in fits]),
         training=np.array([fit.log_likelihood for fit in fits]),
         held_out=np.array([one.held_out for one in judged]),

@@ -202,6 +202,10 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         X = X.tocsr() if hasattr(X, "tocsr") else named(X)
         return _safe_indexing(X, np.flatnonzero(part == fold))
 
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Search, then return the positions of the rows on the best map; lazy for lazy X."""
+        return self.fit(X, y, sample_weight).transform(X)
+
     def transform(self, X: Any) -> Any:
         """Return the positions of the rows on the best map; lazy for lazy X."""
         return self._best().transform(X)

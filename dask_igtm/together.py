@@ -71,10 +71,15 @@ def in_parts(rows: RowBlocks, edges: Sequence[float], random_state: Any, who: st
     Raises
     ------
     ValueError
-        If chunk sizes are unknown, and with them the numbers of the rows; `who` is for that message.
+        If chunk sizes are unknown, and with them the numbers of the rows, or there are fewer rows than parts;
+        `who` is for that message.
     """
     if rows.starts is None:
         raise ValueError(sizes_message(who, "store X in Zarr first"))
+    if rows.X.shape[0] <= len(edges):
+        raise ValueError(
+            f"X has n_samples={rows.X.shape[0]}, too few to be drawn into {len(edges) + 1} parts."
+        )
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     numbers = da.arange(rows.X.shape[0], chunks=(rows.X.chunks[0],))
     drawn = numbers.map_blocks(parts.draw, seed, tuple(edges), dtype=np.uint16)
@@ -111,7 +116,8 @@ def fit_together(
     Raises
     ------
     ValueError
-        As `fit_map` does, with a note of the candidate; or if no row with weight is held out of one.
+        As `fit_map` does, with a note of the candidate where it is at fault; or if no row with weight is
+        held out of one.
     """
     settings, kernel = candidates[0].settings, best_kernel()
     _check(candidates, rows.X.shape[1])
@@ -125,9 +131,6 @@ def fit_together(
         wanted = [(candidates[i].train, (model, kernel)) for i, model in models.items()]
         return _reduce(source, block.statistics, wanted, "igtm-estep")
 
-    def tell(going: int) -> None:
-        logger.info("%d of %d fits go on", going, len(candidates))
-
     solver = SOLVERS[settings.solver]
     states, n_passes = abreast.run(
         [solver.State(start.model) for start in starts],
@@ -136,21 +139,13 @@ def fit_together(
         [start.prior for start in starts],
         niter=settings.niter,
         tol=settings.tol,
-        on_pass=tell,
+        on_pass=lambda going: logger.info("%d of %d fits go on", going, len(candidates)),
     )
-    held_out, trained = _likelihoods(source, candidates, [state.result for state in states], kernel, training)
-    with _naming_once() as naming:
-        judged = []
-        for i, candidate in enumerate(candidates):
-            state, start = states[i], starts[i]
-            with naming(candidate.name):
-                converged = state.converged and not collapsed(state.result, start)
-            weight = moments[candidate.train].weight
-            fit = Fit(
-                state.result, trained[i], state.history, converged, len(state.history) + 1, kernel, weight
-            )
-            judged.append(Judged(fit, held_out[i]))
-    return judged, n_passes + 1
+    models = [state.result for state in states]
+    held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+    weights = [moments[candidate.train].weight for candidate in candidates]
+    fits = _fits(candidates, states, starts, weights, trained, kernel)
+    return [Judged(*pair) for pair in zip(fits, held_out, strict=True)], n_passes + 1
 
 
 def _check(candidates: Sequence[Candidate], n_columns: int) -> None:
@@ -173,15 +168,22 @@ def _set_out(
     function = block.pairwise_moments if missing == "marginalize" else block.moments
     wanted = [(some, () if missing == "marginalize" else (fill,)) for some, fill in everything.items()]
     found = dict(zip(everything, _reduce(source, function, wanted, "igtm-moments"), strict=True))
+    last = candidates[-1]  # whose rows, used and held out, include those of all others
+    invalid = found[last.train].invalid + found[last.held_out].invalid
+    if invalid.any():
+        raise ValueError(block.invalid_message(invalid, names))
     moments, starts = {}, []
     with _naming_once() as naming:
         for candidate in candidates:
             with naming(candidate.name):
+                trained = checked(found[candidate.train], names)
+                starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None))
+                moments[candidate.train] = trained
                 if found[candidate.held_out].weight == 0:
-                    raise ValueError(_nothing_held_out(candidate))
-                block_moments = checked(found[candidate.train], names)
-                starts.append(set_out(block_moments, candidate.settings, gaps[candidate.train], None))
-                moments[candidate.train] = block_moments
+                    raise ValueError(
+                        "No row with weight was drawn to be held out; give more rows, larger shares of them "
+                        "(a smaller cv), or another random_state."
+                    )
     return moments, starts
 
 
@@ -205,6 +207,25 @@ def _likelihoods(
     return means[:n], means[n:] or [np.nan] * n
 
 
+def _fits(
+    candidates: Sequence[Candidate],
+    states: Sequence[Any],
+    starts: Sequence[Start],
+    weights: Sequence[float],
+    trained: Sequence[float],
+    kernel: str,
+) -> list[Fit]:
+    """Return what each candidate has come to, as `fit_map` does."""
+    fits = []
+    with _naming_once() as naming:
+        for i, (candidate, state) in enumerate(zip(candidates, states, strict=True)):
+            with naming(candidate.name):
+                converged = state.converged and not collapsed(state.result, starts[i])
+            n_passes = len(state.history) + 1
+            fits.append(Fit(state.result, trained[i], state.history, converged, n_passes, kernel, weights[i]))
+    return fits
+
+
 def _reduce(
     source: Source,
     function: Callable[..., Any],
@@ -213,13 +234,6 @@ def _reduce(
 ) -> Sequence[Any]:
     total: parts.Sums = blocks.reduce(source, parts.sums, function, wanted, label=label)
     return total.each
-
-
-def _nothing_held_out(candidate: Candidate) -> str:
-    return (
-        f"No row with weight was drawn into part {candidate.held_out} of X, so that nothing can be held out; "
-        "give more rows, fewer and larger parts, or another random_state."
-    )
 
 
 @contextmanager
