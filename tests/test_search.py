@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import zarr
 from data import correlated
+from distributed import Client, LocalCluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -138,10 +139,8 @@ def test_results_are_those_of_a_grid_search(X, folds):
     assert_allclose(ours.transform(X), theirs.transform(X), atol=1e-9)
     assert_allclose(ours.score(X), theirs.score(X), rtol=1e-12)
     assert_array_equal(ours.score_samples(X), theirs.best_estimator_.score_samples(X))
-    assert_array_equal(
-        ours.inverse_transform(np.eye(len(ours.best_estimator_.nodes_))),
-        theirs.inverse_transform(np.eye(len(ours.best_estimator_.nodes_))),
-    )
+    every_node = np.eye(len(ours.best_estimator_.nodes_))
+    assert_array_equal(ours.inverse_transform(every_node), theirs.inverse_transform(every_node))
     assert pd.DataFrame(ours.cv_results_).shape[0] == 3
 
 
@@ -181,6 +180,15 @@ def test_same_bits_on_every_scheduler(X):
         with dask.config.set(scheduler=scheduler):
             scores.append(IGTMSearch(igtm(), GRID, refit=False).fit(lazy).cv_results_["mean_test_score"])
     assert_array_equal(*scores)
+
+
+@pytest.mark.slow
+def test_same_bits_on_a_cluster(X):
+    lazy = da.from_array(X, chunks=(20, -1))
+    one = IGTMSearch(igtm(missing="median"), GRID, refit=False).fit(lazy)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        other = clone(one).fit(lazy)
+    assert_array_equal(other.cv_results_["mean_test_score"], one.cv_results_["mean_test_score"])
 
 
 def test_data_in_memory_never_meet_the_scheduler_of_dask_config(X):
