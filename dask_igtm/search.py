@@ -39,9 +39,9 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     cv : int, default=3
         Folds.
     scoring : callable or None, default=None
-        Takes a fitted IGTM and the rows held out, lazy for lazy X (with unknown chunk sizes), and returns a
-        number that is better where it is larger. None takes the mean of ln p(x) over the rows held out, in
-        the units of X, for all candidates in one pass.
+        Takes a fitted IGTM and the rows held out, and returns a number that is better where it is larger.
+        The rows are lazy for lazy X, with unknown chunk sizes, and are read as often as it asks. None takes
+        the mean of ln p(x) over the rows held out, in the units of X, for all candidates in one pass.
     refit : bool, default=True
         Fit the best candidate to all rows in the end, in passes of its own.
     random_state : int, RandomState or None, default=None

@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 from dask_igtm import abreast, block, blocks, parts
 from dask_igtm.companions import sizes_message
 from dask_igtm.fitting import Fit, collapsed
-from dask_igtm.gaps import Gaps
-from dask_igtm.imputation import gaps_of
+from dask_igtm.gaps import REFUSED
+from dask_igtm.imputation import PASSES, gaps_of
 from dask_igtm.initialize import Start
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
@@ -27,7 +27,7 @@ from dask_igtm.settings import SOLVERS, Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import Source, keep, prepare
 from dask_igtm.starting import checked, set_out
-from dask_igtm.statistics import Moments, SufficientStatistics
+from dask_igtm.statistics import SufficientStatistics
 from dask_igtm.workers import worth_keeping
 
 logger = logging.getLogger("dask_igtm")
@@ -125,7 +125,7 @@ def fit_together(
     if worth_keeping(rows, persist):
         logger.info("keeping the blocks of X in the workers' memory during the fits")
         source = keep(source)
-    moments, starts = _set_out(rows, source, candidates, feature_names)
+    starts, weights = _set_out(rows, source, candidates, feature_names)
 
     def e_step(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
         wanted = [(candidates[i].train, (model, kernel)) for i, model in models.items()]
@@ -143,7 +143,6 @@ def fit_together(
     )
     models = [state.result for state in states]
     held_out, trained = _likelihoods(source, candidates, models, kernel, training)
-    weights = [moments[candidate.train].weight for candidate in candidates]
     fits = _fits(candidates, states, starts, weights, trained, kernel)
     return [Judged(*pair) for pair in zip(fits, held_out, strict=True)], n_passes + 1
 
@@ -159,10 +158,12 @@ def _check(candidates: Sequence[Candidate], n_columns: int) -> None:
 
 def _set_out(
     rows: RowBlocks, source: Source, candidates: Sequence[Candidate], names: Sequence[str] | None
-) -> tuple[dict[Parts, Moments], list[Start]]:
-    """Return the moments of the rows of each fit, all from one pass, and where each candidate starts."""
+) -> tuple[list[Start], list[float]]:
+    """Return where each candidate starts, and the weight of its rows, all from one pass for the moments."""
     missing = candidates[0].settings.missing
-    gaps = {train: _gaps(rows, train, missing, names) for train in {c.train: None for c in candidates}}
+    gaps = {c.train: REFUSED for c in candidates}
+    for train in gaps:
+        gaps[train] = gaps_of(_only(rows, train) if missing in PASSES else source, missing, names)
     # The rows that are held out are looked at too, before work is done that they could make worthless.
     everything = {c.held_out: gaps[c.train] for c in candidates} | gaps
     function = block.pairwise_moments if missing == "marginalize" else block.moments
@@ -172,26 +173,26 @@ def _set_out(
     invalid = found[last.train].invalid + found[last.held_out].invalid
     if invalid.any():
         raise ValueError(block.invalid_message(invalid, names))
-    moments, starts = {}, []
+    starts, weights = [], []
     with _naming_once() as naming:
         for candidate in candidates:
             with naming(candidate.name):
                 trained = checked(found[candidate.train], names)
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None))
-                moments[candidate.train] = trained
+                weights.append(trained.weight)
                 if found[candidate.held_out].weight == 0:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
                         "(a smaller cv), or another random_state."
                     )
-    return moments, starts
+    return starts, weights
 
 
-def _gaps(rows: RowBlocks, train: Parts, missing: str, names: Sequence[str] | None) -> Gaps:
-    """Return what fills gaps, from the rows of one fit: all others get no weight."""
+def _only(rows: RowBlocks, train: Parts) -> Source:
+    """Return rows of which those outside some parts have no weight."""
     weight = 1.0 if rows.sample_weight is None else rows.sample_weight
     counted = da.where(da.isin(rows.y, train), weight, 0.0)
-    return gaps_of(prepare(dataclasses.replace(rows, sample_weight=counted, y=None)), missing, names)
+    return prepare(dataclasses.replace(rows, sample_weight=counted, y=None))
 
 
 def _likelihoods(

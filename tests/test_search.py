@@ -217,7 +217,7 @@ def counted(X):
     return lazy.map_blocks(note, dtype=float, meta=np.empty((0, 0))), computed
 
 
-@pytest.mark.parametrize("missing", ["error", "median"])
+@pytest.mark.parametrize("missing", ["error", "marginalize", "median"])
 @pytest.mark.parametrize("grid", [{"k": [4]}, {"k": [2, 3, 4], "regul": [0.1, 1.0], "s": [0.3, 1.0]}])
 def test_reads_do_not_grow_with_candidates(counted, grid, missing):
     lazy, computed = counted
