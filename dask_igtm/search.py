@@ -190,7 +190,7 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             for i, igtm in enumerate(estimators):
                 fitted = clone(igtm)._keep(judged[i * self.cv + fold].fit)
                 fitted.n_features_in_ = self.n_features_in_
-                if hasattr(held_out, "columns"):
+                if hasattr(self, "feature_names_in_") and not is_lazy(X):  # lazy rows are without names
                     fitted.feature_names_in_ = self.feature_names_in_
                 scores[i, fold] = self.scoring(fitted, held_out)
         return scores

@@ -145,7 +145,7 @@ def test_results_are_those_of_a_grid_search(X, folds):
 
 
 @pytest.mark.parametrize(
-    "kind", ["uneven", "float32", "csr", "sparse_chunks", "zarr", "path", "frame", "xarray"]
+    "kind", ["uneven", "float32", "csr", "sparse_chunks", "zarr", "path", "frame", "numbered", "xarray"]
 )
 def test_folds_and_scores_do_not_depend_on_where_the_rows_come_from(X, kind, tmp_path):
     stored = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=(70, 5), dtype=float)
@@ -159,7 +159,8 @@ def test_folds_and_scores_do_not_depend_on_where_the_rows_come_from(X, kind, tmp
         "zarr": stored,
         "path": tmp_path / "x.zarr",
         "frame": pd.DataFrame(X, columns=list("abcde")),
-        "xarray": xr.DataArray(lazy),
+        "numbered": pd.DataFrame(X),
+        "xarray": xr.DataArray(lazy, dims=("row", "column"), coords={"column": list("abcde")}),
     }[kind]
     rtol = 1e-4 if kind == "float32" else 1e-9
     scores = [
