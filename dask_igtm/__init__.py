@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     from dask_igtm.assess import quality
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
+    from dask_igtm.learning import saturation
+    from dask_igtm.search import IGTMSearch
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "landscape", "load", "quality", "runIGTM"]
+__all__ = ["IGTM", "IGTMSearch", "eIGTM", "landscape", "load", "quality", "runIGTM", "saturation"]
 
 _HOMES: dict[str, tuple[str, str | None]] = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "IGTMSearch": ("dask_igtm.search", "IGTMSearch"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.estimator", "load"),
     "quality": ("dask_igtm.assess", "quality"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
+    "saturation": ("dask_igtm.learning", "saturation"),
 }
 
 

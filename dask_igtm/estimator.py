@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import archive, saved, stepwise
 from dask_igtm.estimate import Estimate, estimate
-from dask_igtm.fitting import Fit, Interrupted, fit_map
+from dask_igtm.fitting import fit_map
 from dask_igtm.histogram import SHARES
 from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
+from dask_igtm.outcome import Fit, Interrupted
 from dask_igtm.progress import log_iteration, print_iteration
 from dask_igtm.reading import ReadingMixin
 from dask_igtm.settings import Settings, check_whole

@@ -4,71 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from dask_igtm import __version__, archive, block, blocks, em, evidence
+from dask_igtm import __version__, archive, block, blocks
 from dask_igtm.checkpoint import Checkpoint
-from dask_igtm.initialize import Start
 from dask_igtm.inputs import RowBlocks
-from dask_igtm.model import Model, Prior
+from dask_igtm.model import Model
+from dask_igtm.outcome import Fit, Interrupted, outcome
 from dask_igtm.progress import State
 from dask_igtm.settings import Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
-from dask_igtm.starting import REMEDY, check_init, start_of
-from dask_igtm.statistics import Likelihood, SufficientStatistics
+from dask_igtm.starting import check_init, start_of
+from dask_igtm.statistics import SufficientStatistics
 from dask_igtm.workers import worth_keeping
 
 logger = logging.getLogger("dask_igtm")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model and how it came about.
-
-    Attributes
-    ----------
-    model : Model
-    likelihood : Likelihood or None
-        Of the rows for `model`; None after an interruption.
-    history : tuple of em.Iteration
-    converged : bool
-        Whether the solver stopped by its tolerance, on a map that has not collapsed.
-    n_passes : int
-        Passes over the data, without the one for the moments.
-    kernel : str
-        Name of the softmax that computed it.
-    n_samples : float
-        Sum of the weights of the rows.
-    regul : float
-        Ridge on the weights; where the evidence chose it, its last choice.
-    """
-
-    model: Model
-    likelihood: Likelihood | None
-    history: tuple[em.Iteration, ...]
-    converged: bool
-    n_passes: int
-    kernel: str
-    n_samples: float
-    regul: float
-
-    @property
-    def log_likelihood(self) -> float:
-        """Mean of ln p(x) over the rows, in the user's units; NaN after an interruption."""
-        return self.likelihood.mean if self.likelihood else math.nan
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a fit; `fit` is what was reached."""
-
-    def __init__(self, fit: Fit) -> None:
-        super().__init__(f"interrupted after iteration {len(fit.history)}")
-        self.fit = fit
 
 
 def fit_map(
@@ -141,30 +93,12 @@ def fit_map(
         solver.fit(state, start.prior, e_step, niter=settings.niter, tol=settings.tol, on_iteration=tell)
         likelihood = blocks.reduce(source, block.likelihood, state.result, kernel, label="igtm-likelihood")
     except KeyboardInterrupt as interrupt:
-        raise Interrupted(_fit(state, start, moments.weight, None, kernel)) from interrupt
+        raise Interrupted(outcome(state, start, moments.weight, kernel, whole=False)) from interrupt
     except Exception as error:
         if saved:
             error.add_note(saved.remedy(state))
         raise
-    return _fit(state, start, moments.weight, likelihood, kernel)
-
-
-def _fit(state: State, start: Start, n_samples: float, likelihood: Likelihood | None, kernel: str) -> Fit:
-    whole = likelihood is not None
-    prior, held = start.prior, False
-    if isinstance(state, evidence.State):
-        prior = state.prior(start.prior)
-        held = whole and _held(state.result, prior)
-    return Fit(
-        model=state.result,
-        likelihood=likelihood,
-        history=state.history,
-        converged=whole and state.converged and not held and not _collapsed(state.result, start),
-        n_passes=len(state.history) + whole,
-        kernel=kernel,
-        n_samples=n_samples,
-        regul=prior.regul,
-    )
+    return outcome(state, start, moments.weight, kernel, likelihood)
 
 
 def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model | None) -> dict[str, Any]:
@@ -172,28 +106,3 @@ def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model |
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
     start = archive.digest(archive.pack(init)) if init else None
     return {**rows.layout, **chosen, "init": start, "kernel": kernel, "version": __version__}
-
-
-def _held(model: Model, prior: Prior) -> bool:
-    """Whether the ridge ran away until it was held."""
-    held = len(model.basis.nodes) > 1 and prior.regul >= prior.limit
-    if held:
-        warnings.warn(
-            f"The evidence drives the ridge up without end and the map onto one point; it was held at "
-            f"regul_={prior.regul:.3g}. To this map the rows look like noise without structure; give regul a "
-            "number, or fit with scale='standard'.",
-            stacklevel=6,
-        )
-    return held
-
-
-def _collapsed(model: Model, start: Start) -> bool:
-    """Whether the noise explains all of the variance, so that every row lies at the same place."""
-    collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
-    if collapsed:
-        warnings.warn(
-            "The map has collapsed onto one point: its noise explains all of the variance, and every row "
-            f"gets the same position; {REMEDY}.",
-            stacklevel=6,
-        )
-    return collapsed

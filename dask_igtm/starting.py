@@ -49,17 +49,21 @@ def start_of(
     """Return the moments of all rows and where a fit sets out; `fit_map` says what is refused."""
     gaps = gaps_of(source, settings.missing, feature_names)
     moments = moments_of(source, gaps, feature_names)
-    return moments, _start(moments, settings, gaps, init)
+    return moments, set_out(moments, settings, gaps, init)
 
 
 def moments_of(source: Source, gaps: Gaps, feature_names: Sequence[str] | None) -> Moments:
     """Return the moments of all rows, which have an entry in every column, and all finite but gaps."""
     if gaps.marginal:
-        pairwise: PairwiseMoments = blocks.reduce(source, block.pairwise_moments, label="igtm-moments")
-        check_observed(np.diag(pairwise.weights), feature_names)
-        moments = pairwise.pooled
-    else:
-        moments = blocks.reduce(source, block.moments, gaps, label="igtm-moments")
+        return checked(blocks.reduce(source, block.pairwise_moments, label="igtm-moments"), feature_names)
+    return checked(blocks.reduce(source, block.moments, gaps, label="igtm-moments"), feature_names)
+
+
+def checked(moments: Moments | PairwiseMoments, feature_names: Sequence[str] | None) -> Moments:
+    """Return moments, pooled where they are pairwise; `fit_map` says what is refused."""
+    if isinstance(moments, PairwiseMoments):
+        check_observed(np.diag(moments.weights), feature_names)
+        moments = moments.pooled
     if moments.invalid.any():
         raise ValueError(block.invalid_message(moments.invalid, feature_names))
     if moments.weight == 0:
@@ -80,7 +84,7 @@ def moments_of(source: Source, gaps: Gaps, feature_names: Sequence[str] | None) 
     return moments
 
 
-def _start(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None) -> Start:
+def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None) -> Start:
     """Initialise, and warn of what will collapse."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
     start = initialize(

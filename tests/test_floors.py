@@ -11,20 +11,22 @@ import dask_igtm
 
 WORDS = [
     """
-    basis affine gaps model rows histogram statistics columns softmax forward posterior outputs block
-    node_totals
+    basis affine gaps model rows parts histogram statistics columns softmax forward posterior outputs
+    block node_totals
     """,
     """
-    initialize maximize em accelerate evidence stepwise maps
+    initialize maximize em accelerate evidence abreast stepwise maps
     """,
     """
     tables storage companions inputs workers blas source blocks sampling archive
     """,
     """
-    compat progress checkpoint settings imputation starting fitting streaming projection estimate
+    compat progress checkpoint settings imputation starting outcome fitting together streaming
+    projection estimate
     """,
     """
-    validation attributes frames describing reading saved estimator functional landscape assess
+    validation attributes frames describing reading saved estimator functional landscape assess search
+    learning
     """,
 ]
 FLOORS = [words.split() for words in WORDS]
