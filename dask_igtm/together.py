@@ -143,13 +143,8 @@ def fit_together(
     )
     models = [state.result for state in states]
     held_out, trained = _likelihoods(source, candidates, models, kernel, training)
-    judged = []
-    with _naming_once() as naming:
-        for i, candidate in enumerate(candidates):
-            with naming(candidate.name):
-                fit = outcome(states[i], starts[i], weights[i], kernel, trained[i])
-            judged.append(Judged(fit, held_out[i].mean))
-    return judged, n_passes + 1
+    runs = zip(states, starts, weights, [kernel] * len(states), trained, strict=True)
+    return _judged(candidates, list(runs), held_out), n_passes + 1
 
 
 def _set_out(
@@ -201,6 +196,17 @@ def _likelihoods(
     found = list(_reduce(source, block.likelihood, wanted, "igtm-likelihood"))
     n = len(candidates)
     return found[:n], found[n:] or [None] * n
+
+
+def _judged(
+    candidates: Sequence[Candidate], runs: Sequence[tuple[Any, ...]], held_out: Sequence[Likelihood]
+) -> list[Judged]:
+    judged = []
+    with _naming_once() as naming:
+        for candidate, run, likelihood in zip(candidates, runs, held_out, strict=True):
+            with naming(candidate.name):
+                judged.append(Judged(outcome(*run), likelihood.mean))
+    return judged
 
 
 def _reduce(

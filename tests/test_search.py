@@ -263,8 +263,9 @@ def test_a_fit_that_is_done_drops_out():
         return em.State(state.model, (*state.history, None), calm)
 
     told = []
+    states = [em.State(0), em.State(3), em.State(1)]
     states, n_passes = abreast.run(
-        [em.State(0), em.State(3), em.State(1)], step, e_step, [None] * 3, niter=3, tol=0, on_pass=told.append
+        states, [step] * 3, e_step, [None] * 3, niter=3, tol=0, on_pass=told.append
     )
     assert asked == [[0, 1, 2], [1, 2], [1]]
     assert told == [3, 2, 1]
