@@ -8,22 +8,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dask_igtm import landscape
     from dask_igtm.assess import quality
-    from dask_igtm.estimator import IGTM, load
+    from dask_igtm.estimator import IGTM
     from dask_igtm.functional import runIGTM
     from dask_igtm.learning import saturation
+    from dask_igtm.loading import load
     from dask_igtm.search import IGTMSearch
+    from dask_igtm.supervised import IGTMClassifier, IGTMRegressor
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "IGTMSearch", "eIGTM", "landscape", "load", "quality", "runIGTM", "saturation"]
+__all__ = [
+    "IGTM",
+    "IGTMClassifier",
+    "IGTMRegressor",
+    "IGTMSearch",
+    "eIGTM",
+    "landscape",
+    "load",
+    "quality",
+    "runIGTM",
+    "saturation",
+]
 
 _HOMES: dict[str, tuple[str, str | None]] = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "IGTMClassifier": ("dask_igtm.supervised", "IGTMClassifier"),
+    "IGTMRegressor": ("dask_igtm.supervised", "IGTMRegressor"),
     "IGTMSearch": ("dask_igtm.search", "IGTMSearch"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
-    "load": ("dask_igtm.estimator", "load"),
+    "load": ("dask_igtm.loading", "load"),
     "quality": ("dask_igtm.assess", "quality"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
     "saturation": ("dask_igtm.learning", "saturation"),

@@ -11,8 +11,8 @@ import dask_igtm
 
 WORDS = [
     """
-    basis affine gaps model rows parts histogram statistics columns softmax forward posterior outputs
-    block node_totals
+    basis affine gaps model rows parts targets histogram statistics columns softmax forward posterior
+    outputs block node_totals prediction
     """,
     """
     initialize maximize em accelerate evidence abreast stepwise maps
@@ -25,8 +25,8 @@ WORDS = [
     projection estimate
     """,
     """
-    validation attributes frames describing reading saved estimator functional landscape assess search
-    learning
+    validation attributes frames describing reading saved estimator functional landscape predictor
+    supervised loading assess search learning
     """,
 ]
 FLOORS = [words.split() for words in WORDS]
