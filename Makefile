@@ -38,7 +38,7 @@ wheel: $(INSTALLED)
 	cd dist && ../.venv-wheel/bin/python ../examples/quickstart.py
 
 docs: $(INSTALLED)
-	.venv/bin/mkdocs build --strict
+	.venv/bin/sphinx-build --fail-on-warning --fresh-env --quiet docs site
 
 benchmarks: $(INSTALLED)
 	$(RUN) benchmarks/run.py

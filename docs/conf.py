@@ -1,0 +1,34 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
+import dask_igtm
+
+project = "dask_igtm"
+author = "The dask_igtm developers"
+copyright = author
+version = release = dask_igtm.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "furo"
+html_title = "dask_igtm"
+html_copy_source = False
+html_math_renderer = "mathml"  # browsers draw it without scripts, and nothing is fetched
+
+
+def setup(app):
+    """Render formulas by what docutils brings."""
+
+    def visit(writer, node):
+        block = node.tagname == "math_block"
+        writer.body.append(f"{tex2mathml(node.astext(), as_block=block)}\n")
+        raise SkipNode
+
+    app.add_html_math_renderer("mathml", (visit, None), (visit, None))
