@@ -23,12 +23,18 @@ html_copy_source = False
 html_math_renderer = "mathml"  # browsers draw it without scripts, and nothing is fetched
 
 
+def visit_formula(writer, node):
+    """Write a formula as MathML, by what docutils brings."""
+    writer.body.append(f"{tex2mathml(node.astext(), as_block=node.tagname == 'math_block')}\n")
+    raise SkipNode
+
+
+def skip_member(app, what, name, member, skip, options):
+    """Leave out what scikit-learn adds to every estimator."""
+    return skip or name in ("get_metadata_routing", "set_output") or name.endswith("_request")
+
+
 def setup(app):
-    """Render formulas by what docutils brings."""
-
-    def visit(writer, node):
-        block = node.tagname == "math_block"
-        writer.body.append(f"{tex2mathml(node.astext(), as_block=block)}\n")
-        raise SkipNode
-
-    app.add_html_math_renderer("mathml", (visit, None), (visit, None))
+    """Tell Sphinx of both."""
+    app.add_html_math_renderer("mathml", (visit_formula, None), (visit_formula, None))
+    app.connect("autodoc-skip-member", skip_member)
