@@ -18,6 +18,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_title = "dask_igtm"
 html_copy_source = False
 html_math_renderer = "mathml"  # browsers draw it without scripts, and nothing is fetched
