@@ -2,25 +2,52 @@
 
 PYTHON ?= python3
 INSTALLED = .venv/installed
+RUN = .venv/bin/python
 
-.PHONY: venv demo test benchmarks clean
+.PHONY: venv demo test check slow lowest wheel docs benchmarks clean
 
 venv: $(INSTALLED)
 
 demo: $(INSTALLED)
-	.venv/bin/python examples/flights.py
+	$(RUN) examples/flights.py
 
 test: $(INSTALLED)
-	.venv/bin/python -m pytest
+	$(RUN) -m pytest --cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
+
+check: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# Clusters of processes and containers, faults, large data.
+slow: $(INSTALLED)
+	$(RUN) -m pytest -m slow -rs
+
+# The tests on the oldest releases that pyproject.toml allows.
+lowest: $(INSTALLED)
+	test -d .venv-lowest || $(PYTHON) -m venv .venv-lowest
+	.venv/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
+	.venv-lowest/bin/python -m pytest -p no:cacheprovider
+
+# Wheel and source archive, and the quickstart with the wheel alone.
+wheel: $(INSTALLED)
+	rm -rf dist .venv-wheel
+	$(RUN) -m build
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install dist/*.whl
+	cd dist && ../.venv-wheel/bin/python ../examples/quickstart.py
+
+docs: $(INSTALLED)
+	.venv/bin/sphinx-build --fail-on-warning --fresh-env --quiet docs site
 
 benchmarks: $(INSTALLED)
-	.venv/bin/python benchmarks/run.py
+	$(RUN) benchmarks/run.py
 
 $(INSTALLED): pyproject.toml
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	.venv/bin/pip install -e '.[test,examples,benchmarks]'
+	.venv/bin/pip install -e '.[test,docs,examples,benchmarks]'
 	touch $(INSTALLED)
 
 clean:
-	rm -rf .venv examples/output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* site examples/output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -122,7 +122,7 @@ class IGTM(
         Whether the solver stopped by `tol`, on a map that has not collapsed onto a point.
     log_likelihood_ : float
         Mean of ln p(x) over the rows of `fit`, a density in the units of X.
-    history_ : ndarray of shape (n_iter_,)
+    history_ : ndarray, one number an iteration
         The same before each iteration.
     deviance_ : ndarray of shape (602,) or None
         How far ln p(x) of the rows of `fit` lies below the largest possible: its quantiles at the shares

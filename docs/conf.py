@@ -1,0 +1,42 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
+import dask_igtm
+
+project = "dask_igtm"
+author = "The dask_igtm developers"
+copyright = author
+version = release = dask_igtm.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
+html_title = "dask_igtm"
+html_copy_source = False
+html_math_renderer = "mathml"  # browsers draw it without scripts, and nothing is fetched
+
+
+def visit_formula(writer, node):
+    """Write a formula as MathML, by what docutils brings."""
+    writer.body.append(f"{tex2mathml(node.astext(), as_block=node.tagname == 'math_block')}\n")
+    raise SkipNode
+
+
+def skip_member(app, what, name, member, skip, options):
+    """Leave out what scikit-learn adds to every estimator."""
+    return skip or name in ("get_metadata_routing", "set_output") or name.endswith("_request")
+
+
+def setup(app):
+    """Tell Sphinx of both."""
+    app.add_html_math_renderer("mathml", (visit_formula, None), (visit_formula, None))
+    app.connect("autodoc-skip-member", skip_member)
