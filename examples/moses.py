@@ -29,13 +29,16 @@ import importlib.metadata
 import math
 import multiprocessing
 import os
-import shutil
+import platform
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import altair as alt
+import dask.array as da
 import numpy as np
 import pandas as pd
 import zarr
@@ -43,6 +46,8 @@ from rdkit import Chem
 from rdkit.Chem.Descriptors import MolWt
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.Chem.rdMolDescriptors import CalcFractionCSP3, CalcNumAromaticRings, CalcTPSA
+
+from dask_igtm import IGTM, landscape
 
 SPLITS = ["train", "test", "test_scaffolds"]
 FINGERPRINTS = GetMorganGenerator(radius=2, fpSize=512)
@@ -52,8 +57,9 @@ PROPERTIES = {
     "aromatic rings": CalcNumAromaticRings,
     "sp3 carbons": CalcFractionCSP3,
 }
+UNITS = dict(zip(PROPERTIES, ["g/mol", "Å²", "number", "share of carbons"], strict=True))
 ROWS_PER_CHUNK = 16_384  # 32 MB
-PROCESSES = 2
+SIDE = 192  # of a panel, in pixels
 
 
 def main() -> None:
@@ -62,16 +68,49 @@ def main() -> None:
     output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
     name = "moses" if arguments.rows is None else f"moses-{arguments.rows}"
-    molecules = output / f"{name}.zarr"
+    molecules, png = output / f"{name}.zarr", output / f"{name}.png"
+    fingerprints = molecules / "fingerprints"
+    print_versions()
 
     with step("Write fingerprints and properties to Zarr"):
-        molecules_to_zarr(molecules, arguments.rows)
+        molecules_to_zarr(molecules, arguments.rows, arguments.processes)
+    with step("Fit the map"):
+        igtm = IGTM(
+            k=24,
+            m=8,
+            n_components=50,
+            scale="center",
+            solver="accelerated",
+            tol=1e-3,
+            niter=100,
+            verbose=True,
+        )
+        print(f"  {igtm.estimate(fingerprints)}", flush=True)
+        igtm.fit(fingerprints, checkpoint=output / f"{name}.checkpoint.npz")
+        igtm.save(output / f"{name}.npz")
+    with step("Project every molecule"):
+        igtm.project_to_zarr(fingerprints, output / f"{name}_map.zarr")
+    with step("Lay the three sets and the properties over the map"):
+        nodes = lay_out(igtm, molecules)
+    with step("Draw the map"):
+        draw(nodes, png)
+
+    ending = "converged" if igtm.converged_ else f"ran out of its niter={igtm.niter}, not converged"
+    print(
+        f"Log-likelihood: {igtm.log_likelihood_:.4f} (mean of ln p(x) per molecule, of its 50 principal axes)"
+    )
+    print(f"Iterations: {igtm.n_iter_} ({ending})")
+    print(f"Passes: {igtm.n_passes_}")
+    print(
+        f"Peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+    )
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Map the 1,936,962 molecules of MOSES.")
     parser.add_argument("--rows", type=int, metavar="N", help="take N molecules, evenly spaced over all")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: %(default)s")
     default = Path(__file__).parent / "output"
     parser.add_argument("--output", type=Path, default=default, metavar="DIR", help="where results go")
     arguments = parser.parse_args()
@@ -80,7 +119,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def molecules_to_zarr(path: Path, n_rows: int | None) -> None:
+def molecules_to_zarr(path: Path, n_rows: int | None, processes: int) -> None:
     """Write what RDKit says of each molecule, a chunk at a time; the group gets its name when it is whole."""
     if path.exists():
         print(f"  {path} is there already")
@@ -89,10 +128,9 @@ def molecules_to_zarr(path: Path, n_rows: int | None) -> None:
     print(f"  {len(smiles):,} molecules")
     partial = partial_group(path.with_suffix(".partial"), smiles)
     starts = range(0, len(smiles), ROWS_PER_CHUNK)
-    missing = [start for start in starts if np.isnan(partial["properties"][start, 0])]
-    jobs = [(partial.store.root, start, list(smiles[start : start + ROWS_PER_CHUNK])) for start in missing]
-    with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
-        for done, _ in enumerate(pool.imap_unordered(write_chunk, jobs), len(starts) - len(jobs) + 1):
+    jobs = ((partial.store.root, start, list(smiles[start : start + ROWS_PER_CHUNK])) for start in starts)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for done, _ in enumerate(pool.imap_unordered(write_chunk, jobs), 1):
             if done % 10 == 0 or done == len(starts):
                 print(f"  chunk {done} of {len(starts)}", flush=True)
     partial.store.root.rename(path)
@@ -130,11 +168,91 @@ def partial_group(path: Path, smiles: pd.Series) -> zarr.Group:
 def write_chunk(job: tuple[Path, int, list[str]]) -> None:
     """Compute and write one chunk of each array, the properties last: they say that the chunk is there."""
     path, start, smiles = job
-    molecules = [Chem.MolFromSmiles(one) for one in smiles]
     group = zarr.open_group(path, mode="r+")
+    if not np.isnan(group["properties"][start, 0]):
+        return
+    molecules = [Chem.MolFromSmiles(one) for one in smiles]
     rows = slice(start, start + len(smiles))
-    group["fingerprints"][rows] = np.array([FINGERPRINTS.GetCountFingerprintAsNumPy(one) for one in molecules])
+    group["fingerprints"][rows] = np.array(
+        [FINGERPRINTS.GetCountFingerprintAsNumPy(one) for one in molecules]
+    )
     group["properties"][rows] = np.array([[f(one) for f in PROPERTIES.values()] for one in molecules])
+
+
+def lay_out(igtm: IGTM, path: Path) -> pd.DataFrame:
+    """Return the share of each set and the mean of each property at every node, from two passes."""
+    group = zarr.open_group(path, mode="r")
+    X = da.from_zarr(group["fingerprints"])
+    train, test, _ = group.attrs["splits"].values()
+    queries = {"test": X[train : train + test], "scaffold test": X[train + test :]}
+    coverage = landscape.coverage(igtm, X[:train], queries)
+    nodes = coverage.to_frame()
+    for name in queries:
+        overlap = np.minimum(nodes[name], nodes["reference"]).sum()
+        print(f"  {name} set: {coverage.summary[name]:.2%} on nodes with training molecules; ", end="")
+        print(f"its density and theirs have {overlap:.2%} in common")
+    means = landscape.property(igtm, X, group["properties"]).values[:, ::3]  # between them std and support
+    return nodes.assign(**dict(zip(PROPERTIES, means.T, strict=True)))
+
+
+def draw(nodes: pd.DataFrame, png: Path) -> None:
+    """Draw one square a node, four times for the three sets and four times for the properties."""
+    nodes["ratio"] = (nodes["scaffold test"] / nodes["reference"]).clip(0.25, 4)
+    sets = ["reference", "test", "scaffold test"]
+    nodes[sets] = nodes[sets].clip(lower=1e-5)  # of a logarithm
+    shares = [nodes[sets].min().min(), nodes[sets].max().max()]
+    upper = [
+        panel(nodes, "reference", "Training set", "share of set", type="log", domain=shares),
+        panel(nodes, "test", "Test set", "share of set", type="log", domain=shares),
+        panel(nodes, "scaffold test", "Scaffold test set", "share of set", type="log", domain=shares),
+        panel(nodes, "ratio", "Scaffold test over training", "ratio", [0.25, 0.5, 1, 2, 4], type="log"),
+    ]
+    lower = [panel(nodes, name, f"Mean {name}", unit) for name, unit in UNITS.items()]
+    title = alt.TitleParams(
+        "MOSES on a map of Morgan counts",
+        subtitle="Each square is a node; a molecule counts at each by its responsibility.",
+        offset=12,
+    )
+    rows = [alt.hconcat(*panels).resolve_scale(color="independent") for panels in (upper, lower)]
+    alt.vconcat(*rows, title=title).resolve_scale(color="independent").save(png, scale_factor=1.5)
+
+
+def panel(
+    nodes: pd.DataFrame, column: str, title: str, unit: str, ticks: Any = alt.Undefined, **scale: Any
+) -> alt.Chart:
+    """Draw one column of the nodes; `scale` says how its numbers become colours, `ticks` which to write."""
+    half = (nodes["x2"].iloc[1] - nodes["x2"].iloc[0]) / 2
+    squares = nodes[["x1", "x2"]].assign(
+        value=nodes[column],
+        left=nodes["x1"] - half,
+        right=nodes["x1"] + half,
+        bottom=nodes["x2"] - half,
+        top=nodes["x2"] + half,
+    )
+    whole_map = {
+        "scale": alt.Scale(domain=[-1 - half, 1 + half], nice=False),
+        "axis": alt.Axis(grid=False, values=[-1, 0, 1]),
+    }
+    legend = alt.Legend(gradientLength=SIDE, values=ticks)
+    return (
+        alt.Chart(squares, title=title, width=SIDE, height=SIDE)
+        .mark_rect(strokeWidth=0)
+        .encode(
+            x=alt.X("left:Q", title="x1", **whole_map),
+            x2="right:Q",
+            y=alt.Y("bottom:Q", title="x2", **whole_map),
+            y2="top:Q",
+            color=alt.Color("value:Q", title=unit, scale=alt.Scale(scheme="viridis", **scale), legend=legend),
+        )
+    )
+
+
+def print_versions() -> None:
+    """Say on what this runs."""
+    names = ("dask_igtm", "dask", "zarr", "numpy", "rdkit", "molsets")
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in names))
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(f"Python {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}")
 
 
 @contextmanager
