@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 from sklearn.datasets import load_digits
 
@@ -42,7 +41,8 @@ def main() -> None:
     print(f"the oddest image, a {digits[least]}, lies at {positions[least].round(3)}")
 
     # What the nodes say of digits: the probability of each at each node.
-    print(landscape.classes(igtm, X, digits))
+    classes = landscape.classes(igtm, X, digits)
+    print(classes)
 
     # A fitted map is a file of kilobytes, and comes back to the bit.
     igtm.save(output / "digits.npz")
@@ -50,21 +50,28 @@ def main() -> None:
     print(f"saved: {output / 'digits.npz'}")
 
     if importlib.util.find_spec("altair") and importlib.util.find_spec("vl_convert"):
-        draw(positions, digits, output / "digits.png")
+        draw(classes, output / "digits.png")
         print(f"drawn: {output / 'digits.png'}")
 
 
-def draw(positions: Any, digits: Any, png: Path) -> None:
-    """Write each digit where it lies on the map."""
+def draw(classes: landscape.Landscape, png: Path) -> None:
+    """Write the most probable digit at each node, the larger the more images lie there."""
     import altair as alt  # noqa: PLC0415 - an extra
-    import pandas as pd  # noqa: PLC0415 - comes with it
 
-    images = pd.DataFrame(positions, columns=["x1", "x2"]).assign(digit=digits)
-    chart = alt.Chart(images, title="1,797 handwritten digits", width=500, height=500)
-    chart.mark_text(size=9).encode(
-        x=alt.X("x1:Q", axis=alt.Axis(grid=False)),
-        y=alt.Y("x2:Q", axis=alt.Axis(grid=False)),
+    nodes = classes.to_frame()
+    digits = nodes.drop(columns=["x1", "x2"])
+    nodes = nodes[["x1", "x2"]].assign(digit=digits.idxmax(axis=1), images=classes.support)
+    whole_map = {
+        "scale": alt.Scale(domain=[-1.1, 1.1], nice=False),
+        "axis": alt.Axis(grid=False, tickCount=5),
+    }
+    alt.Chart(
+        nodes, title="Handwritten digits, larger where more of them lie", width=420, height=420
+    ).mark_text(fontWeight="bold").encode(
+        x=alt.X("x1:Q", **whole_map),
+        y=alt.Y("x2:Q", **whole_map),
         text="digit:N",
+        size=alt.Size("images:Q", scale=alt.Scale(range=[6, 34]), legend=None),
         color=alt.Color("digit:N", scale=alt.Scale(scheme="category10"), legend=None),
     ).save(png, scale_factor=2)
 
