@@ -194,29 +194,33 @@ def lay_out(igtm: IGTM, path: Path) -> pd.DataFrame:
 def draw(nodes: pd.DataFrame, png: Path) -> None:
     """Draw one square a node, four times for the three sets and four times for the properties."""
     nodes["ratio"] = (nodes["scaffold test"] / nodes["reference"]).clip(0.25, 4)
-    sets = ["reference", "test", "scaffold test"]
-    nodes[sets] = nodes[sets].clip(lower=1e-5)  # of a logarithm
-    shares = [nodes[sets].min().min(), nodes[sets].max().max()]
-    upper = [
-        panel(nodes, "reference", "Training set", "share of set", type="log", domain=shares),
-        panel(nodes, "test", "Test set", "share of set", type="log", domain=shares),
-        panel(nodes, "scaffold test", "Scaffold test set", "share of set", type="log", domain=shares),
-        panel(nodes, "ratio", "Scaffold test over training", "ratio", [0.25, 0.5, 1, 2, 4], type="log"),
+    titles = {"reference": "Training set", "test": "Test set", "scaffold test": "Scaffold test set"}
+    nodes[list(titles)] = nodes[list(titles)].clip(lower=1e-5)  # of a logarithm
+    domain = [nodes[list(titles)].min(axis=None), nodes[list(titles)].max(axis=None)]
+    panels = [
+        panel(
+            nodes, name, title, "share of set", {"format": ".2%", "tickCount": 4}, type="log", domain=domain
+        )
+        for name, title in titles.items()
     ]
-    lower = [panel(nodes, name, f"Mean {name}", unit) for name, unit in UNITS.items()]
+    ticks = {"values": [0.25, 0.5, 1, 2, 4]}
+    panels.append(
+        panel(nodes, "ratio", "Scaffold test over training", "ratio", ticks, type="log", domain=[0.25, 4])
+    )
+    panels += [panel(nodes, name, f"Mean {name}", unit, {"tickCount": 4}) for name, unit in UNITS.items()]
     title = alt.TitleParams(
-        "MOSES on a map of Morgan counts",
+        "The molecules of MOSES on a map of their Morgan counts",
         subtitle="Each square is a node; a molecule counts at each by its responsibility.",
         offset=12,
     )
-    rows = [alt.hconcat(*panels).resolve_scale(color="independent") for panels in (upper, lower)]
-    alt.vconcat(*rows, title=title).resolve_scale(color="independent").save(png, scale_factor=1.5)
+    chart = alt.concat(*panels, columns=4, title=title).resolve_scale(color="independent")
+    chart.save(png, scale_factor=2)
 
 
 def panel(
-    nodes: pd.DataFrame, column: str, title: str, unit: str, ticks: Any = alt.Undefined, **scale: Any
+    nodes: pd.DataFrame, column: str, title: str, unit: str, legend: dict[str, Any], **scale: Any
 ) -> alt.Chart:
-    """Draw one column of the nodes; `scale` says how its numbers become colours, `ticks` which to write."""
+    """Draw one column of the nodes; `scale` says how its numbers become colours, `legend` how they are written."""
     half = (nodes["x2"].iloc[1] - nodes["x2"].iloc[0]) / 2
     squares = nodes[["x1", "x2"]].assign(
         value=nodes[column],
@@ -229,7 +233,7 @@ def panel(
         "scale": alt.Scale(domain=[-1 - half, 1 + half], nice=False),
         "axis": alt.Axis(grid=False, values=[-1, 0, 1]),
     }
-    legend = alt.Legend(gradientLength=SIDE, values=ticks)
+    key = alt.Legend(gradientLength=SIDE, **legend)
     return (
         alt.Chart(squares, title=title, width=SIDE, height=SIDE)
         .mark_rect(strokeWidth=0)
@@ -238,7 +242,7 @@ def panel(
             x2="right:Q",
             y=alt.Y("bottom:Q", title="x2", **whole_map),
             y2="top:Q",
-            color=alt.Color("value:Q", title=unit, scale=alt.Scale(scheme="viridis", **scale), legend=legend),
+            color=alt.Color("value:Q", title=unit, scale=alt.Scale(scheme="viridis", **scale), legend=key),
         )
     )
 
