@@ -220,7 +220,7 @@ def draw(nodes: pd.DataFrame, png: Path) -> None:
 def panel(
     nodes: pd.DataFrame, column: str, title: str, unit: str, legend: dict[str, Any], **scale: Any
 ) -> alt.Chart:
-    """Draw one column of the nodes; `scale` says how its numbers become colours, `legend` how they are written."""
+    """Draw one column of the nodes, its numbers made colours by `scale` and explained by `legend`."""
     half = (nodes["x2"].iloc[1] - nodes["x2"].iloc[0]) / 2
     squares = nodes[["x1", "x2"]].assign(
         value=nodes[column],
