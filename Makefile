@@ -4,12 +4,15 @@ PYTHON ?= python3
 INSTALLED = .venv/installed
 RUN = .venv/bin/python
 
-.PHONY: venv demo test check slow lowest wheel docs benchmarks clean
+.PHONY: venv demo moses test check slow lowest wheel docs benchmarks clean
 
 venv: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(RUN) examples/flights.py
+
+moses: .venv/moses
+	$(RUN) examples/moses.py
 
 test: $(INSTALLED)
 	$(RUN) -m pytest --cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
@@ -35,7 +38,7 @@ wheel: $(INSTALLED)
 	$(RUN) -m build
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip install dist/*.whl
-	cd dist && ../.venv-wheel/bin/python ../examples/quickstart.py
+	cd dist && ../.venv-wheel/bin/python ../examples/quickstart.py --output quickstart
 
 docs: $(INSTALLED)
 	.venv/bin/sphinx-build --fail-on-warning --fresh-env --quiet docs site
@@ -47,6 +50,12 @@ $(INSTALLED): pyproject.toml
 	test -x .venv/bin/pip || $(PYTHON) -m venv .venv
 	.venv/bin/pip install -e '.[test,docs,examples,benchmarks]'
 	touch $(INSTALLED)
+
+# molsets asks for old packages that it needs for more than its data.
+.venv/moses: $(INSTALLED)
+	.venv/bin/pip install -e '.[moses]'
+	.venv/bin/pip install --no-deps 'molsets>=0.3.1'
+	touch .venv/moses
 
 clean:
 	rm -rf .venv .venv-* site examples/output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
