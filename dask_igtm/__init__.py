@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
+    from dask_igtm.progress import IterationEvent
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "load", "runIGTM"]
+__all__ = ["IGTM", "IterationEvent", "eIGTM", "load", "runIGTM"]
 
 _HOMES = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "IterationEvent": ("dask_igtm.progress", "IterationEvent"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "load": ("dask_igtm.estimator", "load"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from dask_igtm.checkpoint import Checkpoint
 from dask_igtm.initialize import Start
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
-from dask_igtm.progress import State
+from dask_igtm.progress import Listener, State, teller
 from dask_igtm.settings import SOLVERS, Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
@@ -72,7 +72,7 @@ def fit_map(
     feature_names: Sequence[str] | None = None,
     checkpoint: archive.Path | None = None,
     init: Model | None = None,
-    on_iteration: Callable[[State], None],
+    listeners: Sequence[Listener] = (),
 ) -> Fit:
     """Fit a map to the rows of all blocks.
 
@@ -88,8 +88,8 @@ def fit_map(
         Where to write the state after every iteration, and to go on from where there is a file.
     init : Model, optional
         Where to start, instead of at the plane of the principal axes.
-    on_iteration : callable
-        See `em.run`.
+    listeners : sequence of callable
+        Told of each iteration, see `progress.teller`; any of them can stop the fit.
 
     Raises
     ------
@@ -117,12 +117,15 @@ def fit_map(
         saved = saved.of(moments)
         state = saved.resume(state)
 
-    def tell(after: State) -> None:
+    n_rows = rows.X.shape[0]
+    announce = teller(listeners, settings.niter, moments.weight if np.isnan(n_rows) else n_rows)
+
+    def tell(after: State) -> bool:
         nonlocal state
         state = after
         if saved:
             saved.write(after)
-        on_iteration(after)
+        return announce(after)
 
     def e_step(model: Model) -> SufficientStatistics:
         total: SufficientStatistics = blocks.reduce(
