@@ -26,6 +26,7 @@ FLOORS = [
         "estimate",
     ],
     ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional"],
+    ["convert", "options", "console", "cli"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
