@@ -99,7 +99,8 @@ def fit(
             if checkpoint
             else "nothing is kept; with --checkpoint PATH the same command could go on"
         )
-        raise KeyboardInterrupt(f"{interrupt or 'interrupted before the first iteration'}; {kept}") from None
+        said = str(interrupt) or "interrupted before the first iteration"
+        raise KeyboardInterrupt(f"{said}; {kept}") from None
     igtm.save(output)
     if not igtm.converged_:
         say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")

@@ -6,6 +6,8 @@ import contextlib
 import functools
 import json
 import logging
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -75,17 +77,27 @@ def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
     if not (scheduler or workers):
         yield
         return
-    from dask.system import CPU_COUNT
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     with contextlib.ExitStack() as stack:
         if workers:
-            threads = max(1, CPU_COUNT // workers)
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=threads, dashboard_address=":0")
-            scheduler = stack.enter_context(cluster).scheduler_address
+            scheduler = stack.enter_context(_local_cluster(workers)).scheduler_address
         client = stack.enter_context(Client(scheduler))
         logging.getLogger("dask_igtm").info("dashboard at %s", client.dashboard_link)
         yield
+
+
+def _local_cluster(n_workers: int) -> Any:
+    from dask.system import CPU_COUNT
+    from distributed import LocalCluster
+
+    threads = max(1, CPU_COUNT // n_workers)
+    # A terminal sends Ctrl-C to the workers too; they are not to die of it, but to be closed.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return LocalCluster(n_workers=n_workers, threads_per_worker=threads, dashboard_address=":0")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Echo(logging.Handler):
@@ -115,8 +127,8 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Write a line to stderr."""
-    click.echo(message, err=True)
+    """Write a line to stderr, above a bar that may be there, which `click.echo` would go around."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _one_line(error: Any) -> str:

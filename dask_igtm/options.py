@@ -41,10 +41,10 @@ def _option(name: str, default: Any, kind: str, description: str) -> click.Optio
 
 
 def _type(kind: str) -> Any:
-    """Return what click checks of a kind such as `int` or `{None, "center"}`; the estimator checks all else."""
+    """Return what click checks of a kind such as `int` or `{None, "center"}`; IGTM checks all else."""
     if kind.startswith("{"):
-        (choices,) = (ast.parse(kind, mode="eval").body.elts,)  # type: ignore[attr-defined]
-        return click.Choice([_written(ast.literal_eval(choice)) for choice in choices])
+        choices: Any = ast.parse(kind, mode="eval").body
+        return click.Choice([_written(ast.literal_eval(choice)) for choice in choices.elts])
     return TYPES.get(kind, click.STRING)
 
 
