@@ -122,9 +122,9 @@ def fit_map(
 
     def tell(after: State) -> bool:
         nonlocal state
-        state = after
         if saved:
             saved.write(after)
+        state = after  # only now, for a write that fails leaves the state before in the file
         return announce(after)
 
     def e_step(model: Model) -> SufficientStatistics:

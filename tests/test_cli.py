@@ -273,7 +273,8 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(cli, fol
     done = int(last.removeprefix("interrupted after iteration ").split(";")[0])
     code, _, err = cli(*FIT, "--niter", done + 3, "--checkpoint", "fit.npz")
     assert code == 0
-    assert f"going on after iteration {done} " in err
+    # The signal may have come between writing a state and taking note of it.
+    assert any(f"going on after iteration {n} " in err for n in (done, done + 1))
     whole = IGTM(k=4, m=2, tol=0, niter=done + 3).fit("x.zarr")
     assert load("m.npz").centers_.tobytes() == whole.centers_.tobytes()
 
