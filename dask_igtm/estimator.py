@@ -56,7 +56,8 @@ class IGTM(
         Largest number of iterations; 0 stays at the plane of the first two principal axes.
     verbose : bool, default=False
         Show iteration, log-likelihood, change, rows per second and time left on stderr: as a bar in a
-        terminal or notebook with rich (the extra `progress`), as a line an iteration elsewhere. The same
+        terminal with rich (the extra `progress`) or a notebook with ipywidgets too, as a line an iteration
+        elsewhere. The same
         lines always go to the logger "dask_igtm".
     model : {"means", "modes", "responsibilities", "complete"}, default="means"
         What `transform` returns of a row: the posterior mean on the map (2 columns), the node with the

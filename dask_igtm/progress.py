@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import logging
 import sys
 import time
@@ -158,7 +159,10 @@ def _console() -> Any:
     except ImportError:
         return None
     console = Console(stderr=True)
-    draws = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    if console.is_jupyter:
+        draws = importlib.util.find_spec("ipywidgets") is not None  # else rich draws nothing there
+    else:
+        draws = console.is_terminal and not console.is_dumb_terminal
     return console if draws else None
 
 

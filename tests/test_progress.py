@@ -1,6 +1,7 @@
 """What a fit tells while it runs: events, lines, a bar, and names on the dashboard."""
 
 import dataclasses
+import functools
 import io
 import logging
 import sys
@@ -214,6 +215,15 @@ def test_where_a_bar_is_drawn(monkeypatch, stream, term, draws):
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", term)
     assert (progress._console() is not None) == draws
+
+
+@pytest.mark.parametrize("widgets", [None, "there"])
+def test_a_notebook_draws_with_widgets_alone(monkeypatch, widgets):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setattr("rich.console.Console", functools.partial(Console, force_jupyter=True))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: widgets)
+    assert (progress._console() is not None) == (widgets is not None)
 
 
 def test_lines_without_rich(monkeypatch):
