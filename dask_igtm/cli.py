@@ -53,7 +53,11 @@ def main() -> None:
     OVERWRITE,
 )
 def convert(source: str, target: str, columns: str, overwrite: bool) -> Facts:
-    """Write an NPY, CSV or Parquet file as a Zarr array X, in chunks of about 16 MB."""
+    """Write NPY, CSV or Parquet as a Zarr array X.
+
+    X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
+    patterns such as "part-*.csv", and leave their names to X.
+    """
     from dask_igtm.convert import convert as written
 
     array = written(source, target, columns=_listed(columns), overwrite=overwrite)
@@ -82,11 +86,11 @@ def fit(
     workers: int | None,
     **parameters: Any,
 ) -> Facts:
-    """Fit a map to the rows of the Zarr array X."""
+    """Fit a map to the rows of X, a Zarr array."""
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.progress import shown
 
-    _check_zarr(x)
+    x = _rows(x)
     _check_target(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
     igtm, begun = IGTM(**parameters), time.perf_counter()
@@ -102,7 +106,7 @@ def fit(
         said = str(interrupt) or "interrupted before the first iteration"
         raise KeyboardInterrupt(f"{said}; {kept}") from None
     igtm.save(output)
-    if not igtm.converged_:
+    if not igtm.converged_ and igtm.n_iter_ >= igtm.niter:
         say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")
     return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **_model(igtm)}
 
@@ -125,10 +129,10 @@ def fit(
 def transform(
     model: str, x: str, output: str, outputs: str, scheduler: str | None, workers: int | None
 ) -> Facts:
-    """Write the position on the map of each row of the Zarr array X."""
+    """Write where each row of X lies on the map."""
     from dask_igtm.estimator import load
 
-    _check_zarr(x)
+    x = _rows(x)
     igtm = load(model)
     try:
         with computing(scheduler, workers):
@@ -150,12 +154,15 @@ def report(
     scheduler: str | None,
     workers: int | None,
 ) -> Facts:
-    """Draw the map of the Zarr array X as one HTML page that opens offline."""
+    """Draw the map of X as an HTML page.
+
+    It opens offline.
+    """
     import importlib
 
     from dask_igtm.estimator import load
 
-    _check_zarr(x)
+    x = _rows(x)
     _check_target(output, overwrite=overwrite)
     with computing(scheduler, workers):
         importlib.import_module("dask_igtm.report").report(load(model), x, output)
@@ -166,7 +173,7 @@ def report(
 @click.argument("path")
 @options()
 def info(path: str) -> Facts:
-    """Say what a model, a Zarr array or a projection is."""
+    """Say what is in a model, array or projection."""
     import fsspec
     import zarr
 
@@ -183,10 +190,13 @@ def info(path: str) -> Facts:
 @click.argument("X")
 @options(SCHEDULER, WORKERS)
 def estimate(x: str, scheduler: str | None, workers: int | None, **parameters: Any) -> Facts:
-    """Say what a fit to the Zarr array X would read, hold and take, without reading it."""
+    """Say what a fit to X would take.
+
+    That is what it would read, hold and compute; nothing is read.
+    """
     from dask_igtm.estimator import IGTM
 
-    _check_zarr(x)
+    x = _rows(x)
     with computing(scheduler, workers):
         return dict(vars(IGTM(**parameters).estimate(x)))
 
@@ -207,11 +217,14 @@ def _check_target(path: str, *, overwrite: bool) -> None:
         raise FileExistsError(f"There is something at {path!r}; give another path, or --overwrite a file.")
 
 
-def _check_zarr(path: str) -> None:
-    """Refuse what is to be converted first."""
+def _rows(path: str) -> str:
+    """Return a path of Zarr that workers elsewhere understand; refuse what is to be converted first."""
+    from dask_igtm import storage
+
     if path.endswith((".npy", ".csv", ".csv.gz", ".parquet", ".pq")):
         zarr_path = f"{path.removesuffix('.gz').rpartition('.')[0]}.zarr"
         raise click.UsageError(f"{path} is no Zarr array; first run: dask-igtm convert {path} {zarr_path}")
+    return storage.absolute(path)
 
 
 def _array(array: Any) -> Facts:

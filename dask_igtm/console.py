@@ -111,11 +111,11 @@ class _Echo(logging.Handler):
 @contextlib.contextmanager
 def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
     """Say on stderr, in a line each, what is logged and warned of."""
-    handler, logger = _Echo(), logging.getLogger("dask_igtm")
-    before = logger.level
+    handler, logger, other = _Echo(), logging.getLogger("dask_igtm"), logging.getLogger("distributed")
+    before = logger.level, other.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
-    logging.getLogger("distributed").setLevel(logging.WARNING if debug else logging.CRITICAL)
+    other.setLevel(logging.WARNING if debug else logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
@@ -123,7 +123,8 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
             yield
         finally:
             logger.removeHandler(handler)
-            logger.setLevel(before)
+            logger.setLevel(before[0])
+            other.setLevel(before[1])
 
 
 def say(message: str) -> None:
@@ -150,6 +151,6 @@ def _word(value: Any) -> str:
         return (" x " if all(isinstance(part, int) for part in value) else ", ").join(map(_word, value))
     if isinstance(value, dict):
         return ", ".join(f"{name}={part}" for name, part in value.items())
-    return (
-        f"{value:,}" if isinstance(value, int) else f"{value:.7g}" if isinstance(value, float) else str(value)
-    )
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if float(value).is_integer() else f"{value:.7g}"
+    return str(value)
