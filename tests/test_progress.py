@@ -186,8 +186,10 @@ def test_the_bar_of_a_converged_fit_is_full(monkeypatch):
 
 SCRIPT = """
 import sys
+from dask_igtm.console import say
 from dask_igtm.progress import IterationEvent, shown
 with shown(True) as (show,):
+    say("a line above the bar")
     show(IterationEvent(3, 3, -61.25, -61.5, 1e-3, False, 1000.0, 0.5, 1.5, 0.0))
 print("IPython" in sys.modules, "rich" in sys.modules)
 """
@@ -196,7 +198,7 @@ print("IPython" in sys.modules, "rich" in sys.modules)
 def test_a_real_terminal_gets_a_bar():
     code, printed, shown = terminal.run(sys.executable, "-c", SCRIPT, TERM="xterm", COLUMNS="100")
     assert (code, printed) == (0, "False True\n")
-    for part in ("3/3", "log-likelihood -61.25", "2k rows/s", "\x1b["):
+    for part in ("3/3", "log-likelihood -61.25", "2k rows/s", "\x1b[", "\x1b[2Ka line above the bar\r\n"):
         assert part in shown
     assert "iteration" not in shown
 
