@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dask_igtm.functional import runIGTM
     from dask_igtm.learning import saturation
     from dask_igtm.loading import load
+    from dask_igtm.progress import IterationEvent
     from dask_igtm.search import IGTMSearch
     from dask_igtm.supervised import IGTMClassifier, IGTMRegressor
 
@@ -23,6 +24,7 @@ __all__ = [
     "IGTMClassifier",
     "IGTMRegressor",
     "IGTMSearch",
+    "IterationEvent",
     "eIGTM",
     "landscape",
     "load",
@@ -36,6 +38,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "IGTMClassifier": ("dask_igtm.supervised", "IGTMClassifier"),
     "IGTMRegressor": ("dask_igtm.supervised", "IGTMRegressor"),
     "IGTMSearch": ("dask_igtm.search", "IGTMSearch"),
+    "IterationEvent": ("dask_igtm.progress", "IterationEvent"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.loading", "load"),

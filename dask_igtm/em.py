@@ -81,7 +81,7 @@ def run(
     *,
     niter: int,
     tol: float,
-    on_iteration: Callable[[Any], None] = lambda _: None,
+    on_iteration: Callable[[Any], bool | None] = lambda _: None,
 ) -> Any:
     """Iterate until `niter`, or until four changes in a row were at most `tol`.
 
@@ -100,10 +100,12 @@ def run(
         0 never stops early.
     on_iteration : callable
         Told of the new state after every step; the last of its `history` is the iteration just done.
+        What is true of its answer stops the run.
     """
     while len(state.history) < niter and not state.converged:
         state = step(state, e_step(state.model), prior, tol)
-        on_iteration(state)
+        if on_iteration(state):
+            break
     return state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from dask_igtm.histogram import SHARES
 from dask_igtm.inputs import row_blocks
 from dask_igtm.model import Model
 from dask_igtm.outcome import Fit, Interrupted
-from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.progress import Listener, check_listeners, shown
 from dask_igtm.reading import ReadingMixin
 from dask_igtm.settings import Settings, check_whole
 from dask_igtm.softmax import best_kernel
@@ -61,7 +62,10 @@ class IGTM(
     niter : int, default=200
         Largest number of iterations; 0 stays at the plane of the first two principal axes.
     verbose : bool, default=False
-        Print a line an iteration. The same lines always go to the logger "dask_igtm".
+        Show iteration, log-likelihood, change, rows per second and time left on stderr: as a bar in a
+        terminal with rich (the extra `progress`) or a notebook with ipywidgets too, as a line an iteration
+        elsewhere. The same
+        lines always go to the logger "dask_igtm".
     model : {"means", "modes", "responsibilities", "complete"}, default="means"
         What `transform` returns of a row: the posterior mean on the map (2 columns), the node with the
         largest posterior (2 columns), the posterior over the nodes (K columns), or all of it as an
@@ -197,6 +201,7 @@ class IGTM(
         *,
         checkpoint: archive.Path | None = None,
         init: IGTM | None = None,
+        callbacks: Sequence[Listener] = (),
     ) -> Self:
         """Fit the map to the rows of X.
 
@@ -220,6 +225,10 @@ class IGTM(
             A fitted map of the same grids, columns and kind of scale, from which the solver sets out instead
             of from the plane of the principal axes. The coordinates of the model, so its column means and
             scales, are those of `init`. `regul="auto"` sets out from the rows, not from its `regul_`.
+        callbacks : sequence of callable, optional
+            Each is called with an `IterationEvent` after every iteration. One that returns True stops the
+            fit there: the map reached is kept, with its `log_likelihood_`, and `converged_` is False unless
+            the solver had just stopped by itself.
 
         Returns
         -------
@@ -227,16 +236,32 @@ class IGTM(
 
         Raises
         ------
+        TypeError
+            If `callbacks` are no functions.
         ValueError
             If a parameter or the data cannot be used, or if the checkpoint belongs to other data or
             settings; the message says what to do.
         KeyboardInterrupt
             By Ctrl-C. What the iterations done have reached is then kept and can be used, with a
             `log_likelihood_` of NaN.
+
+        Notes
+        -----
+        scikit-learn's own callbacks (`set_callbacks`, from 1.9 on) are not taken, because they belong to the
+        estimator and are cloned and saved with it, older releases lack them, and what they are told holds
+        neither likelihoods nor rows; the sign by which one stops a fit, True, is the same.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM
+        >>> igtm = IGTM(k=8, scale="standard")
+        >>> igtm.fit(load_iris().data, callbacks=[lambda event: event.elapsed > 3600]).converged_
+        True
         """
         before = vars(self).copy()
         try:
-            return self._fit(X, sample_weight, checkpoint, init)
+            return self._fit(X, sample_weight, checkpoint, init, callbacks)
         except Interrupted as interrupt:
             self._keep(interrupt.fit)
             raise
@@ -244,22 +269,30 @@ class IGTM(
             self.__dict__ = before  # rather than the columns of one X with the model of another
             raise
 
-    def _fit(self, X: Any, sample_weight: Any, checkpoint: archive.Path | None, init: IGTM | None) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        sample_weight: Any,
+        checkpoint: archive.Path | None,
+        init: IGTM | None,
+        callbacks: Sequence[Listener],
+    ) -> Self:
         settings = self._settings()
+        check_listeners(callbacks)
         if init is not None and not isinstance(getattr(init, "model_", None), Model):
             raise TypeError(f"init is {init!r}; give a fitted IGTM.")
         rows = rows_of(self, X, sample_weight, n_blocks=self.n_blocks, reset=True)
         names = getattr(self, "feature_names_in_", None)
-        listener = print_iteration if self.verbose else log_iteration
-        fit = fit_map(
-            rows,
-            settings,
-            persist=self.persist,
-            feature_names=names,
-            checkpoint=checkpoint,
-            init=None if init is None else init.model_,
-            on_iteration=listener,
-        )
+        with shown(self.verbose) as listeners:
+            fit = fit_map(
+                rows,
+                settings,
+                persist=self.persist,
+                feature_names=names,
+                checkpoint=checkpoint,
+                init=None if init is None else init.model_,
+                listeners=(*listeners, *callbacks),
+            )
         return self._keep(fit)
 
     def _keep(self, fit: Fit) -> Self:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from dask_igtm import __version__, archive, block, blocks
@@ -12,7 +13,7 @@ from dask_igtm.checkpoint import Checkpoint
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.model import Model
 from dask_igtm.outcome import Fit, Interrupted, outcome
-from dask_igtm.progress import State
+from dask_igtm.progress import Listener, State, teller
 from dask_igtm.settings import Settings
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import keep, prepare
@@ -31,7 +32,7 @@ def fit_map(
     feature_names: Sequence[str] | None = None,
     checkpoint: archive.Path | None = None,
     init: Model | None = None,
-    on_iteration: Callable[[State], None],
+    listeners: Sequence[Listener] = (),
 ) -> Fit:
     """Fit a map to the rows of all blocks.
 
@@ -47,8 +48,8 @@ def fit_map(
         Where to write the state after every iteration, and to go on from where there is a file.
     init : Model, optional
         Where to start, instead of at the plane of the principal axes.
-    on_iteration : callable
-        See `em.run`.
+    listeners : sequence of callable
+        Told of each iteration, see `progress.teller`; any of them can stop the fit.
 
     Raises
     ------
@@ -76,12 +77,15 @@ def fit_map(
         saved = saved.of(moments)
         state = saved.resume(state)
 
-    def tell(after: State) -> None:
+    n_rows = rows.X.shape[0]
+    announce = teller(listeners, settings.niter, moments.weight if math.isnan(n_rows) else n_rows)
+
+    def tell(after: State) -> bool:
         nonlocal state
-        state = after
         if saved:
             saved.write(after)
-        on_iteration(after)
+        state = after  # only now, for a write that fails leaves the state before in the file
+        return announce(after)
 
     def e_step(model: Model) -> SufficientStatistics:
         total: SufficientStatistics = blocks.reduce(

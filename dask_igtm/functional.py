@@ -10,7 +10,7 @@ from dask_igtm.compat import OptimizedGTM, optimized
 from dask_igtm.fitting import fit_map
 from dask_igtm.inputs import row_blocks
 from dask_igtm.outputs import outputs_of
-from dask_igtm.progress import log_iteration, print_iteration
+from dask_igtm.progress import shown
 from dask_igtm.projection import project_rows
 from dask_igtm.settings import Settings
 from dask_igtm.tables import is_lazy, named
@@ -75,7 +75,8 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         n_components=n_components if doPCA else None,
         missing=missing_strategy if missing else "error",
     )
-    fit = fit_map(rows, settings, on_iteration=print_iteration if verbose else log_iteration)
+    with shown(verbose) as listeners:
+        fit = fit_map(rows, settings, listeners=listeners)
     outputs = outputs_of(("means", "modes"), len(fit.model.basis.nodes))
     means, modes = project_rows(rows, fit.model, outputs)
     return optimized(fit.model, converged=fit.converged, matMeans=means, matModes=modes)

@@ -10,7 +10,6 @@ from data import correlated
 
 import dask_igtm.fitting
 from dask_igtm import IGTM, archive, blocks
-from dask_igtm.progress import log_iteration
 
 X = correlated(600, 5)
 
@@ -183,14 +182,12 @@ def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch
     def full(_):
         raise OSError(28, "No space left on device")
 
-    def fill_the_disk(state):
-        log_iteration(state)
-        if len(state.history) == 5:
+    def fill_the_disk(event):
+        if event.number == 5:
             monkeypatch.setattr(os, "fsync", full)
 
-    monkeypatch.setattr("dask_igtm.estimator.log_iteration", fill_the_disk)
     with pytest.raises(OSError, match="No space"):
-        estimator().fit(X, checkpoint=tmp_path / "fit.npz")
+        estimator().fit(X, checkpoint=tmp_path / "fit.npz", callbacks=[fill_the_disk])
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
     _, arrays = archive.read(tmp_path / "fit.npz", archive.CHECKPOINT)

@@ -28,6 +28,9 @@ WORDS = [
     validation attributes frames describing reading saved estimator functional landscape predictor
     supervised loading assess search learning
     """,
+    """
+    convert options console cli
+    """,
 ]
 FLOORS = [words.split() for words in WORDS]
 ORDER = [module for floor in FLOORS for module in floor]

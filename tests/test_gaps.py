@@ -84,11 +84,10 @@ def test_marginalizing_is_em_over_the_observed_entries(X, scale, share):
 
 @pytest.mark.parametrize("solver", ["em", "accelerated"])
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_the_penalised_likelihood_never_falls(X, share, solver, monkeypatch):
+def test_the_penalised_likelihood_never_falls(X, share, solver):
     seen = []
-    monkeypatch.setattr("dask_igtm.estimator.log_iteration", seen.append)
-    igtm(missing="marginalize", niter=150, solver=solver).fit(holed(X, share))
-    values = np.array([iteration.penalised for iteration in seen[-1].history])
+    igtm(missing="marginalize", niter=150, solver=solver).fit(holed(X, share), callbacks=[seen.append])
+    values = np.array([event.penalised for event in seen])
     if solver == "em":
         assert (np.diff(values) >= -1e-11 * np.abs(values[:-1])).all()
     assert values[-1] > values[0]
