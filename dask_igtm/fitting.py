@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ def fit_map(
         state = saved.resume(state)
 
     n_rows = rows.X.shape[0]
-    announce = teller(listeners, settings.niter, moments.weight if np.isnan(n_rows) else n_rows)
+    announce = teller(listeners, settings.niter, moments.weight if math.isnan(n_rows) else n_rows)
 
     def tell(after: State) -> bool:
         nonlocal state
