@@ -293,6 +293,16 @@ def test_ctrl_c_without_a_checkpoint_says_what_would_have_helped(cli, folder, mo
     assert not (folder / "m.npz").exists()
 
 
+def test_a_conversion_that_was_cut_leaves_nothing(cli, folder, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    np.save("x.npy", X)
+    monkeypatch.setattr(zarr.Array, "append", interrupt)
+    assert cli("convert", "x.npy", "new.zarr") == (130, "", "interrupted\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["x.npy", "x.zarr"]
+
+
 def test_a_projection_that_was_cut_goes_on(cli, model, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
