@@ -1,0 +1,296 @@
+"""Pictures of a map as Altair charts, which show in notebooks and can be saved as PNG, SVG or HTML.
+
+Each chart carries its own figures, some thousands at most, however many rows it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+try:
+    import altair as alt
+except ImportError as error:
+    raise ImportError("Pictures need altair, which is missing; pip install 'dask_igtm[plot]'.") from error
+
+import dask.array as da
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm import landscape as landscapes
+from dask_igtm import spreads
+from dask_igtm.canvas import COLORS, SIDE, Canvas, certainty, check_scale, class_colors, records, tooltips, with_names
+from dask_igtm.landscape import Landscape
+
+Array = NDArray[np.float64]
+
+TITLES = {
+    "density": "Density",
+    "property": "Property",
+    "classes": "Classes",
+    "coverage": "Coverage",
+    "compare": "Densities",
+    "magnification": "Magnification",
+}
+SCALES = {"density": "sqrt", "coverage": "sqrt", "compare": "sqrt", "magnification": "log"}
+NAMES = dict.fromkeys(("density", "coverage", "compare"), "share of rows") | {
+    "classes": "probability",
+    "magnification": "data area per map area",
+}
+
+
+def projection(
+    model: Any,
+    X: Any,
+    *,
+    y: Any = None,
+    labels: Any = None,
+    n_bins: int = 100,
+    max_points: int = 5_000,
+    name: str | None = None,
+    title: str | None = None,
+    scale: str = "linear",
+    selection: Any = None,
+) -> Any:
+    """Draw where rows lie on the map, by their posterior means.
+
+    Up to `max_points` rows are points. More are counted in square bins, in one pass over X, so that
+    nothing as long as X leaves the workers.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+    X : as in `IGTM.fit`; shape (n, D)
+    y : array or series, in memory or lazy, of shape (n,), optional
+        Values that colour the points; a bin has the colour of their mean. Rows that are NaN are left out.
+    labels : array or series, in memory or lazy, of shape (n,), optional
+        Instead of `y`, at most ten labels, each of which has a colour and a shape. A bin has the colour of
+        the label that is most frequent there, and is the paler the smaller its share.
+    n_bins : int, default=100
+        Bins along one side of the map, about: it becomes a whole number for each node.
+    max_points : int, default=5000
+    name : str, optional
+        What y or labels are, with a unit, for the legend; by default the name of a series.
+    title : str, optional
+    scale : {"linear", "sqrt", "log", "symlog"}, default="linear"
+        From y to colours.
+    selection : altair.Parameter, optional
+        An interval of x1 and x2, outside of which all is faded. Add it to the chart, or to several charts
+        side by side, with `add_params`.
+
+    Returns
+    -------
+    altair.Chart or altair.LayerChart
+
+    Raises
+    ------
+    ValueError
+        If y and labels are both given, there are more than ten labels, or X, y or labels cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, plot
+    >>> X, y = load_iris(return_X_y=True)
+    >>> igtm = IGTM(k=8, scale="standard").fit(X)
+    >>> chart = plot.projection(igtm, X, labels=load_iris().target_names[y], name="species")
+    >>> chart.save("iris.png")  # doctest: +SKIP
+    """
+    spread = spreads.spread_of(model, X, y, labels, n_bins, max_points)
+    canvas = Canvas.of(model.nodes_, n_bins, selection)
+    return spreads.draw(spread, canvas, name or _name_of(y if labels is None else labels), title, scale)
+
+
+def landscape(
+    landscape: Landscape,
+    *,
+    columns: Sequence[Any] | None = None,
+    name: str | None = None,
+    title: str | None = None,
+    scale: str | None = None,
+    selection: Any = None,
+) -> Any:
+    """Draw a landscape with a square for each node, and a panel for each column.
+
+    A mean is shown by colour, and by the size of the square how many rows it is of. In a map of classes a
+    node has the colour of the most probable one, and is the paler the less probable that is.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    columns : sequence, optional
+        Columns to draw. By default the density, the means, the density of each set, or up to ten classes in
+        one panel.
+    name : str, optional
+        What the values are, with a unit, for the legend.
+    title : str, optional
+    scale : {"linear", "sqrt", "log", "symlog"}, optional
+        From values to colours; by default "sqrt" for densities, "log" for magnifications.
+    selection : altair.Parameter, optional
+        As in `projection`.
+
+    Returns
+    -------
+    altair.Chart, altair.LayerChart or altair.ConcatChart
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or if there are more than ten classes and no `columns`.
+    """
+    canvas = Canvas.of(landscape.nodes, selection=selection)
+    if landscape.kind == "classes" and columns is None:
+        return _class_map(landscape, canvas, name or "class", title or TITLES["classes"])
+    chosen = _chosen(landscape, columns)
+    scale = check_scale(scale or SCALES.get(landscape.kind, "linear"), landscape.values[:, chosen])
+    title = title or TITLES[landscape.kind]
+    if len(chosen) == 1:
+        return _panel(landscape, canvas, chosen[0], name, title, scale, None)
+    domain = _common_domain(landscape, chosen)
+    panels = [
+        _panel(landscape, canvas, column, name, str(landscape.columns[column]), scale, domain)
+        for column in chosen
+    ]
+    together = alt.concat(*panels, columns=3, title=alt.Title(title, anchor="start"))
+    return together.resolve_scale(color="shared" if domain else "independent", size="independent")
+
+
+def magnification(model: Any, *, title: str | None = None, selection: Any = None) -> Any:
+    """Draw how much the sheet is stretched at each node: ridges part regions that lie far from each other.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+    title, selection
+        As in `projection`.
+
+    Returns
+    -------
+    altair.Chart
+    """
+    return landscape(landscapes.magnification(model), title=title, selection=selection)
+
+
+def history(model: Any, *, title: str = "Log-likelihood") -> Any:
+    """Draw the mean of ln p(x) a row before each iteration and after the last, and whether it converged.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted; after `partial_fit`, the means of the blocks.
+    title : str, optional
+
+    Returns
+    -------
+    altair.LayerChart
+    """
+    check_is_fitted(model, "model_")
+    values, streamed = np.asarray(model.history_, dtype=float), hasattr(model, "stream_")
+    if not streamed:
+        values = np.append(values, model.log_likelihood_)
+    table = [
+        {"iteration": number, "value": float(value)} for number, value in enumerate(values) if np.isfinite(value)
+    ]
+    ending = f"{len(values)} blocks" if streamed else _ending(model)
+    words = alt.Title(title, subtitle=ending, anchor="start", subtitleColor="#555")
+    whole = alt.Axis(format="d", tickMinStep=1)
+    base = alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=SIDE // 2).encode(
+        x=alt.X("iteration:Q", title="block" if streamed else "iteration", axis=whole, scale=alt.Scale(nice=False)),
+        y=alt.Y("value:Q", title="mean of ln p(x) a row", scale=alt.Scale(zero=False)),
+        tooltip=[alt.Tooltip("iteration:Q"), alt.Tooltip("value:Q", title="mean of ln p(x)", format=".6~g")],
+    )
+    last = base.transform_filter(alt.datum.iteration == table[-1]["iteration"])
+    end = last.mark_point(size=90, filled=bool(model.converged_), color=COLORS[0], opacity=1)
+    return base.mark_line(color=COLORS[0], point=alt.OverlayMarkDef(size=12, color=COLORS[0])) + end
+
+
+def _ending(model: Any) -> str:
+    iterations = f"{model.n_iter_} iteration{'s' if model.n_iter_ != 1 else ''}"
+    return f"Converged after {iterations}" if model.converged_ else f"Not converged after {iterations}"
+
+
+def _chosen(landscape: Landscape, columns: Sequence[Any] | None) -> list[int]:
+    """Return the numbers of the columns to draw."""
+    if columns is None:
+        every = {"density": len(landscape.columns), "property": 3}  # beside each: what it is of
+        return list(range(0, len(landscape.columns), every.get(landscape.kind, 1)))
+    unknown = [column for column in columns if column not in landscape.columns]
+    if unknown or not columns:
+        raise ValueError(f"columns={list(columns)}; give some of {list(landscape.columns)}.")
+    return [landscape.columns.index(column) for column in columns]
+
+
+def _common_domain(landscape: Landscape, chosen: list[int]) -> list[float] | None:
+    """Return the limits that panels of one quantity share."""
+    if landscape.kind == "classes":
+        return [0.0, 1.0]
+    if landscape.kind not in {"coverage", "compare"}:
+        return None
+    return [0.0, float(landscape.values[:, chosen].max())]
+
+
+def _panel(
+    landscape: Landscape,
+    canvas: Canvas,
+    column: int,
+    name: str | None,
+    title: str,
+    scale: str,
+    domain: list[float] | None,
+) -> Any:
+    """Draw one column of a landscape."""
+    kind, label = landscape.kind, str(landscape.columns[column])
+    if kind == "classes":
+        title, name = f"{name or 'class'} {label}", None
+    name = name or (label if kind == "property" else NAMES[kind])
+    known = np.isfinite(landscape.values[:, column])
+    columns, subtitle = {"value": landscape.values[known, column]}, _subtitle(landscape, label)
+    if kind == "property":
+        columns["support"] = support = landscape.values[known, column - column % 3 + 2]
+        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, {support.max():,.3g} where largest"
+    elif landscape.support is not None:
+        columns["support"] = landscape.support[known]
+    table = records(landscape.nodes[known], **columns)
+    hover = {"value": name} | ({"support": "rows"} if "support" in columns else {})
+    chart = canvas.squares(table, canvas.node_pixels, title, subtitle).encode(
+        color=canvas.gradient(name, scale, domain), tooltip=tooltips("x1", "x2", **hover)
+    )
+    return chart.encode(size=canvas.sizes()) if kind == "property" else chart
+
+
+def _subtitle(landscape: Landscape, label: str) -> str:
+    summary = landscape.summary
+    if landscape.kind == "coverage" and label in summary:
+        return f"{summary[label]:.1%} of the rows where the reference has rows"
+    rows = summary.get(label if landscape.kind == "compare" else "n_rows")
+    return "" if rows is None else f"{rows:,.0f} rows"
+
+
+def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> Any:
+    names = [str(label) for label in landscape.columns]
+    if len(names) > len(COLORS):
+        raise ValueError(
+            f"There are {len(names)} classes, and {len(COLORS)} colours that can be told apart; give "
+            "columns=[...] for a panel each, or merge the rare classes."
+        )
+    best = landscape.values.argmax(axis=1)
+    columns = {"label": np.array(names)[best], "certainty": landscape.values.max(axis=1)}
+    support = np.ones(len(best)) if landscape.support is None else landscape.support
+    table = records(landscape.nodes, **columns, support=support)
+    chart = canvas.squares(table, canvas.node_pixels, title, _subtitle(landscape, ""), opacity=certainty(len(names), "probability"))
+    hover = {"label": f"most probable {name}", "certainty": "its probability"}
+    chart = chart.encode(
+        color=class_colors(names, name), tooltip=tooltips("x1", "x2", **hover, support="rows")
+    )
+    peaks = landscape.nodes[(landscape.values * support[:, None]).argmax(axis=0)]
+    return with_names(chart, canvas.chart(records(peaks, label=names)))
+
+
+def _name_of(values: Any) -> str | None:
+    """Return the name of a series; those of dask and Zarr arrays say where they are, not what."""
+    name = None if isinstance(values, (da.Array, zarr.Array)) else getattr(values, "name", None)
+    return name if isinstance(name, str) else None
