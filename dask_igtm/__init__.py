@@ -6,17 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dask_igtm import landscape
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "load", "runIGTM"]
+__all__ = ["IGTM", "eIGTM", "landscape", "load", "runIGTM"]
 
-_HOMES = {
+_HOMES: dict[str, tuple[str, str | None]] = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
+    "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.estimator", "load"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
 }
@@ -26,8 +28,9 @@ def __getattr__(name: str) -> Any:
     # Imported on first use: the core needs neither dask nor scikit-learn, and both are slow to import.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    path, attribute = _HOMES[name]
+    module = importlib.import_module(path)
+    return module if attribute is None else getattr(module, attribute)
 
 
 def __dir__() -> list[str]:

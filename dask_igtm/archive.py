@@ -27,6 +27,7 @@ from dask_igtm.model import Model
 
 MODEL = "dask_igtm model"
 CHECKPOINT = "dask_igtm checkpoint"
+LANDSCAPE = "dask_igtm landscape"
 FORMAT_VERSION = 1
 
 Path = str | os.PathLike[str]
@@ -39,7 +40,7 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
     ----------
     path : path or URL
         An existing file is replaced once the new one is complete.
-    kind : {MODEL, CHECKPOINT}
+    kind : {MODEL, CHECKPOINT, LANDSCAPE}
     header : dict
         Values that JSON can hold; NumPy scalars become Python's.
     arrays : dict of ndarrays

@@ -61,6 +61,14 @@ def make_basis(k: int, m: int, s: float) -> Basis:
     return Basis(nodes, rbf_centers, width, np.column_stack([values, np.ones(len(nodes))]))
 
 
+def gradient(basis: Basis) -> Array:
+    """Return the derivatives of `phi` along both latent coordinates at the nodes, (2, K, M + 1)."""
+    offsets = (basis.rbf_centers[None] - basis.nodes[:, None]) / basis.width
+    slopes = np.zeros((2, *basis.phi.shape))
+    slopes[:, :, :-1] = np.moveaxis(offsets * basis.phi[:, :-1, None], -1, 0)
+    return slopes
+
+
 def square_grid(side: int) -> Array:
     """Return the (side^2, 2) points of a regular grid on [-1, 1]^2; a single point is the origin."""
     axis = np.linspace(-1.0, 1.0, side) if side > 1 else np.zeros(1)

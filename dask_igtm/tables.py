@@ -7,6 +7,7 @@ from typing import Any
 
 import dask
 import dask.array as da
+import numpy as np
 import zarr
 
 
@@ -21,7 +22,11 @@ def unwrapped(X: Any) -> Any:
     """Return the array in a data frame or series of Dask or a DataArray of xarray; all else as it is."""
     if _is_xarray(X):
         return X.data
-    return X.to_dask_array() if _is_dask_frame(X) else X
+    if not _is_dask_frame(X):
+        return X
+    if X.ndim == 1 and not isinstance(X.dtype, np.dtype):
+        X = X.astype(object)  # a series of pandas' own types, such as strings
+    return X.to_dask_array()
 
 
 def header(X: Any) -> Any:
@@ -30,6 +35,12 @@ def header(X: Any) -> Any:
         return X._meta
     names = _names(X) if _is_xarray(X) else None
     return None if names is None else _frame([], names)
+
+
+def column_names(table: Any) -> list[str] | None:
+    """Return the names of the columns of a data frame or a DataArray of xarray; None where it has none."""
+    names = _names(table) if _is_xarray(table) else getattr(table, "columns", None)
+    return None if names is None else [str(name) for name in names]
 
 
 def named(X: Any) -> Any:

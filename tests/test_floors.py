@@ -10,8 +10,20 @@ import pytest
 import dask_igtm
 
 FLOORS = [
-    ["basis", "affine", "gaps", "model", "rows", "statistics", "columns", "softmax", "posterior", "block"],
-    ["initialize", "maximize", "em", "accelerate", "stepwise"],
+    [
+        "basis",
+        "affine",
+        "gaps",
+        "model",
+        "rows",
+        "statistics",
+        "columns",
+        "softmax",
+        "posterior",
+        "block",
+        "node_totals",
+    ],
+    ["initialize", "maximize", "em", "accelerate", "stepwise", "maps"],
     ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
     [
         "compat",
@@ -25,7 +37,7 @@ FLOORS = [
         "projection",
         "estimate",
     ],
-    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional"],
+    ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional", "landscape"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent

@@ -1,0 +1,357 @@
+"""Landscapes: what data say at each node of a fitted map, from one pass over them.
+
+Each function takes a fitted `IGTM`, fitted anywhere, and computes. Lazy data are read a block at a time
+where they are and stay lazy; what comes back has one row a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm import archive, blocks, maps
+from dask_igtm.inputs import RowBlocks
+from dask_igtm.node_totals import class_totals, node_weights, value_totals
+from dask_igtm.softmax import best_kernel
+from dask_igtm.source import prepare
+from dask_igtm.tables import column_names
+from dask_igtm.validation import rows_of
+
+Array = NDArray[np.float64]
+
+SHOWN_COLUMNS = 10
+RESERVED = ("reference", "n_rows")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Landscape:
+    """Values at the nodes of a map.
+
+    Attributes
+    ----------
+    kind : {"density", "property", "classes", "coverage", "compare", "magnification"}
+    nodes : ndarray of shape (K, 2)
+        Coordinates x1, x2 of the nodes in [-1, 1]^2, x1 slowest.
+    columns : tuple of length C
+        What the columns of `values` are: names, or the labels of classes as the user gave them.
+    values : ndarray of shape (K, C)
+    support : ndarray of shape (K,) or None
+        How many rows lie at each node: the sum of their responsibilities, times their weights.
+    summary : dict of str to float
+        Figures of the whole map.
+    """
+
+    kind: str
+    nodes: Array
+    columns: tuple[Any, ...]
+    values: Array
+    support: Array | None = None
+    summary: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return a table with one line a column: where it is least and largest on the map."""
+        labels = [str(column) for column in self.columns[:SHOWN_COLUMNS]]
+        width = max(map(len, labels), default=0)
+        lines = [f"{self.kind} on {len(self.nodes)} nodes"]
+        lines += [f"  {name}: {figure:.6g}" for name, figure in self.summary.items()]
+        lines.append(f"  {'':{width}}  {'least':>10}  {'largest':>10}  at x1, x2")
+        for label, values in zip(labels, self.values.T, strict=False):
+            lines.append(f"  {label:{width}}  {self._extremes(values)}")
+        if len(self.columns) > SHOWN_COLUMNS:
+            lines.append(f"  and {len(self.columns) - SHOWN_COLUMNS} more columns")
+        return "\n".join(lines)
+
+    def _extremes(self, values: Array) -> str:
+        if np.isnan(values).all():
+            return f"{'nan':>10}  {'nan':>10}"
+        x1, x2 = self.nodes[np.nanargmax(values)]
+        return f"{np.nanmin(values):10.4g}  {np.nanmax(values):10.4g}  {x1:5.2f}, {x2:5.2f}"
+
+    def to_frame(self) -> Any:
+        """Return a pandas.DataFrame with one row a node: x1, x2, then the columns.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas, which is not installed; pip install pandas.") from error
+        return pd.DataFrame(np.hstack([self.nodes, self.values]), columns=["x1", "x2", *self.columns])
+
+    def save(self, path: archive.Path) -> None:
+        """Write the landscape to one file, without pickle; `load_landscape` reads it.
+
+        Raises
+        ------
+        TypeError
+            If class labels are neither strings, numbers nor bools of one type.
+        """
+        columns = np.array(self.columns)
+        if columns.dtype.kind not in "USbiuf" or columns.tolist() != list(self.columns):
+            raise TypeError(
+                f"The columns {self.columns} cannot be saved; use strings or whole numbers as labels."
+            )
+        arrays = {"nodes": self.nodes, "columns": columns, "values": self.values}
+        if self.support is not None:
+            arrays["support"] = self.support
+        archive.write(path, archive.LANDSCAPE, {"kind": self.kind, "summary": self.summary}, arrays)
+
+    @classmethod
+    def load(cls, path: archive.Path) -> Self:
+        """Return the landscape that `save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
+        header, arrays = archive.read(path, archive.LANDSCAPE)
+        columns = tuple(arrays["columns"].tolist())
+        fields = (header["kind"], arrays["nodes"], columns, arrays["values"])
+        return cls(*fields, arrays.get("support"), header["summary"])
+
+
+def load_landscape(path: archive.Path) -> Landscape:
+    """Return the landscape that `Landscape.save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
+    return Landscape.load(path)
+
+
+def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
+    """How the rows of X are spread over the map.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+    X : as in `IGTM.fit`; shape (n, D)
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts.
+
+    Returns
+    -------
+    Landscape
+        Columns "density", the share of all rows, which sums to 1, and "support", in rows.
+
+    Raises
+    ------
+    ValueError
+        If X has other columns than in `fit`, or X or the weights hold what cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X = load_iris().data
+    >>> landscape.density(IGTM(k=8, scale="standard").fit(X), X).values.sum(axis=0).round(6)
+    array([  1., 150.])
+    """
+    g = _reduce(model, _rows(model, X, sample_weight), node_weights)
+    _check_weight(g)
+    values = np.column_stack([maps.share_of_rows(g), g])
+    return Landscape("density", model.nodes_, ("density", "support"), values, g, {"n_rows": g.sum()})
+
+
+def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape:  # noqa: A001
+    """Mean and standard deviation of values at each node.
+
+    Parameters
+    ----------
+    model, X, sample_weight
+        As in `density`.
+    y : array, series or frame, in memory or lazy, of shape (n,) or (n, T)
+        Values of the rows. A row that is NaN in a column does not count there.
+
+    Returns
+    -------
+    Landscape
+        Columns "mean", "std" and "support" (how many rows with a value). Of several columns of y,
+        "<name>_mean" and so on, with their names in a frame, or y0, y1...; `support` is then the largest of
+        theirs. "mean" is that of ugtm 2.3, which adds 1e-7 to all responsibilities.
+
+    Raises
+    ------
+    ValueError
+        As `density`, and if y holds infinity or what is not a number.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X = load_iris().data
+    >>> landscape.property(IGTM(k=8, scale="standard").fit(X), X, X[:, 0]).columns
+    ('mean', 'std', 'support')
+    """
+    totals = _reduce(model, _rows(model, X, sample_weight, y), value_totals)
+    _check_weight(totals.weight)
+    names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
+    prefixes = [""] if len(names) == 1 else [f"{name}_" for name in names]
+    columns = tuple(prefix + word for prefix in prefixes for word in ("mean", "std", "support"))
+    values = np.stack([*maps.mean_and_std(totals), totals.weight], axis=-1).reshape(len(totals.mean), -1)
+    summary = {f"{prefix}n_rows": n for prefix, n in zip(prefixes, totals.weight.sum(axis=0), strict=True)}
+    return Landscape("property", model.nodes_, columns, values, totals.weight.max(axis=1), summary)
+
+
+def classes(
+    model: Any, X: Any, labels: Any, prior: str | Mapping[Any, float] = "estimated", sample_weight: Any = None
+) -> Landscape:
+    """Probability of each class at each node.
+
+    Parameters
+    ----------
+    model, X, sample_weight
+        As in `density`.
+    labels : array or series, in memory or lazy, of shape (n,)
+        Strings, whole numbers or bools. A row whose label is missing does not count.
+    prior : {"estimated", "equiprobable"} or dict, default="estimated"
+        Probability of a class before one knows the node: its share of the rows; the same for all; or a
+        number for each label.
+
+    Returns
+    -------
+    Landscape
+        A column for each class, in the order of the sorted labels: P(class | node), which is uniform at a
+        node without rows.
+
+    Raises
+    ------
+    ValueError
+        As `density`, and if labels are fractions or of several types, if there are more than 10,000 of
+        them, or if the prior does not fit them.
+
+    References
+    ----------
+    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
+    Informatics 34, 348-356.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X, y = load_iris(return_X_y=True)
+    >>> landscape.classes(IGTM(k=8, scale="standard").fit(X), X, load_iris().target_names[y]).columns
+    ('setosa', 'versicolor', 'virginica')
+    """
+    maps.check_prior(prior)
+    totals = _reduce(model, _rows(model, X, sample_weight, labels), class_totals)
+    _check_weight(totals.sums)
+    columns = tuple(totals.labels.tolist())
+    values, support = maps.class_posterior(totals, prior), totals.sums.sum(axis=1)
+    return Landscape("classes", model.nodes_, columns, values, support, {"n_rows": support.sum()})
+
+
+def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float = 1.0) -> Landscape:
+    """How much of one or more sets of rows lies where a reference has rows; one pass over all of them.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+    X_reference : as in `IGTM.fit`; shape (n, D)
+    X_query : the same, or a dict of names to such
+    min_support : float, default=1.0
+        How many rows of the reference a node needs, in sums of responsibilities, to be supported.
+
+    Returns
+    -------
+    Landscape
+        A column for each query ("query" where there are no names), its density, and "reference", that of the
+        reference, whose rows are `support`. `summary` has for each query the share of its rows on supported
+        nodes.
+
+    Raises
+    ------
+    ValueError
+        As `density`.
+    """
+    queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
+    reference, *found = _reduce_each(model, [X_reference, *queries.values()])
+    shares = {name: maps.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)}
+    values = np.column_stack([maps.share_of_rows(g) for g in (*found, reference)])
+    summary = {"n_rows": float(reference.sum()), **shares}
+    return Landscape("coverage", model.nodes_, (*queries, "reference"), values, reference, summary)
+
+
+def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
+    """How several sets of rows are spread over the map; one pass over all of them.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+    tables : dict of names to tables as in `IGTM.fit`; each of shape (n, D)
+
+    Returns
+    -------
+    Landscape
+        A column for each set, its density. `summary` has their numbers of rows, `support` counts the rows of
+        all of them.
+
+    Raises
+    ------
+    ValueError
+        As `density`.
+    """
+    named = _named_sets(tables)
+    found = _reduce_each(model, list(named.values()))
+    values = np.column_stack([maps.share_of_rows(g) for g in found])
+    summary = {name: float(g.sum()) for name, g in zip(named, found, strict=True)}
+    return Landscape("compare", model.nodes_, tuple(named), values, np.sum(found, axis=0), summary)
+
+
+def magnification(model: Any) -> Landscape:
+    """How much the sheet is stretched at each node; needs no data.
+
+    Parameters
+    ----------
+    model : IGTM
+        Fitted.
+
+    Returns
+    -------
+    Landscape
+        Column "magnification": area in data space, in squared units of X, per area of the map. Ridges of
+        large values part regions that lie far from each other.
+
+    References
+    ----------
+    C. M. Bishop, M. Svensén, C. K. I. Williams (1997). Magnification factors for the GTM algorithm. IEE
+    Fifth International Conference on Artificial Neural Networks, 64-69.
+    """
+    check_is_fitted(model, "model_")
+    values = maps.magnification(model.model_)[:, None]
+    return Landscape("magnification", model.nodes_, ("magnification",), values)
+
+
+def _rows(model: Any, X: Any, sample_weight: Any = None, y: Any = None) -> RowBlocks:
+    check_is_fitted(model, "model_")
+    return rows_of(model, X, sample_weight, y)
+
+
+def _reduce(model: Any, rows: RowBlocks, function: Any) -> Any:
+    return blocks.reduce(prepare(rows), function, model.model_, best_kernel(), label="igtm-landscape")
+
+
+def _reduce_each(model: Any, tables: list[Any]) -> list[Array]:
+    sources = [prepare(_rows(model, X)) for X in tables]
+    found: list[Array] = blocks.reduce_each(
+        sources, node_weights, model.model_, best_kernel(), label="igtm-landscape"
+    )
+    for g in found:
+        _check_weight(g)
+    return found
+
+
+def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(tables, Mapping) or not tables:
+        raise TypeError("Give a dict of names to tables, with at least one of them.")
+    for name in tables:
+        if not isinstance(name, str) or name in RESERVED:
+            raise ValueError(f"A set is called {name!r}; give each a string that is none of {RESERVED}.")
+    return dict(tables)
+
+
+def _check_weight(totals: Array) -> None:
+    if not totals.sum() > 0:
+        raise ValueError("No row counts: all weights are zero, or all rows, values or labels are missing.")

@@ -1,0 +1,235 @@
+"""What the rows of a block leave on the nodes of a map: weights, values and classes, as sums that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dask_igtm.block import check_entries, check_weights
+from dask_igtm.model import Model
+from dask_igtm.posterior import Tile, tiles
+from dask_igtm.rows import Rows
+
+Array = NDArray[np.float64]
+
+MOST_CLASSES = 10_000
+# What the softmax leaves where it cut its exponents, so that a node far from all rows has none of them.
+NOTHING = {np.dtype(np.float64): 1e-217, np.dtype(np.float32): 2e-35}
+LABEL_KINDS = "OUTSbiuf"
+
+
+@dataclass(frozen=True)
+class NodeTotals:
+    """Weighted mean and scatter of values at each node, mergeable without cancellation.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (K, T)
+        Sum of the responsibilities, over the rows that have a value in that column.
+    mean : ndarray of shape (K, T)
+        Mean of the values, weighted by the responsibilities; 0 where nothing weighs.
+    scatter : ndarray of shape (K, T)
+        Sum of the weighted squares of the values minus `mean`.
+    """
+
+    weight: Array
+    mean: Array
+    scatter: Array
+
+    def __add__(self, other: NodeTotals) -> NodeTotals:
+        """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
+        weight = self.weight + other.weight
+        share = other.weight / np.where(weight > 0, weight, 1.0)
+        delta = other.mean - self.mean
+        scatter = self.scatter + other.scatter + self.weight * share * delta**2
+        return NodeTotals(weight, self.mean + share * delta, scatter)
+
+    @property
+    def pooled(self) -> NodeTotals:
+        """The totals of all nodes together, (1, T)."""
+        weight = self.weight.sum(axis=0, keepdims=True)
+        share = self.weight / np.where(weight > 0, weight, 1.0)
+        mean = (share * self.mean).sum(axis=0, keepdims=True)
+        scatter = self.scatter + self.weight * (self.mean - mean) ** 2
+        return NodeTotals(weight, mean, scatter.sum(axis=0, keepdims=True))
+
+    def smoothed(self, share: Any) -> NodeTotals:
+        """Return totals to which every row adds `share` of its weight at every node.
+
+        A node without rows gets the mean and the standard deviation of all of them.
+        """
+        pooled = self.pooled
+        return self + NodeTotals(share * pooled.weight, pooled.mean, share * pooled.scatter)
+
+
+@dataclass(frozen=True)
+class ClassTotals:
+    """Sums of the responsibilities of each class; the classes are those met so far.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (C,)
+        Sorted labels.
+    sums : ndarray of shape (K, C)
+        Sums of the responsibilities over the rows of each class.
+    """
+
+    labels: NDArray[Any]
+    sums: Array
+
+    def __post_init__(self) -> None:
+        if len(self.labels) > MOST_CLASSES:
+            raise ValueError(
+                f"There are more than {MOST_CLASSES} different labels; give classes, or a property if the "
+                "labels are measured values."
+            )
+
+    def __add__(self, other: ClassTotals) -> ClassTotals:
+        """Add class by class, over the union of the labels."""
+        labels, _ = _distinct(np.concatenate([self.labels, other.labels]))
+        sums = np.zeros((len(self.sums), len(labels)))
+        for part in (self, other):
+            sums[:, np.searchsorted(labels, part.labels)] += part.sums
+        return ClassTotals(labels, sums)
+
+
+def node_weights(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
+    """Return the sums of the responsibilities at each node, (K,), over the rows of a block."""
+    total = np.zeros(len(model.basis.nodes))
+    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
+        total += weight @ tile.responsibilities
+    return total
+
+
+def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str) -> NodeTotals:
+    """Return what one block of rows says of values at the nodes.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    sample_weight : ndarray of shape (n,) or None
+    y : array of shape (n,) or (n, T)
+        Values; a row that is NaN in a column does not count there.
+    model : Model
+    kernel : str
+        Name of the softmax.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite or no number, or X or the weights cannot be used.
+    """
+    values = _numbers(y)
+    nothing = np.zeros((len(model.basis.nodes), values.shape[1]))
+    total = NodeTotals(nothing, nothing, nothing)
+    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
+        total += _tile_totals(tile.responsibilities, weight, values[tile.rows])
+    return total
+
+
+def _tile_totals(responsibilities: NDArray[Any], weight: Array, values: Array) -> NodeTotals:
+    seen = ~np.isnan(values)
+    values = np.where(seen, values, 0.0)
+    centre = values.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    centred = np.where(seen, values - centre, 0.0)  # near 0, so that the squares below do not cancel
+    weights = seen * weight[:, None]
+    columns = np.hstack([weights, weights * centred, weights * centred**2])
+    # BLAS is faster at this product than at its transpose.
+    total, first, second = np.vsplit(columns.T @ responsibilities, 3)
+    mean = first / np.where(total > 0, total, 1.0)
+    scatter = np.maximum(second - first * mean, 0.0)
+    return NodeTotals(total.T, np.where(total > 0, mean + centre[:, None], 0.0).T, scatter.T)
+
+
+def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model, kernel: str) -> ClassTotals:
+    """Return what one block of rows says of classes at the nodes.
+
+    Parameters
+    ----------
+    X, sample_weight, model, kernel
+        As in `value_totals`.
+    labels : array of shape (n,)
+        A row whose label is missing (None, NaN) does not count.
+
+    Raises
+    ------
+    ValueError
+        If the labels are no labels, or X or the weights cannot be used.
+    """
+    given = _as_labels(labels)
+    present = ~_missing(given)
+    found, inverse = _distinct(given[present])
+    codes = np.full(len(given), -1)
+    codes[present] = inverse
+    sums = np.zeros((len(found), len(model.basis.nodes)))
+    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
+        rows = np.flatnonzero(codes[tile.rows] >= 0)
+        entries = (weight[rows], (codes[tile.rows][rows], rows))
+        sums += csr_array(entries, shape=(len(found), len(weight))) @ tile.responsibilities
+    return ClassTotals(found, sums.T)
+
+
+def _weighted_tiles(
+    X: Rows, sample_weight: Array | None, model: Model, kernel: str
+) -> Iterator[tuple[Tile, Array]]:
+    """Yield the posterior of a few rows at a time, and their weights in float64, in which sums are made."""
+    check_weights(sample_weight)
+    check_entries(X, model.gaps)
+    for tile in tiles(X, model, kernel):
+        weight, responsibilities = tile.weight(sample_weight), tile.responsibilities
+        responsibilities *= responsibilities > NOTHING[responsibilities.dtype]
+        yield tile, np.ones(len(tile.log_mass)) if weight is None else weight.astype(np.float64)
+
+
+def _numbers(y: Any) -> Array:
+    """Return values as floats (n, T), NaN where they are missing."""
+    values = np.asarray(y)
+    if values.dtype.kind == "O":
+        values = np.where(_missing(values), np.nan, values)
+    try:
+        numbers = values.astype(np.float64, casting="unsafe" if values.dtype.kind == "O" else "same_kind")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"y holds what is not a real number ({error}); give numbers here, and labels to classes."
+        ) from None
+    if np.isinf(numbers).any():
+        raise ValueError(f"y contains {np.isinf(numbers).sum()} infinite values; drop or replace them.")
+    return numbers.reshape(len(numbers), -1)
+
+
+def _as_labels(labels: Any) -> NDArray[Any]:
+    given = np.asarray(labels)
+    if given.ndim != 1:
+        raise ValueError(f"labels has shape {given.shape}; give a 1D array, one label a row.")
+    if given.dtype.kind not in LABEL_KINDS:
+        raise ValueError(f"labels has dtype {given.dtype}; give strings, whole numbers or bools.")
+    if given.dtype.kind == "f" and (np.mod(given, 1.0) > 0).any():
+        raise ValueError("labels holds fractions, so it is no set of classes; give them as a property.")
+    return given.astype(object) if given.dtype.kind == "T" else given
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values))
+    if values.dtype.kind != "O":
+        return np.zeros(values.shape, bool)
+    return np.array([_is_missing(value) for value in values.ravel()], bool).reshape(values.shape)
+
+
+def _is_missing(value: Any) -> bool:
+    equal = value == value  # noqa: PLR0124 - NaN and NaT are not, and pandas' NA does not say
+    return value is None or not (isinstance(equal, (bool, np.bool_)) and equal)
+
+
+def _distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the sorted labels, and which of them each one is."""
+    try:
+        found, inverse = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"labels are of several types ({error}); give them as strings.") from None
+    return found, inverse
