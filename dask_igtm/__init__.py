@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_igtm import landscape
+    from dask_igtm import plot as plot
     from dask_igtm.estimator import IGTM, load
     from dask_igtm.functional import runIGTM
 
@@ -20,6 +21,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.estimator", "load"),
+    "plot": ("dask_igtm.plot", None),  # not in __all__: it needs an extra
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
 }
 
@@ -34,4 +36,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_HOMES})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from dask_igtm.block import project_all
 from dask_igtm.model import Model
+from dask_igtm.node_totals import as_labels, as_numbers, distinct, missing
 from dask_igtm.rows import Rows
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-MAX_LABELS = 100  # each is a histogram of its own
+MOST_LABELS = 10  # that can be told apart by colour; each is a histogram of its own
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,24 @@ class Points:
 
     Attributes
     ----------
+    rows : ndarray of shape (n,)
+        Their numbers, counted from the first row that was looked at.
     means : ndarray of shape (n, 2)
     values : ndarray of shape (n,) or None
         Value or label of each row.
     """
 
+    rows: NDArray[np.intp]
     means: Array
     values: NDArray[Any] | None
 
-    def __add__(self, other: Points) -> Points:
+    def followed_by(self, other: Points, n_before: int) -> Points:
+        """Return both, where `n_before` rows were looked at before the first one of `other`."""
         values = None
         if self.values is not None and other.values is not None:
             values = np.concatenate([self.values, other.values])
-        return Points(np.concatenate([self.means, other.means]), values)
+        rows = np.concatenate([self.rows, n_before + other.rows])
+        return Points(rows, np.concatenate([self.means, other.means]), values)
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class Spread:
     def __add__(self, other: Spread) -> Spread:
         points = None
         if self.points and other.points and self.n_rows + other.n_rows <= self.limit:
-            points = self.points + other.points
+            points = self.points.followed_by(other.points, self.n_rows + self.n_without)
         return Spread(
             self.counts + other.counts,
             None if self.sums is None or other.sums is None else self.sums + other.sums,
@@ -91,57 +97,61 @@ class Spread:
 def of_rows(
     X: Rows, sample_weight: Array | None, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
-    """Return how the posterior means of the rows of a block spread over the map."""
+    """Return how the rows of a block spread over the map by their posterior means.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    sample_weight : ignored
+    model : Model
+    kernel : str
+        Name of the softmax.
+    edges : ndarray of shape (B + 1,)
+        Where bins begin and end along a side of the map.
+    limit : int
+        The most rows that are kept as points.
+    """
     del sample_weight
-    means, log_likelihood = project_all(X, model, kernel, ("means", "log_likelihood"))
-    counts = _histogram(_bins(means, edges), edges)
-    points = Points(means, None) if len(means) <= limit else None
-    return Spread(counts, None, None, 0, float(log_likelihood.sum()), points, limit)
+    return _spread(X, model, kernel, edges, limit)[0]
 
 
 def of_values(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
-    """Return the same of rows that have a finite value each."""
+    """Return the same of rows that have a value each; y is (n,), NaN where there is none."""
     del sample_weight
-    try:
-        values = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError("y holds what is no number; give words as labels.") from None
-    means, log_likelihood = project_all(X, model, kernel, ("means", "log_likelihood"))
-    known = np.isfinite(values)
-    means, values = means[known], values[known]
-    bins = _bins(means, edges)
-    sums = _histogram(bins, edges, values)
-    points = Points(means, values) if len(means) <= limit else None
-    n_without = int(np.count_nonzero(~known))
-    return Spread(
-        _histogram(bins, edges), sums, None, n_without, float(log_likelihood.sum()), points, limit
-    )
+    values = as_numbers(y)[:, 0]
+    known = ~np.isnan(values)
+    spread, bins = _spread(X, model, kernel, edges, limit, values, known)
+    return replace(spread, sums=_histogram(bins, edges, values[known]))
 
 
 def of_labels(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
-    """Return the same of rows that have a label each, which is not None or NaN."""
+    """Return the same of rows that have a label each; y is (n,), None or NaN where there is none."""
     del sample_weight
-    labels = np.asarray(y)
-    known = np.ones(len(labels), bool)
-    if labels.dtype.kind not in "biuSU":
-        known[:] = [not _is_missing(label) for label in labels.tolist()]
-    means, log_likelihood = project_all(X, model, kernel, ("means", "log_likelihood"))
-    means, labels = means[known], labels[known]
-    if labels.dtype == object:
-        labels = labels.astype(str)  # as they will be drawn, and can be sorted
-    bins = _bins(means, edges)
-    found, codes = np.unique(labels, return_inverse=True)
+    labels = as_labels(y)
+    known = ~missing(labels)
+    found, codes = distinct(labels[known])
     _check_number(len(found))
+    spread, bins = _spread(X, model, kernel, edges, limit, labels, known)
     by_label = {label: _histogram(bins[codes == code], edges) for code, label in enumerate(found.tolist())}
-    points = Points(means, labels) if len(means) <= limit else None
-    n_without = int(np.count_nonzero(~known))
-    return Spread(
-        _histogram(bins, edges), None, by_label, n_without, float(log_likelihood.sum()), points, limit
-    )
+    return replace(spread, labels=by_label)
+
+
+def _spread(
+    X: Rows, model: Model, kernel: str, edges: Array, limit: int, values: Any = None, known: Any = None
+) -> tuple[Spread, NDArray[np.intp]]:
+    """Return the spread of the rows that are `known`, without sums and labels, and the bin of each."""
+    means, log_likelihood = project_all(X, model, kernel, ("means", "log_likelihood"))
+    rows = np.arange(len(means))
+    if known is not None:
+        rows, means, values = rows[known], means[known], values[known]
+    bins = _bins(means, edges)
+    points = Points(rows, means, values) if len(rows) <= limit else None
+    n_without, total = len(log_likelihood) - len(rows), float(log_likelihood.sum())
+    return Spread(_histogram(bins, edges), None, None, n_without, total, points, limit), bins
 
 
 def _bins(means: Array, edges: Array) -> NDArray[np.intp]:
@@ -163,9 +173,8 @@ def _merged(one: dict[Any, Counts], other: dict[Any, Counts]) -> dict[Any, Count
 
 
 def _check_number(n_labels: int) -> None:
-    if n_labels > MAX_LABELS:
-        raise ValueError(f"There are more than {MAX_LABELS} labels; give numbers as y, or fewer labels.")
-
-
-def _is_missing(label: Any) -> bool:
-    return label is None or type(label).__name__ in {"NAType", "NaTType"} or label != label
+    if n_labels > MOST_LABELS:
+        raise ValueError(
+            f"There are more than {MOST_LABELS} labels, as many as colours can tell apart; merge the "
+            "rare ones, or draw landscape.classes with a panel for each of some columns."
+        )

@@ -24,14 +24,22 @@ FORMATS = {  # in tooltips; other fields are numbers
 SCALES = ("linear", "sqrt", "log", "symlog")
 # Paul Tol's "muted" scheme, which colour-blind people can tell apart, and a grey; in an order in which
 # neighbours differ in lightness too.
-COLORS = (
-    ("#332288", "#DDCC77", "#CC6677", "#117733", "#88CCEE")
-    + ("#882255", "#44AA99", "#999933", "#AA4499", "#777777")
-)  # fmt: skip
-SHAPES = (
-    ("circle", "triangle-up", "square", "diamond", "cross")
-    + ("triangle-down", "triangle-right", "triangle-left", "M-1,-.3H1V.3H-1Z", "M-.3,-1V1H.3V-1Z")
-)  # fmt: skip
+COLORS = [
+    "#332288",
+    "#DDCC77",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+    "#777777",
+]
+SHAPES = [
+    *("circle", "triangle-up", "square", "diamond", "cross"),
+    *("triangle-down", "triangle-right", "triangle-left", "M-1,-.3H1V.3H-1Z", "M-.3,-1V1H.3V-1Z"),
+]
 
 
 @dataclass(frozen=True)
@@ -84,16 +92,17 @@ class Canvas:
         """Return a chart with a point for each record, the smaller the more there are."""
         size = min(60.0, max(9.0, 40_000 / len(records)))
         mark = self.chart(records, *words).mark_point(filled=True, size=size, strokeWidth=0)
-        return mark.encode(opacity=self._faded(alt.value(0.8)))
+        return mark.encode(opacity=self._faded(0.8))
 
-    def squares(self, records: list[dict[str, Any]], side: int, *words: str, opacity: Any = None) -> Any:
+    def squares(self, records: list[dict[str, Any]], side: int, *words: str) -> Any:
         """Return a chart with a square of `side` pixels for each record."""
         mark = self.chart(records, *words).mark_square(size=side**2, strokeWidth=0)
-        return mark.encode(opacity=self._faded(opacity or alt.value(1)))
+        return mark.encode(opacity=self._faded(1))
 
-    def _faded(self, opacity: Any) -> Any:
+    def _faded(self, opacity: float) -> Any:
         """Return `opacity`, and almost none for what lies outside of the selection."""
-        return opacity if self.selection is None else alt.condition(self.selection, opacity, alt.value(FADED))
+        shown = alt.value(opacity)
+        return shown if self.selection is None else alt.condition(self.selection, shown, alt.value(FADED))
 
     def gradient(self, name: str, scale: str, domain: Sequence[float] | None = None, **legend: Any) -> Any:
         """Return the colours of the field `value`, dark for small ones."""
@@ -102,12 +111,14 @@ class Canvas:
             "value:Q",
             title=name,
             scale=alt.Scale(scheme="viridis", type=scale, domain=alt.Undefined if domain is None else domain),
-            legend=alt.Legend(gradientLength=length, titleLimit=200, **legend),
+            legend=alt.Legend(gradientLength=length, titleLimit=140, **legend),
         )
 
     def sizes(self) -> Any:
         """Return the size of a node's square by the field `support`: its area goes with the square root."""
-        return alt.Size("support:Q", scale=alt.Scale(type="sqrt", range=[0, self.node_pixels**2]), legend=None)
+        return alt.Size(
+            "support:Q", scale=alt.Scale(type="sqrt", range=[0, self.node_pixels**2]), legend=None
+        )
 
 
 def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
@@ -122,7 +133,8 @@ def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
 def class_colors(names: Sequence[str], title: str) -> Any:
     """Return the colours of the field `label`, in the order of `names`."""
     scale = alt.Scale(domain=list(names), range=list(COLORS[: len(names)]))
-    return alt.Color("label:N", title=title, scale=scale, legend=alt.Legend(symbolOpacity=1, symbolSize=90))
+    legend = alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=100)
+    return alt.Color("label:N", title=title, scale=scale, legend=legend)
 
 
 def class_shapes(names: Sequence[str], title: str) -> Any:
@@ -132,12 +144,10 @@ def class_shapes(names: Sequence[str], title: str) -> Any:
     )
 
 
-def certainty(n_classes: int, title: str) -> Any:
+def certainty(n_classes: int) -> Any:
     """Return the opacity of the field `certainty`, least where all classes are alike."""
-    least = 1 / n_classes if n_classes > 1 else 0.0
-    scale = alt.Scale(domain=[least, 1], range=[0.1, 1], clamp=True)
-    shown = [share for share in (0.25, 0.5, 0.75, 1.0) if share >= least]
-    return alt.Opacity("certainty:Q", title=title, scale=scale, legend=alt.Legend(format=".0%", values=shown))
+    scale = alt.Scale(domain=[1 / n_classes if n_classes > 1 else 0, 1], range=[0.1, 1], clamp=True)
+    return alt.FillOpacity("certainty:Q", scale=scale, legend=None)
 
 
 def tooltips(*fields: str, **named: str) -> list[Any]:

@@ -91,7 +91,7 @@ class ClassTotals:
 
     def __add__(self, other: ClassTotals) -> ClassTotals:
         """Add class by class, over the union of the labels."""
-        labels, _ = _distinct(np.concatenate([self.labels, other.labels]))
+        labels, _ = distinct(np.concatenate([self.labels, other.labels]))
         sums = np.zeros((len(self.sums), len(labels)))
         for part in (self, other):
             sums[:, np.searchsorted(labels, part.labels)] += part.sums
@@ -124,7 +124,7 @@ def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, ker
     ValueError
         If a value is infinite or no number, or X or the weights cannot be used.
     """
-    values = _numbers(y)
+    values = as_numbers(y)
     nothing = np.zeros((len(model.basis.nodes), values.shape[1]))
     total = NodeTotals(nothing, nothing, nothing)
     for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
@@ -161,9 +161,9 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     ValueError
         If the labels are no labels, or X or the weights cannot be used.
     """
-    given = _as_labels(labels)
-    present = ~_missing(given)
-    found, inverse = _distinct(given[present])
+    given = as_labels(labels)
+    present = ~missing(given)
+    found, inverse = distinct(given[present])
     codes = np.full(len(given), -1)
     codes[present] = inverse
     sums = np.zeros((len(found), len(model.basis.nodes)))
@@ -186,11 +186,11 @@ def _weighted_tiles(
         yield tile, np.ones(len(tile.log_mass)) if weight is None else weight.astype(np.float64)
 
 
-def _numbers(y: Any) -> Array:
+def as_numbers(y: Any) -> Array:
     """Return values as floats (n, T), NaN where they are missing."""
     values = np.asarray(y)
     if values.dtype.kind == "O":
-        values = np.where(_missing(values), np.nan, values)
+        values = np.where(missing(values), np.nan, values)
     try:
         numbers = values.astype(np.float64, casting="unsafe" if values.dtype.kind == "O" else "same_kind")
     except (TypeError, ValueError) as error:
@@ -202,7 +202,8 @@ def _numbers(y: Any) -> Array:
     return numbers.reshape(len(numbers), -1)
 
 
-def _as_labels(labels: Any) -> NDArray[Any]:
+def as_labels(labels: Any) -> NDArray[Any]:
+    """Return labels (n,); raise ValueError if they are none."""
     given = np.asarray(labels)
     if given.ndim != 1:
         raise ValueError(f"labels has shape {given.shape}; give a 1D array, one label a row.")
@@ -213,7 +214,8 @@ def _as_labels(labels: Any) -> NDArray[Any]:
     return given.astype(object) if given.dtype.kind == "T" else given
 
 
-def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which values are None, NaN or their like."""
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values))
     if values.dtype.kind != "O":
@@ -226,7 +228,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or not (isinstance(equal, (bool, np.bool_)) and equal)
 
 
-def _distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the sorted labels, and which of them each one is."""
     try:
         found, inverse = np.unique(labels, return_inverse=True)

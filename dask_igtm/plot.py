@@ -13,16 +13,25 @@ try:
 except ImportError as error:
     raise ImportError("Pictures need altair, which is missing; pip install 'dask_igtm[plot]'.") from error
 
-import dask.array as da
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import landscape as landscapes
 from dask_igtm import spreads
-from dask_igtm.canvas import COLORS, SIDE, Canvas, certainty, check_scale, class_colors, records, tooltips, with_names
+from dask_igtm.canvas import (
+    COLORS,
+    SIDE,
+    Canvas,
+    certainty,
+    check_scale,
+    class_colors,
+    records,
+    tooltips,
+    with_names,
+)
 from dask_igtm.landscape import Landscape
+from dask_igtm.tables import series_name
 
 Array = NDArray[np.float64]
 
@@ -37,7 +46,7 @@ TITLES = {
 SCALES = {"density": "sqrt", "coverage": "sqrt", "compare": "sqrt", "magnification": "log"}
 NAMES = dict.fromkeys(("density", "coverage", "compare"), "share of rows") | {
     "classes": "probability",
-    "magnification": "data area per map area",
+    "magnification": "data / map area",
 }
 
 
@@ -78,8 +87,8 @@ def projection(
     scale : {"linear", "sqrt", "log", "symlog"}, default="linear"
         From y to colours.
     selection : altair.Parameter, optional
-        An interval of x1 and x2, outside of which all is faded. Add it to the chart, or to several charts
-        side by side, with `add_params`.
+        An interval of x1 and x2, outside of which all is faded. Several charts may share it; add it to one of
+        them with `add_params`.
 
     Returns
     -------
@@ -100,8 +109,8 @@ def projection(
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
     spread = spreads.spread_of(model, X, y, labels, n_bins, max_points)
-    canvas = Canvas.of(model.nodes_, n_bins, selection)
-    return spreads.draw(spread, canvas, name or _name_of(y if labels is None else labels), title, scale)
+    name = name or series_name(y if labels is None else labels)
+    return spreads.draw(spread, Canvas.of(model.nodes_, n_bins, selection), name, title, scale)
 
 
 def landscape(
@@ -193,13 +202,15 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     if not streamed:
         values = np.append(values, model.log_likelihood_)
     table = [
-        {"iteration": number, "value": float(value)} for number, value in enumerate(values) if np.isfinite(value)
+        {"iteration": number, "value": float(value)}
+        for number, value in enumerate(values)
+        if np.isfinite(value)
     ]
     ending = f"{len(values)} blocks" if streamed else _ending(model)
     words = alt.Title(title, subtitle=ending, anchor="start", subtitleColor="#555")
-    whole = alt.Axis(format="d", tickMinStep=1)
+    axis, scale = alt.Axis(format="d", tickMinStep=1), alt.Scale(nice=False)
     base = alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=SIDE // 2).encode(
-        x=alt.X("iteration:Q", title="block" if streamed else "iteration", axis=whole, scale=alt.Scale(nice=False)),
+        x=alt.X("iteration:Q", title="block" if streamed else "iteration", axis=axis, scale=scale),
         y=alt.Y("value:Q", title="mean of ln p(x) a row", scale=alt.Scale(zero=False)),
         tooltip=[alt.Tooltip("iteration:Q"), alt.Tooltip("value:Q", title="mean of ln p(x)", format=".6~g")],
     )
@@ -264,6 +275,8 @@ def _panel(
 
 def _subtitle(landscape: Landscape, label: str) -> str:
     summary = landscape.summary
+    if landscape.kind == "magnification":
+        return "Area in data space, in squared units of X, per area of the map"
     if landscape.kind == "coverage" and label in summary:
         return f"{summary[label]:.1%} of the rows where the reference has rows"
     rows = summary.get(label if landscape.kind == "compare" else "n_rows")
@@ -281,16 +294,12 @@ def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> A
     columns = {"label": np.array(names)[best], "certainty": landscape.values.max(axis=1)}
     support = np.ones(len(best)) if landscape.support is None else landscape.support
     table = records(landscape.nodes, **columns, support=support)
-    chart = canvas.squares(table, canvas.node_pixels, title, _subtitle(landscape, ""), opacity=certainty(len(names), "probability"))
-    hover = {"label": f"most probable {name}", "certainty": "its probability"}
-    chart = chart.encode(
-        color=class_colors(names, name), tooltip=tooltips("x1", "x2", **hover, support="rows")
+    subtitle = f"{_subtitle(landscape, '')}; the paler, the less probable"
+    hover = {"label": f"most probable {name}", "certainty": "its probability", "support": "rows"}
+    chart = canvas.squares(table, canvas.node_pixels, title, subtitle).encode(
+        color=class_colors(names, name),
+        fillOpacity=certainty(len(names)),
+        tooltip=tooltips("x1", "x2", **hover),
     )
     peaks = landscape.nodes[(landscape.values * support[:, None]).argmax(axis=0)]
     return with_names(chart, canvas.chart(records(peaks, label=names)))
-
-
-def _name_of(values: Any) -> str | None:
-    """Return the name of a series; those of dask and Zarr arrays say where they are, not what."""
-    name = None if isinstance(values, (da.Array, zarr.Array)) else getattr(values, "name", None)
-    return name if isinstance(name, str) else None

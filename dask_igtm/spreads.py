@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -32,7 +32,9 @@ MAX_BINS = 300  # along a side; these and so many points make a picture of a few
 MAX_POINTS = 20_000
 
 
-def spread_of(model: Any, X: Any, y: Any, labels: Any, n_bins: int, max_points: int) -> Spread:
+def spread_of(
+    model: Any, X: Any, y: Any = None, labels: Any = None, n_bins: int = 100, max_points: int = 5_000
+) -> Spread:
     """Return the figures of a picture, from one pass over X; see `plot.projection`."""
     check_is_fitted(model, "model_")
     if y is not None and labels is not None:
@@ -56,76 +58,66 @@ def spread_of(model: Any, X: Any, y: Any, labels: Any, n_bins: int, max_points: 
     return spread
 
 
-def draw(spread: Spread, canvas: Canvas, name: str | None, title: str | None, scale: str) -> Any:
-    """Return the picture of a spread; `canvas` has its bins."""
-    what, how = "value" if spread.labels is None else "label", "" if spread.points else ", in bins"
-    without = f"; {spread.n_without:,} without a {what}" if spread.n_without else ""
-    words = (title or "Projection", f"{spread.n_rows:,} rows at their posterior means{how}{without}")
-    if spread.labels is not None:
-        names = [str(label) for label in sorted(spread.labels)]
-        draw_labels = _labelled_bins if spread.points is None else _labelled_points
-        return draw_labels(spread, canvas, names, name or what, words)
-    return (_bins if spread.points is None else _points)(spread, canvas, name or what, words, scale)
-
-
-def _points(spread: Spread, canvas: Canvas, name: str, words: tuple[str, str], scale: str) -> Any:
-    points = cast(Points, spread.points)
-    if points.values is None:
-        chart = canvas.points(records(points.means, row=range(spread.n_rows)), *words)
-        return chart.encode(color=alt.value(COLORS[0]), tooltip=tooltips("row", "x1", "x2"))
-    chart = canvas.points(records(points.means, row=range(spread.n_rows), value=points.values), *words)
-    color = canvas.gradient(name, check_scale(scale, points.values))
-    return chart.encode(color=color, tooltip=tooltips("row", "x1", "x2", value=name))
-
-
-def _labelled_points(
-    spread: Spread, canvas: Canvas, names: list[str], name: str, words: tuple[str, str]
+def draw(
+    spread: Spread, canvas: Canvas, name: str | None, title: str | None = None, scale: str = "linear"
 ) -> Any:
-    points = cast(Points, spread.points)
-    labels = np.array([str(label) for label in cast(Any, points.values).tolist()])
-    chart = canvas.points(records(points.means, row=range(spread.n_rows), label=labels), *words).encode(
+    """Return the picture of a spread; `canvas` has its bins."""
+    what = "value" if spread.labels is None else "label"
+    plain, name = spread.sums is None and spread.labels is None, name or what
+    subtitle = f"{spread.n_rows:,} rows at their posterior means"
+    if spread.points is None:
+        subtitle += ", in bins" + ("; the paler, the more mixed" if spread.labels else "")
+    if spread.n_without:
+        subtitle += f"; {spread.n_without:,} without a {what} left out"
+    words = (title or ("Projection" if plain else f"Projection by {name}"), subtitle)
+    if spread.points is None:
+        return _bins(spread, canvas, name, scale, words)
+    return _points(spread.points, sorted(spread.labels or ()), canvas, name, scale, words)
+
+
+def _points(
+    points: Points, labels: list[Any], canvas: Canvas, name: str, scale: str, words: tuple[str, str]
+) -> Any:
+    if points.values is None:
+        chart = canvas.points(records(points.means, row=points.rows), *words)
+        return chart.encode(color=alt.value(COLORS[0]), tooltip=tooltips("row", "x1", "x2"))
+    if not labels:
+        chart = canvas.points(records(points.means, row=points.rows, value=points.values), *words)
+        color = canvas.gradient(name, check_scale(scale, points.values))
+        return chart.encode(color=color, tooltip=tooltips("row", "x1", "x2", value=name))
+    names, own = [str(label) for label in labels], [str(label) for label in points.values.tolist()]
+    chart = canvas.points(records(points.means, row=points.rows, label=own), *words).encode(
         color=class_colors(names, name),
         shape=class_shapes(names, name),
         tooltip=tooltips("row", "x1", "x2", label=name),
     )
-    middles = np.array([_innermost(points.means[labels == one]) for one in names])
+    middles = np.array([_innermost(points.means[points.values == label]) for label in labels])
     return with_names(chart, canvas.chart(records(middles, label=names)))
 
 
-def _bins(spread: Spread, canvas: Canvas, name: str, words: tuple[str, str], scale: str) -> Any:
-    seen, places = _occupied(spread, canvas)
-    rows = spread.counts[seen]
-    if spread.sums is None:
-        color = canvas.gradient("rows in a bin", "log", format=",d")
-        chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
-        return chart.encode(color=color, tooltip=tooltips("x1", "x2", value="rows"))
-    values = spread.sums[seen] / rows
-    color = canvas.gradient(f"mean {name}", check_scale(scale, values))
-    chart = canvas.squares(records(places, rows=rows, value=values), canvas.bin_pixels, *words)
-    return chart.encode(color=color, tooltip=tooltips("x1", "x2", "rows", value=f"mean {name}"))
-
-
-def _labelled_bins(
-    spread: Spread, canvas: Canvas, names: list[str], name: str, words: tuple[str, str]
-) -> Any:
-    seen, places = _occupied(spread, canvas)
-    by_label = cast(dict[Any, Any], spread.labels)
-    counts = np.array([by_label[label][seen] for label in sorted(by_label)])
-    labels = np.array(names)[counts.argmax(axis=0)]
-    columns = {"rows": spread.counts[seen], "label": labels, "certainty": counts.max(axis=0) / spread.counts[seen]}
-    chart = canvas.squares(records(places, **columns), canvas.bin_pixels, *words, opacity=certainty(len(names), "share"))
-    chart = chart.encode(
-        color=class_colors(names, f"most frequent {name}"),
-        tooltip=tooltips("x1", "x2", "rows", label=f"most frequent {name}", certainty="its share"),
-    )
-    return with_names(chart, canvas.chart(records(places[counts.argmax(axis=1)], label=names)))
-
-
-def _occupied(spread: Spread, canvas: Canvas) -> tuple[Any, Array]:
-    """Return which bins hold rows, and their centres (n, 2)."""
+def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[str, str]) -> Any:
     seen = np.nonzero(spread.counts)
     centres = (canvas.edges[1:] + canvas.edges[:-1]) / 2
-    return seen, np.column_stack([centres[axis] for axis in seen])
+    places, rows = centres[np.column_stack(seen)], spread.counts[seen]
+    if spread.labels is not None:
+        names = [str(label) for label in sorted(spread.labels)]
+        counts = np.array([spread.labels[label][seen] for label in sorted(spread.labels)])
+        columns = {"label": np.array(names)[counts.argmax(axis=0)], "certainty": counts.max(axis=0) / rows}
+        told = f"most frequent {name}"
+        chart = canvas.squares(records(places, rows=rows, **columns), canvas.bin_pixels, *words).encode(
+            color=class_colors(names, told),
+            fillOpacity=certainty(len(names)),
+            tooltip=tooltips("x1", "x2", "rows", label=told, certainty="its share"),
+        )
+        return with_names(chart, canvas.chart(records(places[counts.argmax(axis=1)], label=names)))
+    if spread.sums is None:
+        chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
+        color = canvas.gradient("rows in a bin", "log", format=",d")
+        return chart.encode(color=color, tooltip=tooltips("x1", "x2", value="rows"))
+    means = spread.sums[seen] / rows
+    chart = canvas.squares(records(places, rows=rows, value=means), canvas.bin_pixels, *words)
+    color = canvas.gradient(f"mean {name}", check_scale(scale, means))
+    return chart.encode(color=color, tooltip=tooltips("x1", "x2", "rows", value=f"mean {name}"))
 
 
 def _innermost(places: Array) -> Array:

@@ -22,6 +22,7 @@ FLOORS = [
         "posterior",
         "block",
         "node_totals",
+        "binning",
     ],
     ["initialize", "maximize", "em", "accelerate", "stepwise", "maps"],
     ["tables", "storage", "companions", "inputs", "workers", "blas", "source", "blocks", "archive"],
@@ -38,6 +39,7 @@ FLOORS = [
         "estimate",
     ],
     ["validation", "attributes", "frames", "reading", "saved", "estimator", "functional", "landscape"],
+    ["canvas", "spreads", "plot", "report"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
