@@ -111,7 +111,7 @@ class Canvas:
             "value:Q",
             title=name,
             scale=alt.Scale(scheme="viridis", type=scale, domain=alt.Undefined if domain is None else domain),
-            legend=alt.Legend(gradientLength=length, titleLimit=140, **legend),
+            legend=alt.Legend(gradientLength=length, titleLimit=220, **legend),
         )
 
     def sizes(self) -> Any:
@@ -160,11 +160,19 @@ def tooltips(*fields: str, **named: str) -> list[Any]:
     ]
 
 
-def with_names(chart: Any, base: Any) -> Any:
-    """Write the field `label` of `base` over a chart, on a white rim."""
+def with_names(chart: Any, canvas: Canvas, places: Array, names: Sequence[str]) -> Any:
+    """Write names over a chart at their places (n, 2), on a white rim."""
+    base = canvas.chart(records(places, label=names))
     text = {"fontSize": 12, "fontWeight": "bold", "limit": 120}
     rim = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round").encode(text="label:N")
     return chart + rim + base.mark_text(**text, color="black").encode(text="label:N")
+
+
+def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: Sequence[str]) -> Any:
+    """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
+    own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
+    shown = np.flatnonzero(own.max(axis=0) > 0)
+    return with_names(chart, canvas, places[own.argmax(axis=0)[shown]], [names[column] for column in shown])
 
 
 def check_scale(scale: str, values: Array) -> str:

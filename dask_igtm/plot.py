@@ -28,7 +28,7 @@ from dask_igtm.canvas import (
     class_colors,
     records,
     tooltips,
-    with_names,
+    with_peaks,
 )
 from dask_igtm.landscape import Landscape
 from dask_igtm.tables import series_name
@@ -43,11 +43,7 @@ TITLES = {
     "compare": "Densities",
     "magnification": "Magnification",
 }
-SCALES = {"density": "sqrt", "coverage": "sqrt", "compare": "sqrt", "magnification": "log"}
-NAMES = dict.fromkeys(("density", "coverage", "compare"), "share of rows") | {
-    "classes": "probability",
-    "magnification": "data / map area",
-}
+SHARES = ("density", "coverage", "compare")  # kinds whose values are shares of the rows
 
 
 def projection(
@@ -154,16 +150,20 @@ def landscape(
     if landscape.kind == "classes" and columns is None:
         return _class_map(landscape, canvas, name or "class", title or TITLES["classes"])
     chosen = _chosen(landscape, columns)
-    scale = check_scale(scale or SCALES.get(landscape.kind, "linear"), landscape.values[:, chosen])
-    title = title or TITLES[landscape.kind]
+    values = landscape.values[:, chosen]
+    scale = check_scale(scale or _default_scale(landscape.kind, values), values)
+    labels = [str(landscape.columns[column]) for column in chosen]
     if len(chosen) == 1:
-        return _panel(landscape, canvas, chosen[0], name, title, scale, None)
+        word = title or (labels[0] if landscape.kind == "classes" else TITLES[landscape.kind])
+        return _panel(landscape, canvas, chosen[0], name, word, scale, None)
     domain = _common_domain(landscape, chosen)
     panels = [
-        _panel(landscape, canvas, column, name, str(landscape.columns[column]), scale, domain)
-        for column in chosen
+        _panel(landscape, canvas, column, name, label, scale, domain)
+        for column, label in zip(chosen, labels, strict=True)
     ]
-    together = alt.concat(*panels, columns=3, title=alt.Title(title, anchor="start"))
+    together = alt.concat(
+        *panels, columns=3, title=alt.Title(title or TITLES[landscape.kind], anchor="start")
+    )
     return together.resolve_scale(color="shared" if domain else "independent", size="independent")
 
 
@@ -230,9 +230,15 @@ def _chosen(landscape: Landscape, columns: Sequence[Any] | None) -> list[int]:
         every = {"density": len(landscape.columns), "property": 3}  # beside each: what it is of
         return list(range(0, len(landscape.columns), every.get(landscape.kind, 1)))
     unknown = [column for column in columns if column not in landscape.columns]
-    if unknown or not columns:
+    if unknown or len(columns) == 0:
         raise ValueError(f"columns={list(columns)}; give some of {list(landscape.columns)}.")
     return [landscape.columns.index(column) for column in columns]
+
+
+def _default_scale(kind: str, values: Array) -> str:
+    if kind == "magnification" and (values > 0).all():
+        return "log"
+    return "sqrt" if kind in SHARES else "linear"
 
 
 def _common_domain(landscape: Landscape, chosen: list[int]) -> list[float] | None:
@@ -255,14 +261,12 @@ def _panel(
 ) -> Any:
     """Draw one column of a landscape."""
     kind, label = landscape.kind, str(landscape.columns[column])
-    if kind == "classes":
-        title, name = f"{name or 'class'} {label}", None
-    name = name or (label if kind == "property" else NAMES[kind])
+    name = _legend(kind, label, name)
     known = np.isfinite(landscape.values[:, column])
     columns, subtitle = {"value": landscape.values[known, column]}, _subtitle(landscape, label)
     if kind == "property":
         columns["support"] = support = landscape.values[known, column - column % 3 + 2]
-        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, {support.max():,.3g} where largest"
+        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, at most {support.max():,.1f}"
     elif landscape.support is not None:
         columns["support"] = landscape.support[known]
     table = records(landscape.nodes[known], **columns)
@@ -271,6 +275,17 @@ def _panel(
         color=canvas.gradient(name, scale, domain), tooltip=tooltips("x1", "x2", **hover)
     )
     return chart.encode(size=canvas.sizes()) if kind == "property" else chart
+
+
+def _legend(kind: str, label: str, name: str | None) -> str:
+    """Say what the colours of a column are."""
+    if kind == "property":
+        return f"{label} {name}" if name else label
+    if kind == "classes":
+        return f"P({name or 'class'} {label})"
+    if kind in SHARES:
+        return "rows" if label == "support" else name or "share of rows"
+    return name or "data / map area"
 
 
 def _subtitle(landscape: Landscape, label: str) -> str:
@@ -301,5 +316,4 @@ def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> A
         fillOpacity=certainty(len(names)),
         tooltip=tooltips("x1", "x2", **hover),
     )
-    peaks = landscape.nodes[(landscape.values * support[:, None]).argmax(axis=0)]
-    return with_names(chart, canvas.chart(records(peaks, label=names)))
+    return with_peaks(chart, canvas, landscape.nodes, landscape.values * support[:, None], names)

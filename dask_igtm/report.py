@@ -74,7 +74,14 @@ vegaEmbed("#charts", JSON.parse(document.getElementById("spec").textContent),
 
 
 def report(
-    model: Any, X: Any, path: archive.Path, *, y: Any = None, labels: Any = None, title: str | None = None
+    model: Any,
+    X: Any,
+    path: archive.Path,
+    *,
+    y: Any = None,
+    labels: Any = None,
+    title: str | None = None,
+    scale: str = "linear",
 ) -> None:
     """Write one HTML page with the charts of a map, its settings, and its figures.
 
@@ -94,6 +101,8 @@ def report(
     labels : array or series, in memory or lazy, of shape (n,), optional
         At most ten labels for a projection and a map of classes.
     title : str, optional
+    scale : {"linear", "sqrt", "log", "symlog"}, default="linear"
+        From y to colours.
 
     Raises
     ------
@@ -117,7 +126,7 @@ def report(
     library = _library()
     archive.check_writable(path)
     title = title or "Generative topographic map"
-    charts, rows = _maps(model, X, y, labels)
+    charts, rows = _maps(model, X, y, labels, scale)
     spec = json.dumps(_linked(charts, plot.history(model)))
     page = PAGE.substitute(
         title=escape(title),
@@ -156,7 +165,7 @@ def _linked(maps: list[Any], history: Any) -> dict[str, Any]:
     return spec
 
 
-def _maps(model: Any, X: Any, y: Any, labels: Any) -> tuple[list[Any], dict[str, Any]]:
+def _maps(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
     """Return the charts that show rows or nodes, and figures of the rows."""
     canvas = Canvas.of(model.nodes_, selection=REGION)
     colours: list[dict[str, Any]] = [] if labels is None else [{"labels": labels}]
@@ -165,7 +174,7 @@ def _maps(model: Any, X: Any, y: Any, labels: Any) -> tuple[list[Any], dict[str,
     charts, names = [], [series_name(next(iter(colour.values()))) for colour in colours]
     for colour, name in zip(colours or [{}], names or [None], strict=True):
         spread = spreads.spread_of(model, X, **colour)
-        charts.append(spreads.draw(spread, canvas, name))
+        charts.append(spreads.draw(spread, canvas, name, scale=scale))
     density = landscapes.density(model, X)
     charts.append(plot.landscape(density, selection=REGION))
     n_rows = spread.n_rows + spread.n_without
@@ -184,10 +193,11 @@ def _maps(model: Any, X: Any, y: Any, labels: Any) -> tuple[list[Any], dict[str,
         means = landscapes.property(model, X, y)
         for first in range(0, len(means.columns), 3):
             what = means.columns[first]
-            name = series_name(y) if what == "mean" else what.removesuffix("_mean")
-            charts.append(plot.landscape(means, columns=[what], name=name, selection=REGION))
+            name = (series_name(y) or "y") if what == "mean" else what.removesuffix("_mean")
+            chart = plot.landscape(means, columns=[what], title=name, scale=scale, selection=REGION)
+            charts.append(chart)
             explained = _explained(*means.values[:, first : first + 3].T)
-            figures[f"Share of the variance of {name or 'y'} between nodes"] = explained
+            figures[f"Share of the variance of {name} between nodes"] = explained
     charts.append(plot.magnification(model, selection=REGION))
     return charts, figures
 

@@ -21,6 +21,7 @@ from dask_igtm.canvas import (
     records,
     tooltips,
     with_names,
+    with_peaks,
 )
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import prepare
@@ -92,7 +93,7 @@ def _points(
         tooltip=tooltips("row", "x1", "x2", label=name),
     )
     middles = np.array([_innermost(points.means[points.values == label]) for label in labels])
-    return with_names(chart, canvas.chart(records(middles, label=names)))
+    return with_names(chart, canvas, middles, names)
 
 
 def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[str, str]) -> Any:
@@ -101,15 +102,15 @@ def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[st
     places, rows = centres[np.column_stack(seen)], spread.counts[seen]
     if spread.labels is not None:
         names = [str(label) for label in sorted(spread.labels)]
-        counts = np.array([spread.labels[label][seen] for label in sorted(spread.labels)])
-        columns = {"label": np.array(names)[counts.argmax(axis=0)], "certainty": counts.max(axis=0) / rows}
+        counts = np.column_stack([spread.labels[label][seen] for label in sorted(spread.labels)])
+        columns = {"label": np.array(names)[counts.argmax(axis=1)], "certainty": counts.max(axis=1) / rows}
         told = f"most frequent {name}"
         chart = canvas.squares(records(places, rows=rows, **columns), canvas.bin_pixels, *words).encode(
             color=class_colors(names, told),
             fillOpacity=certainty(len(names)),
             tooltip=tooltips("x1", "x2", "rows", label=told, certainty="its share"),
         )
-        return with_names(chart, canvas.chart(records(places[counts.argmax(axis=1)], label=names)))
+        return with_peaks(chart, canvas, places, counts, names)
     if spread.sums is None:
         chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
         color = canvas.gradient("rows in a bin", "log", format=",d")
