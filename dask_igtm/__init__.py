@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dask_igtm import landscape
     from dask_igtm import plot as plot
-    from dask_igtm.estimator import IGTM, load
+    from dask_igtm.estimator import IGTM
     from dask_igtm.functional import runIGTM
+    from dask_igtm.loading import load
+    from dask_igtm.supervised import IGTMClassifier, IGTMRegressor
 
     eIGTM = IGTM
 
 __version__ = "0.1.0"
-__all__ = ["IGTM", "eIGTM", "landscape", "load", "runIGTM"]
+__all__ = ["IGTM", "IGTMClassifier", "IGTMRegressor", "eIGTM", "landscape", "load", "runIGTM"]
 
 _HOMES: dict[str, tuple[str, str | None]] = {
     "IGTM": ("dask_igtm.estimator", "IGTM"),
+    "IGTMClassifier": ("dask_igtm.supervised", "IGTMClassifier"),
+    "IGTMRegressor": ("dask_igtm.supervised", "IGTMRegressor"),
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
-    "load": ("dask_igtm.estimator", "load"),
+    "load": ("dask_igtm.loading", "load"),
     "plot": ("dask_igtm.plot", None),  # not in __all__: it needs an extra
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
 }

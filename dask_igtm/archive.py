@@ -14,6 +14,7 @@ import json
 import os
 import uuid
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import fsspec
@@ -144,6 +145,20 @@ def unpack(arrays: dict[str, NDArray[Any]]) -> Model:
     affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
     gaps = Gaps(str(arrays["missing"]), arrays.get("fill"))
     return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]), gaps)
+
+
+def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:
+    """Return labels as an array without pickle, whose `tolist` gives them back.
+
+    Raises
+    ------
+    TypeError
+        If they are not all strings, all numbers or all bools.
+    """
+    packed = np.array(labels)
+    if packed.dtype.kind not in "USbiuf" or packed.tolist() != list(labels):
+        raise TypeError(f"The labels {list(labels)} cannot be saved; use strings or whole numbers.")
+    return packed
 
 
 def digest(arrays: dict[str, NDArray[Any]]) -> str:

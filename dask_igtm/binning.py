@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dask_igtm.block import project_all
 from dask_igtm.model import Model
-from dask_igtm.node_totals import as_labels, as_numbers, distinct, missing
 from dask_igtm.rows import Rows
+from dask_igtm.targets import distinct, labels_of, missing, numbers_of
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -120,7 +120,7 @@ def of_values(
 ) -> Spread:
     """Return the same of rows that have a value each; y is (n,), NaN where there is none."""
     del sample_weight
-    values = as_numbers(y)[:, 0]
+    values = numbers_of(y)[:, 0]
     known = ~np.isnan(values)
     spread, bins = _spread(X, model, kernel, edges, limit, values, known)
     return replace(spread, sums=_histogram(bins, edges, values[known]))
@@ -131,7 +131,7 @@ def of_labels(
 ) -> Spread:
     """Return the same of rows that have a label each; y is (n,), None or NaN where there is none."""
     del sample_weight
-    labels = as_labels(y)
+    labels = labels_of(y)
     known = ~missing(labels)
     found, codes = distinct(labels[known])
     _check_number(len(found))

@@ -168,7 +168,7 @@ def with_names(chart: Any, canvas: Canvas, places: Array, names: Sequence[str]) 
     return chart + rim + base.mark_text(**text, color="black").encode(text="label:N")
 
 
-def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: Sequence[str]) -> Any:
+def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: list[str]) -> Any:
     """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
     shown = np.flatnonzero(own.max(axis=0) > 0)

@@ -338,7 +338,7 @@ class IGTM(
         Files of this format will be readable by every later release.
         """
         check_is_fitted(self, "model_")
-        saved.write(self, path)
+        archive.write(path, archive.MODEL, *saved.pack(self))
 
     def _settings(self) -> Settings:
         """Check all parameters and return those of a fit."""
@@ -354,17 +354,3 @@ class IGTM(
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.missing != "error"
         return tags
-
-
-def load(path: archive.Path) -> IGTM:
-    """Return the estimator that `IGTM.save` wrote, exact to the bit.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is something else, damaged, or of a newer format.
-    """
-    igtm: IGTM = saved.read(path, IGTM)
-    return igtm

@@ -94,20 +94,24 @@ class Landscape:
         TypeError
             If class labels are neither strings, numbers nor bools of one type.
         """
-        columns = np.array(self.columns)
-        if columns.dtype.kind not in "USbiuf" or columns.tolist() != list(self.columns):
-            raise TypeError(
-                f"The columns {self.columns} cannot be saved; use strings or whole numbers as labels."
-            )
-        arrays = {"nodes": self.nodes, "columns": columns, "values": self.values}
-        if self.support is not None:
-            arrays["support"] = self.support
-        archive.write(path, archive.LANDSCAPE, {"kind": self.kind, "summary": self.summary}, arrays)
+        archive.write(path, archive.LANDSCAPE, *self.pack())
 
     @classmethod
     def load(cls, path: archive.Path) -> Self:
         """Return the landscape that `save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
-        header, arrays = archive.read(path, archive.LANDSCAPE)
+        return cls.unpack(*archive.read(path, archive.LANDSCAPE))
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what a file holds: a header for JSON, and named arrays."""
+        columns = archive.pack_labels(self.columns)
+        arrays = {"nodes": self.nodes, "columns": columns, "values": self.values}
+        if self.support is not None:
+            arrays["support"] = self.support
+        return {"kind": self.kind, "summary": self.summary}, arrays
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the landscape of which `pack` made these."""
         columns = tuple(arrays["columns"].tolist())
         fields = (header["kind"], arrays["nodes"], columns, arrays["values"])
         return cls(*fields, arrays.get("support"), header["summary"])

@@ -14,13 +14,13 @@ from dask_igtm.block import check_entries, check_weights
 from dask_igtm.model import Model
 from dask_igtm.posterior import Tile, tiles
 from dask_igtm.rows import Rows
+from dask_igtm.targets import distinct, labels_of, missing, numbers_of
 
 Array = NDArray[np.float64]
 
 MOST_CLASSES = 10_000
 # What the softmax leaves where it cut its exponents, so that a node far from all rows has none of them.
 NOTHING = {np.dtype(np.float64): 1e-217, np.dtype(np.float32): 2e-35}
-LABEL_KINDS = "OUTSbiuf"
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,16 @@ def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, ker
     ValueError
         If a value is infinite or no number, or X or the weights cannot be used.
     """
-    values = as_numbers(y)
+    values = numbers_of(y)
     nothing = np.zeros((len(model.basis.nodes), values.shape[1]))
     total = NodeTotals(nothing, nothing, nothing)
     for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
-        total += _tile_totals(tile.responsibilities, weight, values[tile.rows])
+        total += totals_of(tile.responsibilities, weight, values[tile.rows])
     return total
 
 
-def _tile_totals(responsibilities: NDArray[Any], weight: Array, values: Array) -> NodeTotals:
+def totals_of(responsibilities: NDArray[Any], weight: Array, values: Array) -> NodeTotals:
+    """Return the totals of a few rows: responsibilities (n, K), weights (n,) and values (n, T)."""
     seen = ~np.isnan(values)
     values = np.where(seen, values, 0.0)
     centre = values.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -161,7 +162,7 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     ValueError
         If the labels are no labels, or X or the weights cannot be used.
     """
-    given = as_labels(labels)
+    given = labels_of(labels)
     present = ~missing(given)
     found, inverse = distinct(given[present])
     codes = np.full(len(given), -1)
@@ -184,54 +185,3 @@ def _weighted_tiles(
         weight, responsibilities = tile.weight(sample_weight), tile.responsibilities
         responsibilities *= responsibilities > NOTHING[responsibilities.dtype]
         yield tile, np.ones(len(tile.log_mass)) if weight is None else weight.astype(np.float64)
-
-
-def as_numbers(y: Any) -> Array:
-    """Return values as floats (n, T), NaN where they are missing."""
-    values = np.asarray(y)
-    if values.dtype.kind == "O":
-        values = np.where(missing(values), np.nan, values)
-    try:
-        numbers = values.astype(np.float64, casting="unsafe" if values.dtype.kind == "O" else "same_kind")
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"y holds what is not a real number ({error}); give numbers here, and labels to classes."
-        ) from None
-    if np.isinf(numbers).any():
-        raise ValueError(f"y contains {np.isinf(numbers).sum()} infinite values; drop or replace them.")
-    return numbers.reshape(len(numbers), -1)
-
-
-def as_labels(labels: Any) -> NDArray[Any]:
-    """Return labels (n,); raise ValueError if they are none."""
-    given = np.asarray(labels)
-    if given.ndim != 1:
-        raise ValueError(f"labels has shape {given.shape}; give a 1D array, one label a row.")
-    if given.dtype.kind not in LABEL_KINDS:
-        raise ValueError(f"labels has dtype {given.dtype}; give strings, whole numbers or bools.")
-    if given.dtype.kind == "f" and (np.mod(given, 1.0) > 0).any():
-        raise ValueError("labels holds fractions, so it is no set of classes; give them as a property.")
-    return given.astype(object) if given.dtype.kind == "T" else given
-
-
-def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say which values are None, NaN or their like."""
-    if values.dtype.kind == "f":
-        return np.asarray(np.isnan(values))
-    if values.dtype.kind != "O":
-        return np.zeros(values.shape, bool)
-    return np.array([_is_missing(value) for value in values.ravel()], bool).reshape(values.shape)
-
-
-def _is_missing(value: Any) -> bool:
-    equal = value == value  # noqa: PLR0124 - NaN and NaT are not, and pandas' NA does not say
-    return value is None or not (isinstance(equal, (bool, np.bool_)) and equal)
-
-
-def distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the sorted labels, and which of them each one is."""
-    try:
-        found, inverse = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"labels are of several types ({error}); give them as strings.") from None
-    return found, inverse

@@ -43,10 +43,10 @@ th, td { text-align: left; vertical-align: top; padding: 0.15em 1.5em 0.15em 0; 
 th { color: #555; }
 tr { border-bottom: 1px solid #e5e5e5; }
 .tables { display: flex; flex-wrap: wrap; gap: 0 4em; }
-#charts { overflow-x: auto; }
+.chart { overflow-x: auto; }
 @media print {
   .screen, .vega-embed details { display: none; }
-  #charts canvas { max-width: 100% !important; height: auto !important; }
+  .chart canvas { max-width: 100%; max-height: 22cm; width: auto !important; height: auto !important; }
   body { margin: 0; }
   table { page-break-inside: avoid; }
 }
@@ -55,7 +55,8 @@ tr { border-bottom: 1px solid #e5e5e5; }
 <body>
 <h1>$title</h1>
 <p class="screen">Drag over a map to mark a region in all of them; a double click ends that.</p>
-<div id="charts"><noscript>The charts need JavaScript.</noscript></div>
+<div class="chart" id="maps"><noscript>The charts need JavaScript.</noscript></div>
+<div class="chart" id="history"></div>
 <div class="tables">
 <section><h2>Fit</h2>$fit</section>
 <section><h2>Rows of this page</h2>$rows</section>
@@ -63,10 +64,11 @@ tr { border-bottom: 1px solid #e5e5e5; }
 </div>
 <p>Written by dask_igtm $version.</p>
 <script>$library</script>
-<script type="application/json" id="spec">$spec</script>
+<script type="application/json" id="charts">$charts</script>
 <script>
-vegaEmbed("#charts", JSON.parse(document.getElementById("spec").textContent),
-  {mode: "vega-lite", ast: true, actions: {export: true, source: false, compiled: false, editor: false}});
+const charts = JSON.parse(document.getElementById("charts").textContent);
+const actions = {export: true, source: false, compiled: false, editor: false};
+for (const name of ["maps", "history"]) vegaEmbed("#" + name, charts[name], {ast: true, actions});
 </script>
 </body>
 </html>
@@ -126,8 +128,8 @@ def report(
     library = _library()
     archive.check_writable(path)
     title = title or "Generative topographic map"
-    charts, rows = _maps(model, X, y, labels, scale)
-    spec = json.dumps(_linked(charts, plot.history(model)))
+    maps, rows = _maps(model, X, y, labels, scale)
+    charts = json.dumps({"maps": _linked(maps), "history": plot.history(model).to_dict()})
     page = PAGE.substitute(
         title=escape(title),
         fit=_table(_fit_figures(model)),
@@ -135,7 +137,7 @@ def report(
         settings=_table({name: str(value) for name, value in model.get_params(deep=False).items()}),
         version=escape(__version__),
         library=library,
-        spec=spec.replace("<", "\\u003c"),  # so that no text ends the script
+        charts=charts.replace("<", "\\u003c"),  # so that no text ends the script
     )
     archive.write_whole(path, page.encode())
 
@@ -152,13 +154,12 @@ def _library() -> str:
     return str(vl_convert.javascript_bundle(vl_version="_".join(alt.SCHEMA_VERSION.split(".")[:2])))
 
 
-def _linked(maps: list[Any], history: Any) -> dict[str, Any]:
-    """Return the specification of all charts, in which a region may be marked on each of the maps."""
+def _linked(maps: list[Any]) -> dict[str, Any]:
+    """Return the specification of all maps, in which a region that is marked on one is marked on all."""
     independent = dict.fromkeys(("color", "shape", "opacity", "size"), "independent")
-    panels = alt.concat(*maps, columns=2).resolve_scale(**independent)
-    spec: dict[str, Any] = alt.vconcat(panels, history).to_dict()
+    spec: dict[str, Any] = alt.concat(*maps, columns=2).resolve_scale(**independent).to_dict()
     # Altair cannot add one parameter to several charts without a warning.
-    views = [panel["layer"][0] if "layer" in panel else panel for panel in spec["vconcat"][0]["concat"]]
+    views = [panel["layer"][0] if "layer" in panel else panel for panel in spec["concat"]]
     for number, view in enumerate(views):
         view["name"] = f"map{number}"
     spec["params"] = [REGION.param.to_dict() | {"views": [view["name"] for view in views]}]

@@ -1,10 +1,11 @@
-"""A fitted estimator as a file, without pickle."""
+"""A fitted estimator as what a file without pickle can hold."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_igtm import __version__, archive, stepwise
 
@@ -20,8 +21,8 @@ NUMBERS = (
 STREAM = ("g", "rx", "square")  # the averages of a stream
 
 
-def write(estimator: Any, path: archive.Path) -> None:
-    """Write the parameters, the model and all fitted attributes that do not follow from it."""
+def pack(estimator: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a header for JSON and named arrays: parameters, model, and what does not follow from it."""
     header = {
         "package_version": __version__,
         "parameters": estimator.get_params(),
@@ -32,12 +33,11 @@ def write(estimator: Any, path: archive.Path) -> None:
         arrays |= {f"stream_{name}": np.asarray(getattr(estimator.stream_, name)) for name in STREAM}
     if hasattr(estimator, "feature_names_in_"):
         arrays["feature_names"] = estimator.feature_names_in_.astype(str)
-    archive.write(path, archive.MODEL, header, arrays)
+    return header, arrays
 
 
-def read(path: archive.Path, kind: type) -> Any:
-    """Return the estimator of that class which `write` wrote."""
-    header, arrays = archive.read(path, archive.MODEL)
+def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return the estimator of that class of which `pack` made these."""
     estimator = kind(**header["parameters"])
     for name, value in header["fitted"].items():
         setattr(estimator, name, value)

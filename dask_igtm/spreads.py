@@ -44,7 +44,8 @@ def spread_of(
         raise ValueError(f"n_bins={n_bins!r}; give a whole number from 1 to {MAX_BINS}.")
     if not 0 <= max_points <= MAX_POINTS:
         raise ValueError(f"max_points={max_points!r}; give a whole number from 0 to {MAX_POINTS}.")
-    companion, function = None, binning.of_rows
+    function: Any = binning.of_rows
+    companion = None
     if y is not None:
         companion, function = y, binning.of_values
     if labels is not None:

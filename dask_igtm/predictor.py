@@ -1,0 +1,178 @@
+"""What a classifier and a regressor on a map share: the map, a landscape of y over it, and their file."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm import archive, blocks, prediction, saved
+from dask_igtm.estimator import IGTM
+from dask_igtm.inputs import RowBlocks
+from dask_igtm.landscape import Landscape
+from dask_igtm.softmax import best_kernel
+from dask_igtm.source import prepare
+from dask_igtm.validation import rows_of
+
+Array = NDArray[np.float64]
+
+
+class Predictor(BaseEstimator):  # type: ignore[misc]
+    """A map, fitted to X alone, and a landscape of y over it."""
+
+    igtm_: IGTM
+    landscape_: Landscape
+    _own: ClassVar[tuple[str, ...]] = ()  # parameters that IGTM does not have
+
+    def __init__(
+        self,
+        k: int = 16,
+        m: int = 4,
+        s: float = 0.3,
+        regul: float = 0.1,
+        random_state: Any = 1234,
+        niter: int = 200,
+        verbose: bool = False,
+        n_blocks: int = 0,
+        *,
+        scale: str | None = None,
+        tol: float = 1e-4,
+        solver: str = "em",
+        missing: str = "error",
+        n_components: float | None = None,
+        persist: bool | str = "auto",
+    ) -> None:
+        self.k = k
+        self.m = m
+        self.s = s
+        self.regul = regul
+        self.random_state = random_state
+        self.niter = niter
+        self.verbose = verbose
+        self.n_blocks = n_blocks
+        self.scale = scale
+        self.tol = tol
+        self.solver = solver
+        self.missing = missing
+        self.n_components = n_components
+        self.persist = persist
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, checkpoint: archive.Path | None = None
+    ) -> Self:
+        """Fit a map to X, then learn from one more pass what y is at its nodes.
+
+        Parameters
+        ----------
+        X, sample_weight, checkpoint
+            As in `IGTM.fit`.
+        y : array, series or frame, in memory or lazy
+            What to predict, one for each row, (n,); of a regressor also (n, T). It is looked through before
+            the fit, in a pass of its own.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in `IGTM.fit`, and if y is missing or infinite somewhere or of the wrong kind.
+        """
+        before = vars(self).copy()
+        try:
+            return self._fit(X, self._target(y), sample_weight, checkpoint)
+        except BaseException:
+            self.__dict__ = before  # rather than the columns of one X with the model of another
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, checkpoint: archive.Path | None) -> Self:
+        rows = rows_of(self, X, sample_weight, y, reset=True)
+        self._look_through(rows, _rows_of_target(rows))
+        shared = {name: value for name, value in self.get_params().items() if name not in self._own}
+        igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, checkpoint=checkpoint)
+        self._learn(igtm, X, y, sample_weight)
+        self.igtm_ = igtm
+        return self
+
+    def _target(self, y: Any) -> Any:
+        """Return y, checked as far as that reads nothing lazy."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        return y
+
+    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
+        """Refuse y that cannot be learnt, before the fit, which may take hours."""
+        raise NotImplementedError
+
+    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
+        """Make the landscape."""
+        raise NotImplementedError
+
+    def _expected(self, X: Any, values: Array) -> Any:
+        check_is_fitted(self, "igtm_")
+        rows = rows_of(self, X)
+        width = values.shape[1] if values.ndim > 1 else None
+        shared = (self.igtm_.model_, best_kernel(), values)
+        found = blocks.map_rows(rows, prediction.expected, *shared, width=width)
+        return blocks.compute(found, in_memory=True) if rows.in_memory else found
+
+    def _sum(self, function: Any, X: Any, y: Any, sample_weight: Any, *shared: Any) -> Any:
+        check_is_fitted(self, "igtm_")
+        source = prepare(rows_of(self, X, sample_weight, self._target(y)))
+        known = (self.igtm_.model_, best_kernel(), *shared)
+        return blocks.reduce(source, function, *known, label="igtm-score")
+
+    def save(self, path: archive.Path) -> None:
+        """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
+
+        Raises
+        ------
+        TypeError
+            If a class label is neither a string nor a number or bool.
+        """
+        check_is_fitted(self, "igtm_")
+        header, arrays = saved.pack(self.igtm_)
+        landscape_header, landscape_arrays = self.landscape_.pack()
+        header |= {"class": type(self).__name__, "landscape": landscape_header, "predictor": self._state()}
+        arrays |= {f"landscape_{name}": array for name, array in landscape_arrays.items()}
+        archive.write(path, archive.MODEL, header, arrays)
+
+    def _state(self) -> dict[str, Any]:
+        """Return the parameters and what else the map does not hold, for JSON."""
+        return {"parameters": self.get_params()}
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the estimator that `save` wrote."""
+        self = cls(**header["predictor"]["parameters"])
+        self.igtm_ = saved.unpack(IGTM, header, arrays)
+        prefix = "landscape_"
+        parts = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        self.landscape_ = Landscape.unpack(header["landscape"], parts)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.igtm_, name):
+                setattr(self, name, getattr(self.igtm_, name))
+        self._restore(header["predictor"])
+        return self
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take back what `_state` returned."""
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing != "error"
+        return tags
+
+
+def _rows_of_target(rows: RowBlocks) -> RowBlocks:
+    """Return y as a table of its own."""
+    y: Any = rows.y
+    return RowBlocks(y if y.ndim > 1 else y[:, None], in_memory=rows.in_memory, first_row=rows.first_row)

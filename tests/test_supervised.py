@@ -1,0 +1,300 @@
+"""The classifier and the regressor predict what dense NumPy would, and are good citizens of scikit-learn."""
+
+import inspect
+import pickle
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import ugtm
+import zarr
+from dask import dataframe as dd
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import dask_igtm
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape
+
+X, SPECIES = load_iris(return_X_y=True)
+LABELS = np.array(["setosa", "versicolor", "virginica"])[SPECIES]
+SIZES = X[:, 2:] * [1.0, -10.0]
+PREDICTORS = X[:, :2]
+WEIGHTS = np.arange(len(X)) % 3 + 0.5
+SMALL = {"k": 6, "m": 3, "niter": 10, "scale": "standard"}
+
+
+def computing(*_args, **_kwargs):
+    raise AssertionError("something was computed")
+
+
+def lazy(array, rows=40):
+    return da.from_array(array, chunks=(rows, -1) if array.ndim > 1 else rows)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return IGTMClassifier(**SMALL).fit(X, LABELS)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return IGTMRegressor(**SMALL).fit(PREDICTORS, SIZES)
+
+
+# Data of the checks are scaled as they come; on some of them a map collapses, or lies far off the origin.
+@pytest.mark.filterwarnings("ignore:The (map|column means):UserWarning")
+@parametrize_with_checks(
+    [
+        IGTMClassifier(k=5, m=3, niter=10, scale="standard"),
+        IGTMRegressor(k=10, m=5, niter=30, scale="standard"),
+    ]
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+def test_parameters_are_those_of_igtm(kind):
+    expected = dict(inspect.signature(IGTM).parameters)
+    found = dict(inspect.signature(kind).parameters)
+    assert found.pop("prior", None) is None or kind is IGTMClassifier
+    del expected["model"]
+    assert {n: p.default for n, p in found.items()} == {n: p.default for n, p in expected.items()}
+    changed = {"k": 5, "m": 2, "s": 0.5, "regul": 0.2, "niter": 3, "verbose": True, "n_blocks": 2}
+    changed |= {"scale": "center", "tol": 0.1, "solver": "accelerated", "missing": "mean", "persist": False}
+    assert clone(kind(**changed)).get_params().items() >= changed.items()
+
+
+# What is predicted
+
+
+@pytest.mark.parametrize("prior", ["estimated", "equiprobable"])
+def test_probabilities_are_ugtms(prior):
+    train, test = np.arange(len(X)) % 3 > 0, np.arange(len(X)) % 3 == 0
+    igtm = ugtm.eIGTM(k=6, m=3, niter=10, model="complete").fit(X[train])
+    by_node = ugtm.ugtm_landscape.classMap(igtm.transform(X[train]), LABELS[train], prior).nodeClassP
+    expected = igtm.transform(X[test]).matR @ by_node
+    ours = IGTMClassifier(k=6, m=3, niter=10, tol=0, prior=prior).fit(X[train], LABELS[train])
+    assert_allclose(ours.predict_proba(X[test]), expected, atol=1e-8)
+    assert_array_equal(ours.predict(X[test]), np.unique(LABELS)[expected.argmax(axis=1)])
+
+
+def test_values_are_means_over_the_responsibilities(regressor):
+    R = IGTM(**SMALL, model="responsibilities").fit_transform(PREDICTORS)
+    spread = R + 1e-7
+    expected = R @ (spread.T @ SIZES / spread.sum(axis=0)[:, None])
+    assert_allclose(regressor.predict(PREDICTORS), expected, rtol=1e-9)
+    for y, shape in ((SIZES[:, 0], (150,)), (SIZES[:, :1], (150, 1))):
+        found = IGTMRegressor(**SMALL).fit(PREDICTORS, y).predict(PREDICTORS)
+        assert found.shape == shape
+        assert_allclose(found.ravel(), expected[:, 0], rtol=1e-9)
+
+
+def test_scores_are_those_of_scikit_learn(classifier, regressor):
+    predicted, values = classifier.predict(X), regressor.predict(PREDICTORS)
+    assert classifier.score(X, LABELS) == pytest.approx(accuracy_score(LABELS, predicted))
+    weighted = accuracy_score(LABELS, predicted, sample_weight=WEIGHTS)
+    assert classifier.score(lazy(X), lazy(LABELS), WEIGHTS) == pytest.approx(weighted)
+    assert regressor.score(PREDICTORS, SIZES) == pytest.approx(r2_score(SIZES, values))
+    weighted = r2_score(SIZES, values, sample_weight=WEIGHTS)
+    assert regressor.score(lazy(PREDICTORS), lazy(SIZES, 70), WEIGHTS) == pytest.approx(weighted)
+    assert regressor.score(PREDICTORS, np.zeros((150, 2))) == 0
+    flat = IGTMRegressor(**SMALL).fit(PREDICTORS, np.zeros(150))
+    assert flat.score(PREDICTORS, np.zeros(150)) == 1
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32])
+def test_probabilities_sum_to_one_to_double_precision(classifier, dtype):
+    assert_allclose(classifier.predict_proba(X.astype(dtype)).sum(axis=1), 1, rtol=1e-14)
+
+
+def test_predictions_are_at_least_as_good_as_ugtms():
+    y, small = load_diabetes().target, {"k": 8, "m": 3}
+    data = StandardScaler().fit_transform(load_diabetes().data)
+    folds = list(KFold(2, shuffle=True, random_state=0).split(data))
+    ours = cross_val_predict(IGTMRegressor(**small), data, y, cv=folds)
+    theirs = np.empty(len(y))
+    for train, test in folds:
+        theirs[test] = ugtm.eGTR(**small).fit(data[train], y[train]).predict(data[test])
+    assert ((ours - y) ** 2).mean() <= ((theirs - y) ** 2).mean()
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        (LABELS, "U"),
+        (LABELS.astype(object), "U"),
+        (LABELS.tolist(), "U"),
+        (pd.Series(LABELS, dtype="category"), "U"),
+        (dd.from_pandas(pd.Series(LABELS), npartitions=2), "U"),
+        ((5 * SPECIES - 7).astype(np.int8), "i"),
+        (SPECIES == 1, "b"),
+        (lazy(LABELS.astype(object), 70), "U"),
+    ],
+)
+def test_labels_are_the_users(labels, kind, tmp_path):
+    fitted = IGTMClassifier(**SMALL).fit(X, labels)
+    known = np.asarray(labels)
+    assert_array_equal(fitted.classes_, np.unique(known))
+    assert fitted.classes_.dtype.kind == kind
+    assert fitted.predict(X).dtype == fitted.classes_.dtype
+    assert (fitted.predict(X) == known).mean() > 0.85
+    fitted.save(tmp_path / "model")
+    back = dask_igtm.load(tmp_path / "model")
+    assert back.classes_.dtype == fitted.classes_.dtype
+    assert_array_equal(back.predict(X), fitted.predict(X))
+
+
+def test_a_prior_of_ones_own_is_saved(tmp_path):
+    prior = {0: 1.0, 1: 1.0, 2: 8.0}
+    fitted = IGTMClassifier(**SMALL, prior=prior).fit(X, SPECIES)
+    assert_allclose(fitted.landscape_.values, landscape.classes(fitted.igtm_, X, SPECIES, prior).values)
+    fitted.save(tmp_path / "model")
+    assert dask_igtm.load(tmp_path / "model").prior == prior
+
+
+# Lazy in, lazy out
+
+
+def test_a_fit_of_lazy_rows_is_that_of_rows_in_memory(classifier, regressor, tmp_path):
+    stored = zarr.create_array(tmp_path / "x", shape=X.shape, dtype=float, chunks=(40, 4))
+    stored[...] = X
+    frame = dd.from_pandas(pd.DataFrame(X), npartitions=3)
+    for rows, labels in (
+        (lazy(X), lazy(LABELS, 70)),
+        (stored, LABELS),
+        (str(tmp_path / "x"), lazy(LABELS)),
+        (frame, dd.from_pandas(pd.Series(LABELS), npartitions=3)),
+    ):
+        fitted = IGTMClassifier(**SMALL).fit(rows, labels)
+        found = fitted.predict_proba(rows)
+        assert isinstance(found, da.Array)
+        assert_allclose(found.compute(), classifier.predict_proba(X), atol=1e-9)
+    fitted = IGTMRegressor(**SMALL).fit(lazy(PREDICTORS), lazy(SIZES, 70))
+    assert_allclose(fitted.predict(PREDICTORS), regressor.predict(PREDICTORS), rtol=1e-9)
+
+
+def test_predictions_of_lazy_rows_compute_nothing(classifier, regressor):
+    with dask.config.set(scheduler=computing):
+        proba, labels = classifier.predict_proba(lazy(X)), classifier.predict(lazy(X))
+        values = regressor.predict(lazy(PREDICTORS))
+    assert [a.shape for a in (proba, labels, values)] == [(150, 3), (150,), (150, 2)]
+    for found, expected in (
+        (proba, classifier.predict_proba(X)),
+        (values, regressor.predict(PREDICTORS)),
+    ):
+        assert_allclose(found.compute(), expected, rtol=1e-9)
+    assert labels.dtype == classifier.classes_.dtype
+    assert_array_equal(labels.compute(), classifier.predict(X))
+    single = IGTMRegressor(**SMALL).fit(PREDICTORS, SIZES[:, 0])
+    assert single.predict(lazy(PREDICTORS)).shape == (150,)
+    assert_allclose(single.predict(lazy(PREDICTORS)).compute(), values.compute()[:, 0], rtol=1e-9)
+
+
+def test_unknown_chunk_sizes(classifier):
+    kept = X[:, 0] > 5.5
+    rows, labels = lazy(X)[lazy(kept)], lazy(LABELS)[lazy(kept)]
+    fitted = IGTMClassifier(**SMALL).fit(rows, labels)
+    assert fitted.score(rows, labels) > 0.85
+    assert_array_equal(classifier.predict(rows).compute(), classifier.predict(X[kept]))
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+def test_rows_in_memory_never_meet_the_scheduler_of_dask_config(kind):
+    with dask.config.set(scheduler=computing):
+        fitted = kind(**SMALL).fit(X, SPECIES)
+        assert isinstance(fitted.predict(X), np.ndarray)
+        fitted.score(X, SPECIES)
+
+
+def test_gaps_are_marginalised():
+    holed = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    fitted = IGTMClassifier(**SMALL, missing="marginalize").fit(holed, LABELS)
+    assert fitted.score(holed, LABELS) > 0.75
+    nothing = fitted.predict_proba(np.full((1, 4), np.nan))
+    assert_allclose(nothing.sum(), 1)
+
+
+# With the rest of scikit-learn
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+def test_grid_search_over_a_pipeline(kind):
+    pipeline = make_pipeline(StandardScaler(), kind(niter=5))
+    grid = {f"{kind.__name__.lower()}__k": [4, 6]}
+    if kind is IGTMClassifier:
+        grid["igtmclassifier__prior"] = ["estimated", "equiprobable"]
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    assert GridSearchCV(pipeline, grid, cv=folds).fit(X, SPECIES).best_score_ > 0.8
+
+
+# Files
+
+
+def test_saved_predictors_come_back(classifier, regressor, tmp_path):
+    frame = load_iris(as_frame=True).data.iloc[:, :2]
+    named = IGTMRegressor(**SMALL).fit(frame, SIZES[:, 0])
+    for fitted, rows in ((classifier, X), (regressor, PREDICTORS), (named, frame)):
+        fitted.save(tmp_path / "model")
+        back = dask_igtm.load(tmp_path / "model")
+        assert type(back) is type(fitted)
+        assert back.get_params() == fitted.get_params()
+        assert back.predict(rows).tobytes() == fitted.predict(rows).tobytes()
+        assert back.landscape_.columns == fitted.landscape_.columns
+        assert back.igtm_.history_.tobytes() == fitted.igtm_.history_.tobytes()
+        assert back.n_features_in_ == fitted.n_features_in_
+    with pytest.raises(ValueError, match="feature names"):
+        back.predict(frame[frame.columns[::-1]])
+    assert len(pickle.dumps(classifier)) < 50_000
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("fit", "match"),
+    [
+        (lambda: IGTMClassifier().fit(X, None), "requires y to be passed"),
+        (lambda: IGTMClassifier().fit(X, LABELS[:7]), "one value a row"),
+        (lambda: IGTMClassifier().fit(X, SIZES), "1d array"),
+        (lambda: IGTMClassifier().fit(lazy(X), lazy(SIZES)), "1D array"),
+        (lambda: IGTMClassifier().fit(lazy(X), lazy(SIZES[:, 0])), "fractions"),
+        (lambda: IGTMClassifier().fit(lazy(X), lazy(np.where(SPECIES, SPECIES, np.nan))), "drop those rows"),
+        (lambda: IGTMClassifier(prior="flat").fit(X, LABELS), "give one of"),
+        (lambda: IGTMClassifier(prior={"setosa": 1.0}).fit(X, LABELS), "a number for each"),
+        (lambda: IGTMRegressor().fit(X, None), "requires y to be passed"),
+        (lambda: IGTMRegressor().fit(X, LABELS), "labels to classes"),
+        (lambda: IGTMRegressor().fit(lazy(X), lazy(np.where(SPECIES, np.nan, 1.0))), "drop those rows"),
+        (lambda: IGTMRegressor().fit(X, np.where(SPECIES, np.inf, 1.0)), "infinite"),
+    ],
+)
+def test_a_target_that_cannot_be_learnt_is_refused_before_the_fit(fit, match, monkeypatch):
+    monkeypatch.setattr(IGTM, "fit", computing)
+    with pytest.raises(ValueError, match=match):
+        fit()
+
+
+def test_a_fit_that_fails_leaves_the_predictor_as_it_was(classifier):
+    fitted = pickle.loads(pickle.dumps(classifier))
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.fit(X[:, :2] * np.nan, LABELS)
+    assert_array_equal(fitted.predict(X), classifier.predict(X))
+
+
+def test_nothing_is_predicted_before_a_fit(tmp_path):
+    for call in (lambda e: e.predict(X), lambda e: e.score(X, SPECIES), lambda e: e.save(tmp_path / "x")):
+        for kind in (IGTMClassifier, IGTMRegressor):
+            with pytest.raises(NotFittedError):
+                call(kind())
