@@ -46,8 +46,10 @@ tr { border-bottom: 1px solid #e5e5e5; }
 .chart { overflow-x: auto; }
 @media print {
   .screen, .vega-embed details { display: none; }
-  .chart canvas { max-width: 100%; max-height: 22cm; width: auto !important; height: auto !important; }
-  body { margin: 0; }
+  svg.marks { max-width: 18cm; max-height: 20cm; width: auto !important; height: auto !important; }
+  body { margin: 0; font-size: 11px; display: flex; flex-direction: column; }
+  h1 { order: -2; } /* on paper, tables fill the page above charts that do not fit there any more */
+  .tables { order: -1; }
   table { page-break-inside: avoid; }
 }
 </style>
@@ -68,7 +70,8 @@ tr { border-bottom: 1px solid #e5e5e5; }
 <script>
 const charts = JSON.parse(document.getElementById("charts").textContent);
 const actions = {export: true, source: false, compiled: false, editor: false};
-for (const name of ["maps", "history"]) vegaEmbed("#" + name, charts[name], {ast: true, actions});
+const options = {ast: true, renderer: "svg", actions};
+for (const name of ["maps", "history"]) vegaEmbed("#" + name, charts[name], options);
 </script>
 </body>
 </html>
@@ -151,7 +154,9 @@ def _library() -> str:
             "A page that opens without a network needs vl-convert-python, which is missing; "
             "pip install 'dask_igtm[plot]'."
         ) from error
-    return str(vl_convert.javascript_bundle(vl_version="_".join(alt.SCHEMA_VERSION.split(".")[:2])))
+    version = "_".join(alt.SCHEMA_VERSION.split(".")[:2])
+    bundle: Any = vl_convert.javascript_bundle  # its stub requires a snippet, which it does not need
+    return str(bundle(vl_version=version))
 
 
 def _linked(maps: list[Any]) -> dict[str, Any]:
