@@ -98,7 +98,7 @@ def report(
     model : IGTM
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
-        Rows to show. They are read twice, and twice more for each of y and labels.
+        Rows to show. They are read twice; three times with y or labels, and five times with both.
     path : path or URL
         An existing file is replaced once the new one is complete.
     y : array, series or frame, in memory or lazy, of shape (n,) or (n, T), optional
