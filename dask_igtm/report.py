@@ -21,6 +21,7 @@ from dask_igtm.tables import series_name
 
 Array = NDArray[np.float64]
 
+N_BINS = 64  # few enough for a region to follow the mouse
 REGION = alt.selection_interval(name="region", encodings=["x", "y"])
 
 # The policy lets a page load nothing, whatever a label or title may hold.
@@ -173,13 +174,13 @@ def _linked(maps: list[Any]) -> dict[str, Any]:
 
 def _maps(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
     """Return the charts that show rows or nodes, and figures of the rows."""
-    canvas = Canvas.of(model.nodes_, selection=REGION)
+    canvas = Canvas.of(model.nodes_, N_BINS, REGION)
     colours: list[dict[str, Any]] = [] if labels is None else [{"labels": labels}]
     if y is not None and np.ndim(y) == 1:
         colours.append({"y": y})
     charts, names = [], [series_name(next(iter(colour.values()))) for colour in colours]
     for colour, name in zip(colours or [{}], names or [None], strict=True):
-        spread = spreads.spread_of(model, X, **colour)
+        spread = spreads.spread_of(model, X, n_bins=N_BINS, **colour)
         charts.append(spreads.draw(spread, canvas, name, scale=scale))
     density = landscapes.density(model, X)
     charts.append(plot.landscape(density, selection=REGION))
