@@ -1,6 +1,6 @@
 """Landscapes: what data say at each node of a fitted map, from one pass over them.
 
-Each function takes a fitted `IGTM`, fitted anywhere, and computes. Lazy data are read a block at a time
+Each function takes a map, fitted anywhere, and computes. Lazy data are read a block at a time
 where they are and stay lazy; what comes back has one row a node.
 """
 
@@ -83,7 +83,9 @@ class Landscape:
         try:
             import pandas as pd  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise ImportError("to_frame needs pandas, which is not installed; pip install pandas.") from error
+            raise ImportError(
+                "to_frame needs pandas, which is not installed; pip install 'dask_igtm[frames]'."
+            ) from error
         return pd.DataFrame(np.hstack([self.nodes, self.values]), columns=["x1", "x2", *self.columns])
 
     def save(self, path: archive.Path) -> None:
@@ -127,7 +129,7 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
     sample_weight : array or dask array of shape (n,), optional
@@ -151,7 +153,8 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
     >>> landscape.density(IGTM(k=8, scale="standard").fit(X), X).values.sum(axis=0).round(6)
     array([  1., 150.])
     """
-    g = _reduce(model, _rows(model, X, sample_weight), node_weights)
+    model = _fitted(model)
+    g = _reduce(model, rows_of(model, X, sample_weight), node_weights)
     _check_weight(g)
     values = np.column_stack([maps.share_of_rows(g), g])
     return Landscape("density", model.nodes_, ("density", "support"), values, g, {"n_rows": g.sum()})
@@ -187,7 +190,8 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     >>> landscape.property(IGTM(k=8, scale="standard").fit(X), X, X[:, 0]).columns
     ('mean', 'std', 'support')
     """
-    totals = _reduce(model, _rows(model, X, sample_weight, y), value_totals)
+    model = _fitted(model)
+    totals = _reduce(model, rows_of(model, X, sample_weight, y), value_totals)
     _check_weight(totals.weight)
     names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
     prefixes = [""] if len(names) == 1 else [f"{name}_" for name in names]
@@ -238,7 +242,8 @@ def classes(
     ('setosa', 'versicolor', 'virginica')
     """
     maps.check_prior(prior)
-    totals = _reduce(model, _rows(model, X, sample_weight, labels), class_totals)
+    model = _fitted(model)
+    totals = _reduce(model, rows_of(model, X, sample_weight, labels), class_totals)
     _check_weight(totals.sums)
     columns = tuple(totals.labels.tolist())
     values, support = maps.class_posterior(totals, prior), totals.sums.sum(axis=1)
@@ -250,7 +255,7 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     X_reference : as in `IGTM.fit`; shape (n, D)
     X_query : the same, or a dict of names to such
@@ -269,6 +274,7 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     ValueError
         As `density`.
     """
+    model = _fitted(model)
     queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
     reference, *found = _reduce_each(model, [X_reference, *queries.values()])
     shares = {name: maps.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)}
@@ -282,7 +288,7 @@ def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     tables : dict of names to tables as in `IGTM.fit`; each of shape (n, D)
 
@@ -297,6 +303,7 @@ def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
     ValueError
         As `density`.
     """
+    model = _fitted(model)
     named = _named_sets(tables)
     found = _reduce_each(model, list(named.values()))
     values = np.column_stack([maps.share_of_rows(g) for g in found])
@@ -309,7 +316,7 @@ def magnification(model: Any) -> Landscape:
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
 
     Returns
@@ -323,24 +330,26 @@ def magnification(model: Any) -> Landscape:
     C. M. Bishop, M. Svensén, C. K. I. Williams (1997). Magnification factors for the GTM algorithm. IEE
     Fifth International Conference on Artificial Neural Networks, 64-69.
     """
-    check_is_fitted(model, "model_")
+    model = _fitted(model)
     values = maps.magnification(model.model_)[:, None]
     return Landscape("magnification", model.nodes_, ("magnification",), values)
 
 
-def _rows(model: Any, X: Any, sample_weight: Any = None, y: Any = None) -> RowBlocks:
-    check_is_fitted(model, "model_")
-    return rows_of(model, X, sample_weight, y)
+def _fitted(model: Any) -> Any:
+    """Return the map; of a classifier or regressor, that on which it stands."""
+    igtm = getattr(model, "igtm_", model)
+    check_is_fitted(igtm, "model_")
+    return igtm
 
 
-def _reduce(model: Any, rows: RowBlocks, function: Any) -> Any:
-    return blocks.reduce(prepare(rows), function, model.model_, best_kernel(), label="igtm-landscape")
+def _reduce(igtm: Any, rows: RowBlocks, function: Any) -> Any:
+    return blocks.reduce(prepare(rows), function, igtm.model_, best_kernel(), label="igtm-landscape")
 
 
-def _reduce_each(model: Any, tables: list[Any]) -> list[Array]:
-    sources = [prepare(_rows(model, X)) for X in tables]
+def _reduce_each(igtm: Any, tables: list[Any]) -> list[Array]:
+    sources = [prepare(rows_of(igtm, X)) for X in tables]
     found: list[Array] = blocks.reduce_each(
-        sources, node_weights, model.model_, best_kernel(), label="igtm-landscape"
+        sources, node_weights, igtm.model_, best_kernel(), label="igtm-landscape"
     )
     for g in found:
         _check_weight(g)

@@ -35,7 +35,7 @@ def labels_of(labels: Any) -> NDArray[Any]:
         raise ValueError(f"labels has shape {given.shape}; give a 1D array, one label a row.")
     if given.dtype.kind not in LABEL_KINDS:
         raise ValueError(f"labels has dtype {given.dtype}; give strings, whole numbers or bools.")
-    if given.dtype.kind == "f" and (np.mod(given, 1.0) > 0).any():
+    if given.dtype.kind == "f" and ((given != np.trunc(given)) & ~np.isnan(given)).any():
         raise ValueError("labels holds fractions, so it is no set of classes; give them as a property.")
     return given.astype(object) if given.dtype.kind == "T" else given
 

@@ -21,7 +21,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from ugtm import eIGTM, ugtm_landscape
 
-from dask_igtm import IGTM, landscape, load, node_totals
+from dask_igtm import IGTM, IGTMRegressor, landscape, load, node_totals
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 X, SPECIES = load_iris(return_X_y=True)
@@ -394,6 +394,13 @@ def test_a_loaded_map_has_the_same_landscape(igtm, tmp_path):
     assert back.values.tobytes() == landscape.property(igtm, X, SIZES).values.tobytes()
 
 
+def test_a_predictor_has_the_landscapes_of_its_map():
+    predictor = IGTMRegressor(k=6, m=3, niter=10, scale="standard").fit(X, SIZES)
+    expected = predictor.landscape_
+    assert_array_equal(landscape.property(predictor, X, SIZES).values, expected.values)
+    assert_array_equal(landscape.magnification(predictor).nodes, expected.nodes)
+
+
 # The landscape itself
 
 
@@ -414,7 +421,7 @@ def test_a_frame_has_one_row_a_node(igtm, monkeypatch):
     assert frame.columns.tolist() == ["x1", "x2", 0, 1, 2]
     assert_array_equal(frame[["x1", "x2"]], igtm.nodes_)
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="pip install pandas"):
+    with pytest.raises(ImportError, match="pip install"):
         landscape.density(igtm, X).to_frame()
 
 

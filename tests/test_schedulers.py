@@ -15,7 +15,7 @@ import zarr
 from data import correlated
 from distributed import Client, LocalCluster
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, landscape
 from dask_igtm.source import Parcel
 
 # 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
@@ -35,13 +35,16 @@ def uneven(path):
 
 
 def bits(X, niter=3):
-    """Every bit of a fit, and of a projection."""
+    """Every bit of a fit, of a projection, and of landscapes."""
     igtm = IGTM(k=6, m=3, niter=niter, tol=0).fit(X)
+    y = X if isinstance(X, da.Array) else da.from_zarr(X)
     parts = (
         igtm.centers_,
         igtm.history_,
         [igtm.beta_inv_, igtm.log_likelihood_],
         igtm.transform(X).compute(),
+        landscape.property(igtm, X, y[:, :2]).values,
+        landscape.classes(igtm, X, da.where(y[:, 0] > 1, "high", "low")).values,
     )
     return [np.asarray(part).tobytes() for part in parts]
 
@@ -158,7 +161,7 @@ def test_a_remote_scheduler(path, synchronous, tmp_path):
 def test_array_query_planning(path, synchronous):
     code = f"""
 import dask.array as da, numpy as np, zarr
-from dask_igtm import IGTM
+from dask_igtm import IGTM, landscape
 from dask_igtm.source import Parcel
 stored = zarr.open_array({path!r}, mode="r")
 X = da.from_array(np.asarray(stored), chunks=({SIZES!r}, -1))
