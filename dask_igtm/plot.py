@@ -15,7 +15,6 @@ except ImportError as error:
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import landscape as landscapes
 from dask_igtm import spreads
@@ -30,7 +29,7 @@ from dask_igtm.canvas import (
     tooltips,
     with_peaks,
 )
-from dask_igtm.landscape import Landscape
+from dask_igtm.landscape import Landscape, fitted_map
 from dask_igtm.tables import series_name
 
 Array = NDArray[np.float64]
@@ -66,7 +65,7 @@ def projection(
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
     y : array or series, in memory or lazy, of shape (n,), optional
@@ -104,6 +103,7 @@ def projection(
     >>> chart = plot.projection(igtm, X, labels=load_iris().target_names[y], name="species")
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
+    model = fitted_map(model)
     spread = spreads.spread_of(model, X, y, labels, n_bins, max_points)
     name = name or series_name(y if labels is None else labels)
     return spreads.draw(spread, Canvas.of(model.nodes_, n_bins, selection), name, title, scale)
@@ -172,7 +172,7 @@ def magnification(model: Any, *, title: str | None = None, selection: Any = None
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     title, selection
         As in `projection`.
@@ -189,7 +189,7 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted; after `partial_fit`, the means of the blocks.
     title : str, optional
 
@@ -197,7 +197,7 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     -------
     altair.LayerChart
     """
-    check_is_fitted(model, "model_")
+    model = fitted_map(model)
     values, streamed = np.asarray(model.history_, dtype=float), hasattr(model, "stream_")
     if not streamed:
         values = np.append(values, model.log_likelihood_)

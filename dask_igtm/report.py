@@ -12,7 +12,6 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
-from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import __version__, archive, plot, spreads  # plot first: it says what is missing
 from dask_igtm import landscape as landscapes
@@ -96,7 +95,7 @@ def report(
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
         Rows to show. They are read twice; three times with y or labels, and five times with both.
@@ -128,7 +127,7 @@ def report(
     >>> igtm = IGTM(k=8, scale="standard").fit(X)
     >>> report(igtm, X, "iris.html", labels=y)  # doctest: +SKIP
     """
-    check_is_fitted(model, "model_")
+    model = landscapes.fitted_map(model)
     library = _library()
     archive.check_writable(path)
     title = title or "Generative topographic map"
