@@ -53,7 +53,7 @@ FLOORS = [
         "supervised",
         "loading",
     ],
-    ["canvas", "spreads", "plot", "report"],
+    ["canvas", "spreads", "panels", "plot", "report"],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 PACKAGE = Path(dask_igtm.__file__).parent
