@@ -199,7 +199,7 @@ def draw(nodes: pd.DataFrame, png: Path) -> None:
     domain = [nodes[list(titles)].min(axis=None), nodes[list(titles)].max(axis=None)]
     panels = [
         panel(
-            nodes, name, title, "share of set", {"format": ".2%", "tickCount": 4}, type="log", domain=domain
+            nodes, name, title, "share of set", {"format": ".3~%", "tickCount": 4}, type="log", domain=domain
         )
         for name, title in titles.items()
     ]
