@@ -167,12 +167,16 @@ def step(state: State, statistics: SufficientStatistics, prior: Prior, tol: floa
 
 
 def _calm(before: State, after: State, gain: float, tol: float) -> int:
-    """Count an improvement within `tol`, unless the next step promises more than that."""
+    """Count an improvement within `tol`, unless the next step promises more than that.
+
+    The slow steps of EM while the run is young promise nothing and do not count.
+    """
     best, direction = after.best, after.direction
     promise = 0.0
     if best is not None and direction is not None:
         promise = 0.5 * float(direction @ best.gradient) / best.weight
-    if tol == 0 or gain > tol or promise > tol:
+    young = len(after.history) <= WARM_UP
+    if tol == 0 or young or gain > tol or promise > tol:
         return 0
     # A shortened step gains little because it is short; that says nothing of the objective.
     return before.calm if before.failures > 0 and gain > 0 else before.calm + 1

@@ -120,7 +120,10 @@ def _place(values: Array, low: float, high: float) -> Array:
     """Where between `low`, 0, and `high`, 1, the values lie."""
     if np.isinf(high - low):
         values, low, high = values / 2, low / 2, high / 2
-    return (values - low) / (high - low) if high > low else np.zeros(len(values))
+    if high <= low:
+        return np.zeros(len(values))
+    with np.errstate(over="ignore"):  # of which NumPy 1 warns where high - low is subnormal
+        return (values - low) / (high - low)
 
 
 def counts(X: Rows, sample_weight: Array | None) -> ColumnCounts:

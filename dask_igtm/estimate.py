@@ -72,7 +72,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     n_passes = settings.niter + 2 + PASSES.get(settings.missing, 0)
     per_block = max(rows.X.chunks[0]) * n_columns * item
     buffers = 2 * TILE_BYTES + 3 * n_nodes * (n_columns + 1) * 8 + n_columns**2 * 8
-    per_row = _seconds_a_row(n_columns, k, m, settings.s, rows.X.dtype.type)
+    per_row = _seconds_a_row(n_columns, k, m, settings, rows.X.dtype.type)
     return Estimate(
         n_passes=n_passes,
         bytes_read=0 if rows.in_memory else total * (1 if kept else n_passes),
@@ -83,10 +83,17 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     )
 
 
-def _seconds_a_row(n_columns: int, k: int, m: int, s: float, dtype: type[np.generic]) -> float:
-    """Time an E-step over made-up rows: its cost depends on their number and not on their values."""
+def _seconds_a_row(n_columns: int, k: int, m: int, settings: Settings, dtype: type[np.generic]) -> float:
+    """Time an E-step over made-up rows: its cost depends on their number and not on their values.
+
+    How many axes make up a share of the variance is not known before the moments: all, at most.
+    """
+    n_axes = settings.n_components
+    if n_axes is not None and n_axes < 1:
+        n_axes = n_columns
     X = np.random.default_rng(0).normal(size=(TRIAL_ROWS, n_columns))
-    model = initialize(block.moments(X, None), make_basis(k, m, s), regul=0.1, scale=None).model
+    basis = make_basis(k, m, settings.s)
+    model = initialize(block.moments(X, None), basis, regul=0.1, scale=None, n_components=n_axes).model
     X = X.astype(dtype if dtype is np.float32 else np.float64)
 
     def trial() -> float:

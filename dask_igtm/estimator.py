@@ -79,7 +79,7 @@ class IGTM(
         divides by the column standard deviations, so that it does not depend on units.
     tol : float, default=1e-4
         Stop after four consecutive changes of at most `tol`, of ugtm's "Err" for plain EM and of the
-        penalised mean log-likelihood for the accelerated solver; 0 never stops early.
+        penalised mean log-likelihood for the accelerated solver after its first ten; 0 never stops early.
     solver : {"em", "accelerated"}, default="em"
         "em" is plain EM, as in ugtm. "accelerated" climbs the same objective by L-BFGS in the metric of
         the M-step, each iteration one pass, in half to an eighth of the passes; it never ends below the

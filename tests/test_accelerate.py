@@ -126,10 +126,20 @@ def test_stops_by_itself_about_where_em_does_or_above(name):
     assert_best(problem, state)
 
 
-def test_a_tolerance_that_all_changes_meet_stops_after_four():
+def test_a_tolerance_that_all_changes_meet_stops_soon_after_the_warm_up():
     state = Problem(reference_sets()["iris"]).fit(tol=1e9)
     assert state.converged
-    assert len(state.history) == 1 + em.PATIENCE
+    assert accelerate.WARM_UP + em.PATIENCE <= len(state.history) <= accelerate.WARM_UP + 2 * em.PATIENCE
+
+
+def test_slow_steps_of_em_after_a_warm_start_are_no_convergence():
+    problem = Problem(reference_sets()["digits"], k=8)
+    slow = problem.fit(em, niter=60, tol=0)
+    problem.model = slow.model
+    again = penalised(problem.fit(em, niter=8, tol=0))
+    tol = 2 * np.diff(again).max()
+    state = problem.fit(tol=tol)
+    assert len(state.history) > accelerate.WARM_UP
 
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer])

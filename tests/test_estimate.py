@@ -5,7 +5,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, block
 
 
 def refuse(*args, **kwargs):
@@ -39,3 +39,17 @@ def test_unknown_sizes_are_refused():
     X = da.zeros((100, 3), chunks=(50, 3))
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
         IGTM().estimate(X[X[:, 0] >= 0])
+
+
+@pytest.mark.parametrize(("n_components", "n_axes"), [(None, 20), (3, 3), (0.5, 20)])
+def test_the_tile_that_is_timed_has_the_axes_of_the_fit(monkeypatch, n_components, n_axes):
+    timed = set()
+    statistics = block.statistics
+
+    def watched(X, sample_weight, model, kernel):
+        timed.add((X.shape[1], model.weights.shape[1]))
+        return statistics(X, sample_weight, model, kernel)
+
+    monkeypatch.setattr(block, "statistics", watched)
+    IGTM(k=8, n_components=n_components).estimate(np.zeros((100, 20)))
+    assert timed == {(20, n_axes)}

@@ -421,9 +421,10 @@ def test_a_frame_has_one_row_a_node(igtm, monkeypatch):
     frame = landscape.classes(igtm, X, SPECIES).to_frame()
     assert frame.columns.tolist() == ["x1", "x2", 0, 1, 2]
     assert_array_equal(frame[["x1", "x2"]], igtm.nodes_)
+    density = landscape.density(igtm, X)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install"):
-        landscape.density(igtm, X).to_frame()
+        density.to_frame()
 
 
 def test_a_landscape_prints_as_a_small_table(igtm):
