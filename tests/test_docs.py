@@ -1,0 +1,90 @@
+"""The documents are true: their blocks run in order, and say what stands below them, but for the numbers."""
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_floors import ORDER
+
+from dask_igtm.cli import main
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ["README.md", "docs/index.md", "docs/tutorial.md", "docs/howto.md", "docs/ugtm.md"]
+MARK = "<!-- not run"  # in the line above a block, with the reason
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
+NUMBER = re.compile(r"[-+]?\d[\d.,:]*(e[-+]\d+)?[kMG]?|inf")
+NEEDED = ["altair", "vl_convert", "pandas", "pyarrow", "xarray"]
+
+
+def blocks(document):
+    """Triples of language, text, and the output that follows, of what a reader is to run."""
+    text = (ROOT / document).read_text()
+    found = list(FENCE.finditer(text))
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if MARK in text[: block.start()].rstrip("\n").rpartition("\n")[2]:
+            continue
+        follows = after and after[1] == "text" and not text[block.end() : after.start()].strip()
+        yield block[1], block[2], after[2] if follows else ""
+
+
+def python(code, names):
+    """Run a block and return what it says."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        exec(code, names)
+    return said.getvalue()
+
+
+def console(text):
+    """Run the commands of the package in a block, and return what it would then look like."""
+    shown, commands = "", re.findall(r"^\$ (.+(?:\\\n.+)*)$", text, flags=re.MULTILINE)
+    for command in commands:
+        words = shlex.split(command.replace("\\\n", ""), comments=True)
+        if words[0] != "dask-igtm":
+            continue
+        result = CliRunner().invoke(main, words[1:])
+        assert result.exit_code == 0, result.output
+        shown += f"$ {command}\n{result.stdout}"
+    return shown
+
+
+def alike(expected, found):
+    """Whether two texts agree but for numbers and blanks, and for what dots leave out."""
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    plain = [NUMBER.sub("0", text) for text in (expected, found)]
+    return doctest.OutputChecker().check_output(*plain, flags)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_runs(document, tmp_path, monkeypatch):
+    for package in NEEDED:
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "document"}
+    for language, text, expected in blocks(document):
+        if language == "python":
+            found = python(compile(text, document, "exec"), names)
+            assert not expected or alike(expected, found), f"{text}\nsays\n{found}"
+        elif language == "console":
+            found = console(text)
+            assert "\n$" in f"\n{text}" and (text.count("\n") == text.count("$ ") or alike(text, found)), found
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "examples/README.md", *map(str, [])])
+def test_links_lead_somewhere(document):
+    folder = (ROOT / document).parent
+    for target, _ in LINK.findall((ROOT / document).read_text()):
+        assert re.match(r"https?://", target) or os.path.exists(folder / target), target
+
+
+def test_the_house_is_listed_as_it_is_built():
+    house = FENCE.sub("", (ROOT / "CONTRIBUTING.md").read_text()).partition("\n    dask_igtm/\n")[2]
+    lines = [line.strip() for line in house.partition("\n\n")[0].splitlines()]
+    assert " ".join(line for line in lines if not line.startswith("#")).split() == ORDER
