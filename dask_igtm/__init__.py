@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_igtm import landscape
+    from dask_igtm import plot as plot
     from dask_igtm.assess import quality
     from dask_igtm.estimator import IGTM
     from dask_igtm.functional import runIGTM
@@ -42,6 +43,7 @@ _HOMES: dict[str, tuple[str, str | None]] = {
     "eIGTM": ("dask_igtm.estimator", "IGTM"),
     "landscape": ("dask_igtm.landscape", None),
     "load": ("dask_igtm.loading", "load"),
+    "plot": ("dask_igtm.plot", None),  # not in __all__: it needs an extra
     "quality": ("dask_igtm.assess", "quality"),
     "runIGTM": ("dask_igtm.functional", "runIGTM"),
     "saturation": ("dask_igtm.learning", "saturation"),

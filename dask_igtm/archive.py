@@ -50,11 +50,16 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
     members: dict[str, Any] = {"header": np.array(text), **arrays}
     buffer = io.BytesIO()
     np.savez(buffer, **members)
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or not there; one that exists is replaced."""
     if is_url(path):
         files, name = fsspec.core.url_to_fs(os.fspath(path))
-        files.pipe_file(name, buffer.getvalue())  # one request: an object appears whole
+        files.pipe_file(name, content)  # one request: an object appears whole
     else:
-        _replace(os.path.abspath(os.fspath(path)), buffer.getbuffer())
+        _replace(os.path.abspath(os.fspath(path)), content)
 
 
 def is_url(path: Path) -> bool:
@@ -62,7 +67,7 @@ def is_url(path: Path) -> bool:
     return "://" in os.fspath(path)
 
 
-def _replace(target: str, content: memoryview) -> None:
+def _replace(target: str, content: bytes) -> None:
     temporary = f"{target}.{uuid.uuid4().hex}.part"
     try:
         with open(temporary, "xb") as file:

@@ -43,6 +43,12 @@ def column_names(table: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
+def series_name(values: Any) -> str | None:
+    """Return the name of a series; those of dask and Zarr arrays say where they are, not what."""
+    name = None if isinstance(values, (da.Array, zarr.Array)) else getattr(values, "name", None)
+    return name if isinstance(name, str) else None
+
+
 def named(X: Any) -> Any:
     """Return `X` in memory so that scikit-learn sees its names: a DataArray of xarray as a data frame."""
     if not _is_xarray(X):

@@ -12,7 +12,7 @@ import dask_igtm
 WORDS = [
     """
     basis affine gaps model rows parts targets histogram statistics columns softmax forward posterior
-    outputs block node_totals prediction
+    outputs block node_totals prediction binning
     """,
     """
     initialize maximize em accelerate evidence abreast stepwise maps
@@ -29,7 +29,7 @@ WORDS = [
     supervised loading assess search learning
     """,
     """
-    convert options console cli
+    canvas spreads plot report convert options console cli
     """,
 ]
 FLOORS = [words.split() for words in WORDS]

@@ -1,0 +1,189 @@
+"""What the pictures of a map have in common: their frame, their squares, their colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SIDE = 360  # of a map in pixels, about
+FADED = 0.07
+FORMATS = {  # in tooltips; other fields are numbers
+    "label": ("N", alt.Undefined),
+    "rows": ("Q", ","),
+    "row": ("Q", ","),
+    "certainty": ("Q", ".1%"),
+}
+SCALES = ("linear", "sqrt", "log", "symlog")
+# Paul Tol's "muted" scheme, which colour-blind people can tell apart, and a grey; in an order in which
+# neighbours differ in lightness too.
+COLORS = [
+    "#332288",
+    "#DDCC77",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+    "#777777",
+]
+SHAPES = [
+    *("circle", "triangle-up", "square", "diamond", "cross"),
+    *("triangle-down", "triangle-right", "triangle-left", "M-1,-.3H1V.3H-1Z", "M-.3,-1V1H.3V-1Z"),
+]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The square that shows a map of k x k nodes, each of `per_node` x `per_node` bins.
+
+    A node and a bin are whole pixels, lest seams show between them, and the squares of the outermost nodes
+    reach beyond [-1, 1].
+    """
+
+    k: int
+    per_node: int
+    selection: Any = None
+
+    @classmethod
+    def of(cls, nodes: Array, n_bins: int = 100, selection: Any = None) -> Canvas:
+        """Return the canvas of a map, with about `n_bins` bins along its sides."""
+        k = math.isqrt(len(nodes))
+        return cls(k, max(1, round(n_bins / k)), selection)
+
+    @property
+    def bin_pixels(self) -> int:
+        """Side of a bin."""
+        return max(1, round(SIDE / self.k / self.per_node))
+
+    @property
+    def node_pixels(self) -> int:
+        """Side of a node."""
+        return self.bin_pixels * self.per_node
+
+    @property
+    def edges(self) -> Array:
+        """Where bins begin and end along one side."""
+        half = self.k / (self.k - 1) if self.k > 1 else 1.0
+        return np.linspace(-half, half, self.k * self.per_node + 1)
+
+    def chart(self, records: list[dict[str, Any]], title: str = "", subtitle: str = "") -> Any:
+        """Return a chart without a mark of records that have `x1` and `x2`."""
+        low, high = self.edges[[0, -1]].tolist()
+        side = self.k * self.node_pixels
+        scale = alt.Scale(domain=[low, high], nice=False)
+        axis = alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=False)
+        words = alt.Title(title, subtitle=subtitle, anchor="start", subtitleColor="#555")
+        return alt.Chart(alt.Data(values=records), title=words, width=side, height=side).encode(
+            x=alt.X("x1:Q", title="x1", scale=scale, axis=axis),
+            y=alt.Y("x2:Q", title="x2", scale=scale, axis=axis),
+        )
+
+    def points(self, records: list[dict[str, Any]], *words: str) -> Any:
+        """Return a chart with a point for each record, the smaller the more there are."""
+        size = min(60.0, max(9.0, 40_000 / len(records)))
+        mark = self.chart(records, *words).mark_point(filled=True, size=size, strokeWidth=0)
+        return mark.encode(opacity=self._faded(0.8))
+
+    def squares(self, records: list[dict[str, Any]], side: int, *words: str) -> Any:
+        """Return a chart with a square of `side` pixels for each record."""
+        mark = self.chart(records, *words).mark_square(size=side**2, strokeWidth=0)
+        return mark.encode(opacity=self._faded(1))
+
+    def _faded(self, opacity: float) -> Any:
+        """Return `opacity`, and almost none for what lies outside of the selection."""
+        shown = alt.value(opacity)
+        return shown if self.selection is None else alt.condition(self.selection, shown, alt.value(FADED))
+
+    def gradient(self, name: str, scale: str, domain: Sequence[float] | None = None, **legend: Any) -> Any:
+        """Return the colours of the field `value`, dark for small ones."""
+        length = round(0.8 * self.k * self.node_pixels)
+        return alt.Color(
+            "value:Q",
+            title=name,
+            scale=alt.Scale(scheme="viridis", type=scale, domain=alt.Undefined if domain is None else domain),
+            legend=alt.Legend(gradientLength=length, titleLimit=220, **legend),
+        )
+
+    def sizes(self) -> Any:
+        """Return the size of a node's square by the field `support`: its area goes with the square root."""
+        return alt.Size(
+            "support:Q", scale=alt.Scale(type="sqrt", range=[0, self.node_pixels**2]), legend=None
+        )
+
+
+def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return a record for each place (n, 2), with x1, x2 and the columns; numbers to six digits."""
+    table = {"x1": places[:, 0], "x2": places[:, 1]} | columns
+    return [
+        {name: _plain(value) for name, value in zip(table, row, strict=True)}
+        for row in zip(*table.values(), strict=True)
+    ]
+
+
+def class_colors(names: Sequence[str], title: str) -> Any:
+    """Return the colours of the field `label`, in the order of `names`."""
+    scale = alt.Scale(domain=list(names), range=list(COLORS[: len(names)]))
+    legend = alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=100)
+    return alt.Color("label:N", title=title, scale=scale, legend=legend)
+
+
+def class_shapes(names: Sequence[str], title: str) -> Any:
+    """Return the shapes of the field `label`, which tell classes apart in grey."""
+    return alt.Shape(
+        "label:N", title=title, scale=alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
+    )
+
+
+def certainty(n_classes: int) -> Any:
+    """Return the opacity of the field `certainty`, least where all classes are alike."""
+    scale = alt.Scale(domain=[1 / n_classes if n_classes > 1 else 0, 1], range=[0.1, 1], clamp=True)
+    return alt.FillOpacity("certainty:Q", scale=scale, legend=None)
+
+
+def tooltips(*fields: str, **named: str) -> list[Any]:
+    """Return what is told of a record: fields by their own names, then those that are `named`."""
+    titles = {field: field for field in fields} | named
+    return [
+        alt.Tooltip(f"{field}:{kind}", title=title, format=text)
+        for field, title in titles.items()
+        for kind, text in [FORMATS.get(field, ("Q", ".4~g"))]
+    ]
+
+
+def with_names(chart: Any, canvas: Canvas, places: Array, names: Sequence[str]) -> Any:
+    """Write names over a chart at their places (n, 2), on a white rim."""
+    base = canvas.chart(records(places, label=names))
+    text = {"fontSize": 12, "fontWeight": "bold", "limit": 120}
+    rim = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round").encode(text="label:N")
+    return chart + rim + base.mark_text(**text, color="black").encode(text="label:N")
+
+
+def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: list[str]) -> Any:
+    """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
+    own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
+    shown = np.flatnonzero(own.max(axis=0) > 0)
+    return with_names(chart, canvas, places[own.argmax(axis=0)[shown]], [names[column] for column in shown])
+
+
+def check_scale(scale: str, values: Array) -> str:
+    """Return `scale`; raise ValueError if there is no such one, or it does not fit the values."""
+    if scale not in SCALES:
+        raise ValueError(f"scale={scale!r}; give one of {SCALES}.")
+    if scale == "log" and (values <= 0).any():
+        raise ValueError("scale='log' needs values above 0; give 'symlog'.")
+    return scale
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
