@@ -17,6 +17,7 @@ extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings have them in words
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
@@ -49,8 +50,9 @@ class Help(Directive):
 
 
 def skip_member(app, what, name, member, skip, options):
-    """Leave out what scikit-learn adds to every estimator."""
-    return skip or name in ("get_metadata_routing", "set_output") or name.endswith("_request")
+    """Leave out what scikit-learn adds to every estimator, and what a class lists as its attributes."""
+    added = name in ("get_metadata_routing", "set_output") or name.endswith("_request")
+    return skip or added or (isinstance(member, property) and name.endswith("_"))
 
 
 def setup(app):
