@@ -153,7 +153,7 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
     >>> landscape.density(IGTM(k=8, scale="standard").fit(X), X).values.sum(axis=0).round(6)
     array([  1., 150.])
     """
-    model = _fitted(model)
+    model = fitted_map(model)
     g = _reduce(model, rows_of(model, X, sample_weight), node_weights)
     _check_weight(g)
     values = np.column_stack([maps.share_of_rows(g), g])
@@ -190,7 +190,7 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     >>> landscape.property(IGTM(k=8, scale="standard").fit(X), X, X[:, 0]).columns
     ('mean', 'std', 'support')
     """
-    model = _fitted(model)
+    model = fitted_map(model)
     totals = _reduce(model, rows_of(model, X, sample_weight, y), value_totals)
     _check_weight(totals.weight)
     names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
@@ -242,7 +242,7 @@ def classes(
     ('setosa', 'versicolor', 'virginica')
     """
     maps.check_prior(prior)
-    model = _fitted(model)
+    model = fitted_map(model)
     totals = _reduce(model, rows_of(model, X, sample_weight, labels), class_totals)
     _check_weight(totals.sums)
     columns = tuple(totals.labels.tolist())
@@ -274,7 +274,7 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     ValueError
         As `density`.
     """
-    model = _fitted(model)
+    model = fitted_map(model)
     queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
     reference, *found = _reduce_each(model, [X_reference, *queries.values()])
     shares = {name: maps.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)}
@@ -303,7 +303,7 @@ def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
     ValueError
         As `density`.
     """
-    model = _fitted(model)
+    model = fitted_map(model)
     named = _named_sets(tables)
     found = _reduce_each(model, list(named.values()))
     values = np.column_stack([maps.share_of_rows(g) for g in found])
@@ -330,12 +330,12 @@ def magnification(model: Any) -> Landscape:
     C. M. Bishop, M. Svensén, C. K. I. Williams (1997). Magnification factors for the GTM algorithm. IEE
     Fifth International Conference on Artificial Neural Networks, 64-69.
     """
-    model = _fitted(model)
+    model = fitted_map(model)
     values = maps.magnification(model.model_)[:, None]
     return Landscape("magnification", model.nodes_, ("magnification",), values)
 
 
-def _fitted(model: Any) -> Any:
+def fitted_map(model: Any) -> Any:
     """Return the map; of a classifier or regressor, that on which it stands."""
     igtm = getattr(model, "igtm_", model)
     check_is_fitted(igtm, "model_")

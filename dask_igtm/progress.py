@@ -33,6 +33,8 @@ class IterationEvent:
         Mean of ln p(x) over the rows, in the units of X, of the map that entered the iteration.
     penalised : float
         `log_likelihood` plus the log prior density of the weights over N, which EM never lowers.
+    regul : float
+        Ridge of that map, which `regul="auto"` changes.
     change : float
         What the solver compares with `tol`; infinite in the first iteration.
     converged : bool
@@ -51,6 +53,7 @@ class IterationEvent:
     niter: int
     log_likelihood: float
     penalised: float
+    regul: float
     change: float
     converged: bool
     n_rows: float
@@ -87,6 +90,7 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
             niter=niter,
             log_likelihood=float(last.log_likelihood),
             penalised=float(last.penalised),
+            regul=float(last.regul),
             change=float(last.change),
             converged=state.converged,
             n_rows=n_rows,

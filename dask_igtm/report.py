@@ -12,7 +12,6 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
-from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import __version__, archive, plot, spreads  # plot first: it says what is missing
 from dask_igtm import landscape as landscapes
@@ -96,7 +95,7 @@ def report(
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
         Rows to show. They are read twice; three times with y or labels, and five times with both.
@@ -128,16 +127,18 @@ def report(
     >>> igtm = IGTM(k=8, scale="standard").fit(X)
     >>> report(igtm, X, "iris.html", labels=y)  # doctest: +SKIP
     """
-    check_is_fitted(model, "model_")
+    model = landscapes.fitted_map(model)
     library = _library()
     archive.check_writable(path)
     title = title or "Generative topographic map"
-    maps, rows = _maps(model, X, y, labels, scale)
-    charts = json.dumps({"maps": _linked(maps), "history": plot.history(model).to_dict()})
+    of_rows, rows = _projections(model, X, y, labels, scale)
+    of_nodes, quality = _landscapes(model, X, y, labels, scale)
+    history = plot.history(model).to_dict()
+    charts = json.dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
         title=escape(title),
         fit=_table(_fit_figures(model)),
-        rows=_table(rows),
+        rows=_table(rows | quality),
         settings=_table({name: str(value) for name, value in model.get_params(deep=False).items()}),
         version=escape(__version__),
         library=library,
@@ -172,30 +173,31 @@ def _linked(maps: list[Any]) -> dict[str, Any]:
     return spec
 
 
-def _maps(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
-    """Return the charts that show rows or nodes, and figures of the rows."""
+def _projections(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return a chart of the rows for each thing that may colour them, and figures of the rows."""
     canvas = Canvas.of(model.nodes_, N_BINS, REGION)
-    colours: list[dict[str, Any]] = [] if labels is None else [{"labels": labels}]
+    colours = [] if labels is None else [(None, labels)]
     if y is not None and np.ndim(y) == 1:
-        colours.append({"y": y})
-    charts, names = [], [series_name(next(iter(colour.values()))) for colour in colours]
-    for colour, name in zip(colours or [{}], names or [None], strict=True):
-        spread = spreads.spread_of(model, X, n_bins=N_BINS, **colour)
+        colours.append((y, None))
+    charts = []
+    for values, groups in colours or [(None, None)]:
+        spread = spreads.spread_of(model, X, values, groups, N_BINS)
+        name = series_name(values if groups is None else groups)
         charts.append(spreads.draw(spread, canvas, name, scale=scale))
-    density = landscapes.density(model, X)
-    charts.append(plot.landscape(density, selection=REGION))
     n_rows = spread.n_rows + spread.n_without
-    figures: dict[str, Any] = {
-        "Rows": n_rows,
-        "Mean of ln p(x) a row": spread.log_likelihood / n_rows,
-        "Effective number of nodes, exp(entropy of density)": _perplexity(density.values[:, 0]),
-    }
+    return charts, {"Rows": n_rows, "Mean of ln p(x) a row": spread.log_likelihood / n_rows}
+
+
+def _landscapes(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return a chart of the nodes for each thing that rows say of them, and how well they say it."""
+    density = landscapes.density(model, X)
+    charts = [plot.landscape(density, selection=REGION)]
+    figures = {"Effective number of nodes, exp(entropy of density)": _perplexity(density.values[:, 0])}
     if labels is not None:
         classes = landscapes.classes(model, X, labels)
         charts.append(plot.landscape(classes, name=series_name(labels), selection=REGION))
-        figures["Mean probability of the most probable class at a node"] = float(
-            np.average(classes.values.max(axis=1), weights=classes.support)
-        )
+        certainty = np.average(classes.values.max(axis=1), weights=classes.support)
+        figures["Mean probability of the most probable class at a node"] = float(certainty)
     if y is not None:
         means = landscapes.property(model, X, y)
         for first in range(0, len(means.columns), 3):
@@ -205,8 +207,7 @@ def _maps(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any
             charts.append(chart)
             explained = _explained(*means.values[:, first : first + 3].T)
             figures[f"Share of the variance of {name} between nodes"] = explained
-    charts.append(plot.magnification(model, selection=REGION))
-    return charts, figures
+    return [*charts, plot.magnification(model, selection=REGION)], figures
 
 
 def _perplexity(density: Array) -> float:

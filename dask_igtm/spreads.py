@@ -7,7 +7,6 @@ from typing import Any
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm import binning, blocks
 from dask_igtm.binning import Points, Spread
@@ -37,7 +36,6 @@ def spread_of(
     model: Any, X: Any, y: Any = None, labels: Any = None, n_bins: int = 100, max_points: int = 5_000
 ) -> Spread:
     """Return the figures of a picture, from one pass over X; see `plot.projection`."""
-    check_is_fitted(model, "model_")
     if y is not None and labels is not None:
         raise ValueError("y and labels are both given; give one of them, and draw a picture of each.")
     if not 1 <= n_bins <= MAX_BINS:

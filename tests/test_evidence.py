@@ -202,15 +202,14 @@ def test_fewer_rows_than_weights_leave_noise(n, n_columns, m, seed):
         assert 0 <= state.regul <= start.prior.limit
 
 
-def test_each_iteration_says_its_ridge(monkeypatch):
-    states = []
-    monkeypatch.setattr("dask_igtm.estimator.log_iteration", states.append)
-    igtm = auto(niter=8).fit(IRIS)
-    regul = [iteration.regul for iteration in states[-1].history]
+def test_each_iteration_says_its_ridge():
+    events = []
+    igtm = auto(niter=8).fit(IRIS, callbacks=[events.append])
+    regul = [event.regul for event in events]
     assert len(set(regul[:5])) == 1
     assert len(set(regul[4:])) == 4
     assert regul[0] == auto(niter=0).fit(IRIS).regul_
-    assert igtm.regul_ == states[-1].regul != regul[-1]
+    assert igtm.regul_ != regul[-1]
 
 
 def test_nothing_converges_before_the_evidence_had_its_say():

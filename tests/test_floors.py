@@ -29,7 +29,7 @@ WORDS = [
     supervised loading assess search learning
     """,
     """
-    canvas spreads plot report convert options console cli
+    canvas spreads panels plot report convert options console cli
     """,
 ]
 FLOORS = [words.split() for words in WORDS]

@@ -26,6 +26,7 @@ from dask_igtm import IGTM, IGTMRegressor, landscape, load, node_totals
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 X, SPECIES = load_iris(return_X_y=True)
 SIZES = X[:, :3] * [1.0, 10.0, -2.0] + [0.0, 5.0, 100.0]
+STRINGS = np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else object  # of NumPy 2
 LABELS = NAMES[SPECIES]
 WEIGHTS = (np.arange(len(X)) % 4).astype(float)
 N = len(X)
@@ -204,7 +205,7 @@ def test_a_prior_of_ones_own(igtm, R):
     [
         (LABELS, ("setosa", "versicolor", "virginica")),
         (LABELS.astype(object), ("setosa", "versicolor", "virginica")),
-        (LABELS.astype(np.dtypes.StringDType()), ("setosa", "versicolor", "virginica")),
+        (LABELS.astype(STRINGS), ("setosa", "versicolor", "virginica")),
         (pd.Series(LABELS), ("setosa", "versicolor", "virginica")),
         (pd.Series(LABELS, dtype="string"), ("setosa", "versicolor", "virginica")),
         (pd.Series(LABELS, dtype="category"), ("setosa", "versicolor", "virginica")),

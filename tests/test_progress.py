@@ -190,7 +190,7 @@ from dask_igtm.console import say
 from dask_igtm.progress import IterationEvent, shown
 with shown(True) as (show,):
     say("a line above the bar")
-    show(IterationEvent(3, 3, -61.25, -61.5, 1e-3, False, 1000.0, 0.5, 1.5, 0.0))
+    show(IterationEvent(3, 3, -61.25, -61.5, 0.1, 1e-3, False, 1000.0, 0.5, 1.5, 0.0))
 print("IPython" in sys.modules, "rich" in sys.modules)
 """
 

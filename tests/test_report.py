@@ -15,7 +15,7 @@ from data import correlated
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from dask_igtm import IGTM, landscape
+from dask_igtm import IGTM, IGTMClassifier, landscape, plot
 from dask_igtm.report import report
 
 N = 200
@@ -192,6 +192,16 @@ def test_nothing_is_computed_where_nothing_can_be_written(igtm, tmp_path):
         report(igtm, X, tmp_path / "none" / "map.html")
     with pytest.raises(NotFittedError):
         report(IGTM(), X, tmp_path / "map.html")
+
+
+def test_a_classifier_is_drawn_by_its_map(X, tmp_path):
+    labels = X[:, 1] > 1
+    classifier = IGTMClassifier(k=5, m=2, niter=6).fit(X, labels)
+    report(classifier, X, tmp_path / "one.html", labels=labels)
+    report(classifier.igtm_, X, tmp_path / "other.html", labels=labels)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+    assert plot.projection(classifier, X) == plot.projection(classifier.igtm_, X)
+    assert plot.history(classifier) == plot.history(classifier.igtm_)
 
 
 def test_a_page_goes_to_a_url(igtm, X):
