@@ -18,6 +18,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings have them in words
+default_role = "literal"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
