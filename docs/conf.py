@@ -43,9 +43,10 @@ class Help(Directive):
 
     def run(self):
         """Return it as a literal block."""
-        context = click.Context(main, info_name="dask-igtm", terminal_width=100)
+        narrow = {"terminal_width": 86, **main.context_settings}
+        context = click.Context(main, info_name="dask-igtm", **narrow)
         for name in self.arguments:
-            context = click.Context(main.commands[name], context, name, terminal_width=100)
+            context = click.Context(main.commands[name], context, name, **narrow)
         text = context.get_help()
         return [literal_block(text, text, language="none")]
 

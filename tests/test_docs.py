@@ -66,7 +66,7 @@ def alike(expected, found, figures_vary):
     if not doctest.OutputChecker().check_output(*plain, flags):
         return False
     numbers = [[float(number) for number in NUMBER.findall(text)] for text in (expected, found)]
-    return figures_vary or numbers[1] == pytest.approx(numbers[0], rel=0.03, abs=0.02)
+    return figures_vary or numbers[1] == pytest.approx(numbers[0], rel=0.03, abs=0.002)
 
 
 @pytest.fixture
