@@ -164,7 +164,7 @@ def fit_map(fingerprints: Path, run: Path, niter: int) -> IGTM:
 
     The sample takes a twentieth of the time of all molecules, and leaves them few iterations to do.
     """
-    settings = {"k": 24, "m": 8, "n_components": 50, "scale": "center", "solver": "accelerated", "tol": 1e-3}
+    settings = {"k": 24, "m": 8, "n_components": 50, "scale": "center", "solver": "accelerated", "tol": 5e-4}
     X = da.from_zarr(zarr.open_array(fingerprints, mode="r"))
     sample = X[:: max(1, len(X) // 100_000)]
     print(f"  {len(sample):,} molecules first", flush=True)
@@ -199,7 +199,7 @@ def draw(nodes: pd.DataFrame, png: Path) -> None:
     domain = [nodes[list(titles)].min(axis=None), nodes[list(titles)].max(axis=None)]
     panels = [
         panel(
-            nodes, name, title, "share of set", {"format": ".2%", "tickCount": 4}, type="log", domain=domain
+            nodes, name, title, "share of set", {"format": ".3~%", "tickCount": 4}, type="log", domain=domain
         )
         for name, title in titles.items()
     ]
