@@ -2,6 +2,7 @@
 
 import contextlib
 import doctest
+import inspect
 import io
 import logging
 import os
@@ -13,6 +14,8 @@ import pytest
 from click.testing import CliRunner
 from test_floors import ORDER
 
+import dask_igtm
+from dask_igtm import landscape
 from dask_igtm.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +104,20 @@ def test_links_lead_somewhere(document):
     folder = (ROOT / document).parent
     for target, _ in LINK.findall((ROOT / document).read_text()):
         assert re.match(r"https?://", target) or os.path.exists(folder / target), target
+
+
+def test_the_reference_has_every_public_name():
+    text = (ROOT / "docs/reference.md").read_text()
+    named = {match[1] for match in re.finditer(r"auto\w+:: dask_igtm\.(\S+)", text)} | {"landscape", "eIGTM"}
+    modules = landscape, pytest.importorskip("dask_igtm.plot"), pytest.importorskip("dask_igtm.report")
+    functions = {
+        f"{module.__name__.partition('.')[2]}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert functions | set(dask_igtm.__all__) <= named | {"landscape.fitted_map"}  # which is for our own modules
+    assert set(re.findall(r"{help} (\w+)", text)) == set(main.commands)
 
 
 def test_the_house_is_listed_as_it_is_built():
