@@ -99,7 +99,7 @@ def test_a_document_runs(document, tmp_path, monkeypatch):
         assert not expected or alike(expected, said, figures_vary), f"{text}\nsays\n{said}"
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "examples/README.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "examples/README.md", "examples/moses/README.md"])
 def test_links_lead_somewhere(document):
     folder = (ROOT / document).parent
     for target, _ in LINK.findall((ROOT / document).read_text()):
@@ -116,7 +116,7 @@ def test_the_reference_has_every_public_name():
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert functions | set(dask_igtm.__all__) <= named | {"landscape.fitted_map"}  # which is for our own modules
+    assert functions | set(dask_igtm.__all__) <= named | {"landscape.fitted_map"}  # for our modules
     assert set(re.findall(r"{help} (\w+)", text)) == set(main.commands)
 
 
