@@ -38,7 +38,7 @@ def convert(
     ----------
     source : path or URL
         A `.npy` file, which is mapped from disk and never held in memory; or `.csv`, `.csv.gz` or
-        `.parquet`, also a pattern of several such as "part-*.csv".
+        `.parquet`, also a pattern of several such as `part-*.csv`.
     target : path or URL
     columns : sequence of str, optional
         Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
