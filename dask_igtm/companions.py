@@ -13,13 +13,14 @@ from dask_igtm.tables import unwrapped
 
 
 def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
-    """Return the weights (n,) of the rows of `X` in its chunks; raise ValueError unless they fit."""
+    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
     weights = _array(sample_weight, in_memory=in_memory)
     if weights.dtype.kind not in "fiub":
         raise ValueError(f"sample_weight has dtype {weights.dtype}, which is not numeric; give numbers >= 0.")
     if weights.ndim != 1:
         raise ValueError(f"sample_weight has shape {weights.shape}; give a 1D array, one weight a row.")
-    return _aligned(X, weights, "sample_weight", "weight")
+    # Sums of bools, small integers or float16 would overflow.
+    return _aligned(X, weights.astype(np.float64), "sample_weight", "weight")
 
 
 def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
