@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from dask_igtm import block, blocks
+from dask_igtm.landscape import fitted_map
 from dask_igtm.model import Model
 from dask_igtm.outputs import outputs_of
 from dask_igtm.rows import Rows
@@ -89,7 +90,7 @@ def quality(
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted, to these rows or to others.
     X : as in `IGTM.fit`; shape (n, D)
     n_neighbors : int, default=5
@@ -130,9 +131,8 @@ def quality(
     >>> quality(igtm, X).n_samples
     150
     """
-    fitted = getattr(model, "model_", None)
-    if not isinstance(fitted, Model):
-        raise TypeError(f"model is {model!r}; give a fitted IGTM.")
+    model = fitted_map(model)
+    fitted = model.model_
     check_whole("n_neighbors", n_neighbors, least=1)
     check_whole("n_sample", n_sample, least=1)
     rows = numbered(rows_of(model, X))
