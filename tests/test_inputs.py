@@ -419,7 +419,7 @@ def test_weight_2_is_the_row_twice_and_weight_0_is_no_row(kinds, X, kind, scale)
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_weights_of_narrow_types_are_summed_in_double(X, dtype, lazy):
-    weight = np.full(N, 200).astype(dtype)
+    weight = np.full(N, 250).astype(dtype)
     one = igtm().fit(X, sample_weight=weight.astype(float))
     other = igtm().fit(X, sample_weight=da.from_array(weight) if lazy else weight)
     assert_same_fit(other, one)
