@@ -60,12 +60,11 @@ def _array(values: Any, *, in_memory: bool) -> Any:
 
 
 def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
-    if not isinstance(values, da.Array):
-        if unknown(X.chunks[0]):
-            otherwise = "give it as a dask array with the chunks of X"
-            raise ValueError(sizes_message(f"{name} in memory", otherwise))
-        values = da.from_array(values, chunks=-1, name=False)
-    if unknown(X.chunks[0]) or unknown(values.chunks[0]):
+    lazy = isinstance(values, da.Array)
+    if not lazy and unknown(X.chunks[0]):
+        otherwise = "give it as a dask array with the chunks of X"
+        raise ValueError(sizes_message(f"{name} in memory", otherwise))
+    if lazy and (unknown(X.chunks[0]) or unknown(values.chunks[0])):
         if X.numblocks[0] != values.numblocks[0]:
             raise ValueError(
                 f"X has {X.numblocks[0]} blocks and {name} {values.numblocks[0]}, "
@@ -76,4 +75,6 @@ def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
         raise ValueError(
             f"X has {X.shape[0]} rows, but {name} has shape {values.shape}; give one {what} a row."
         )
-    return values.rechunk((X.chunks[0], *values.shape[1:]))
+    chunks = (X.chunks[0], *values.shape[1:])
+    # Cut here, for a worker is to get the entries of its own blocks alone.
+    return values.rechunk(chunks) if lazy else da.from_array(values, chunks=chunks, name=False)

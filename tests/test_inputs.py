@@ -16,6 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from dask_igtm import IGTM
+from dask_igtm.inputs import row_blocks
+from dask_igtm.source import prepare
 
 N = 300
 ZARR = ["zarr", "path", "pathlib", "sharded", "column_zarr"]
@@ -414,6 +416,13 @@ def test_weight_2_is_the_row_twice_and_weight_0_is_no_row(kinds, X, kind, scale)
         assert_same_fit(other, one)
         assert_allclose(other.score(kinds[kind], sample_weight=given), one.score(repeated), rtol=1e-9)
         assert_allclose(other.score(kinds[kind], sample_weight=given), other.log_likelihood_, rtol=1e-9)
+
+
+def test_weights_in_memory_travel_with_the_rows_that_they_belong_to():
+    rows = da.ones((64_000, 2), chunks=(1000, -1))
+    source = prepare(row_blocks(rows, np.ones(64_000)))
+    assert not source.graph
+    assert max(len(pickle.dumps(fold)) for fold in source.folds) < 64_000 * 8 / 10
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16])
