@@ -99,7 +99,7 @@ def quality(
         Rows, drawn from all of X, in which neighbours are sought: they alone come into memory, with
         matrices of their distances, (n_sample, n_sample).
     random_state : int, RandomState or None, default=None
-        Seeds that draw. The rows drawn do not depend on how X is chunked.
+        Seeds that draw; None takes that of `model`. The rows drawn do not depend on how X is chunked.
 
     Returns
     -------
@@ -136,7 +136,8 @@ def quality(
     check_whole("n_neighbors", n_neighbors, least=1)
     check_whole("n_sample", n_sample, least=1)
     rows = numbered(rows_of(model, X))
-    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(random_state))
+    seed = model.random_state if random_state is None else random_state
+    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(seed))
     if 2 * n_neighbors >= len(chosen):
         raise ValueError(
             f"n_neighbors={n_neighbors} of {len(chosen)} rows; neighbours say something where there are less "

@@ -104,6 +104,13 @@ def test_sparse_rows(fitted):
     assert one.n_sample == 300
 
 
+def test_the_sample_is_that_of_the_seed_of_the_map(fitted, samples):
+    for random_state in (None, fitted.random_state, 5):
+        quality(fitted, X, n_sample=100, random_state=random_state)
+    assert_array_equal(samples[0], samples[1])
+    assert (samples[0] != samples[2]).any()
+
+
 def test_a_predictor_has_the_quality_of_its_map(fitted):
     predictor = IGTMRegressor(k=6, m=3, niter=5, scale="standard").fit(X, X[:, 0])
     assert quality(predictor, X, random_state=0) == quality(fitted, X, random_state=0)
