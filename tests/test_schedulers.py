@@ -173,6 +173,7 @@ assert igtm.transform(stored).compute().shape == stored.shape[:1] + (2,)
 (described,) = dask.compute(igtm.describe(X, ("means", "node", "top_nodes")))
 assert (described["means"] == igtm.transform(X).compute()).all()
 assert [len(values) for values in described.values()] == [len(X)] * 3
+assert [len(rows) for rows in igtm.transform_blocks(X)] == list(X.chunks[0])
 assert igtm.applicability(X, 1.0).all().compute()
 IGTMSearch(IGTM(niter=2, missing="mean"), {{"k": [3]}}, cv=2).fit(X)
 report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
