@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from dask_igtm import block, blocks
+from dask_igtm.landscape import fitted_map
 from dask_igtm.model import Model
 from dask_igtm.outputs import outputs_of
 from dask_igtm.rows import Rows
@@ -89,7 +90,7 @@ def quality(
 
     Parameters
     ----------
-    model : IGTM
+    model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted, to these rows or to others.
     X : as in `IGTM.fit`; shape (n, D)
     n_neighbors : int, default=5
@@ -98,7 +99,7 @@ def quality(
         Rows, drawn from all of X, in which neighbours are sought: they alone come into memory, with
         matrices of their distances, (n_sample, n_sample).
     random_state : int, RandomState or None, default=None
-        Seeds that draw. The rows drawn do not depend on how X is chunked.
+        Seeds that draw; None takes that of `model`. The rows drawn do not depend on how X is chunked.
 
     Returns
     -------
@@ -130,13 +131,13 @@ def quality(
     >>> quality(igtm, X).n_samples
     150
     """
-    fitted = getattr(model, "model_", None)
-    if not isinstance(fitted, Model):
-        raise TypeError(f"model is {model!r}; give a fitted IGTM.")
+    model = fitted_map(model)
+    fitted = model.model_
     check_whole("n_neighbors", n_neighbors, least=1)
     check_whole("n_sample", n_sample, least=1)
     rows = numbered(rows_of(model, X))
-    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(random_state))
+    seed = model.random_state if random_state is None else random_state
+    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(seed))
     if 2 * n_neighbors >= len(chosen):
         raise ValueError(
             f"n_neighbors={n_neighbors} of {len(chosen)} rows; neighbours say something where there are less "

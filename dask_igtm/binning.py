@@ -171,6 +171,7 @@ def _histogram(bins: NDArray[np.intp], edges: Array, values: Array | None = None
 def _merged(one: dict[Any, Counts], other: dict[Any, Counts]) -> dict[Any, Counts]:
     merged = one | {label: one.get(label, 0) + counts for label, counts in other.items()}
     _check_number(len(merged))
+    distinct(np.array(list(merged), dtype=object))  # which refuses labels of several types
     return merged
 
 

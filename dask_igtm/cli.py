@@ -255,6 +255,7 @@ def _model(igtm: Any) -> Facts:
         "iterations": igtm.n_iter_,
         "passes": igtm.n_passes_,
         "beta_inv": igtm.beta_inv_,
+        "regul": igtm.regul_,
         "kernel": igtm.kernel_,
         "parameters": igtm.get_params(),
     }

@@ -13,13 +13,14 @@ from dask_igtm.tables import unwrapped
 
 
 def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
-    """Return the weights (n,) of the rows of `X` in its chunks; raise ValueError unless they fit."""
+    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
     weights = _array(sample_weight, in_memory=in_memory)
     if weights.dtype.kind not in "fiub":
         raise ValueError(f"sample_weight has dtype {weights.dtype}, which is not numeric; give numbers >= 0.")
     if weights.ndim != 1:
         raise ValueError(f"sample_weight has shape {weights.shape}; give a 1D array, one weight a row.")
-    return _aligned(X, weights, "sample_weight", "weight")
+    # Sums of bools, small integers or float16 would overflow.
+    return _aligned(X, weights.astype(np.float64), "sample_weight", "weight")
 
 
 def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
@@ -59,12 +60,11 @@ def _array(values: Any, *, in_memory: bool) -> Any:
 
 
 def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
-    if not isinstance(values, da.Array):
-        if unknown(X.chunks[0]):
-            otherwise = "give it as a dask array with the chunks of X"
-            raise ValueError(sizes_message(f"{name} in memory", otherwise))
-        values = da.from_array(values, chunks=-1, name=False)
-    if unknown(X.chunks[0]) or unknown(values.chunks[0]):
+    lazy = isinstance(values, da.Array)
+    if not lazy and unknown(X.chunks[0]):
+        otherwise = "give it as a dask array with the chunks of X"
+        raise ValueError(sizes_message(f"{name} in memory", otherwise))
+    if lazy and (unknown(X.chunks[0]) or unknown(values.chunks[0])):
         if X.numblocks[0] != values.numblocks[0]:
             raise ValueError(
                 f"X has {X.numblocks[0]} blocks and {name} {values.numblocks[0]}, "
@@ -75,4 +75,6 @@ def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
         raise ValueError(
             f"X has {X.shape[0]} rows, but {name} has shape {values.shape}; give one {what} a row."
         )
-    return values.rechunk((X.chunks[0], *values.shape[1:]))
+    chunks = (X.chunks[0], *values.shape[1:])
+    # Cut here, for a worker is to get the entries of its own blocks alone.
+    return values.rechunk(chunks) if lazy else da.from_array(values, chunks=chunks, name=False)

@@ -177,12 +177,17 @@ def _opened(path: str) -> Any:
 
 
 def _move_folder(partial: str, name: str, *, there: bool) -> None:
+    if not there:
+        os.rename(partial, name)
+        return
     old = f"{partial}.old"
-    if there:
-        os.rename(name, old)
-    os.rename(partial, name)
-    if there:
-        shutil.rmtree(old)
+    os.rename(name, old)
+    try:
+        os.rename(partial, name)
+    except BaseException:
+        os.rename(old, name)
+        raise
+    shutil.rmtree(old)
 
 
 def _move_objects(files: Any, partial: str, name: str, *, there: bool) -> None:

@@ -77,7 +77,11 @@ class RowBlocks:
         for index in range(self.X.numblocks[0]):
             span = self.span(index)
             first_row = span[0] if span else 0
-            yield RowBlocks(self.X.blocks[index], in_memory=self.in_memory, first_row=first_row)
+            if span and planned(self.X):  # which has no `blocks`
+                block = self.X[span[0] - self.first_row : span[1] - self.first_row]
+            else:
+                block = self.X.blocks[index]
+            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row)
 
     def regular(self) -> RowBlocks:
         """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""

@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm import archive, blocks, maps
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.node_totals import class_totals, node_weights, value_totals
+from dask_igtm.settings import check_number
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import prepare
-from dask_igtm.tables import column_names
+from dask_igtm.tables import column_names, frame
 from dask_igtm.validation import rows_of
 
 Array = NDArray[np.float64]
@@ -80,13 +81,7 @@ class Landscape:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas, which is not installed; pip install 'dask_igtm[tables]'."
-            ) from error
-        return pd.DataFrame(np.hstack([self.nodes, self.values]), columns=["x1", "x2", *self.columns])
+        return frame(np.hstack([self.nodes, self.values]), ["x1", "x2", *self.columns])
 
     def save(self, path: archive.Path) -> None:
         """Write the landscape to one file, without pickle; `load_landscape` reads it.
@@ -272,8 +267,9 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     Raises
     ------
     ValueError
-        As `density`.
+        As `density`, and if `min_support` is no number >= 0.
     """
+    check_number("min_support", min_support)
     model = fitted_map(model)
     queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
     reference, *found = _reduce_each(model, [X_reference, *queries.values()])

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from dask_igtm.estimator import IGTM
+from dask_igtm.settings import check_number
+from dask_igtm.tables import frame
 from dask_igtm.together import Candidate, fit_together, in_parts
 from dask_igtm.validation import rows_of
 
@@ -56,11 +58,9 @@ class Saturation:
         return float(self.share[worse[-1] + 1 if len(worse) else 0])
 
     def to_frame(self) -> Any:
-        """Return a pandas.DataFrame with one row a fit."""
-        import pandas as pd  # noqa: PLC0415 - optional
-
+        """Return a pandas.DataFrame with one row a fit; raise ImportError if pandas is not installed."""
         names = ("share", "n_samples", "training", "held_out", "n_iter", "converged")
-        return pd.DataFrame({name: getattr(self, name) for name in names})
+        return frame({name: getattr(self, name) for name in names}, names)
 
     def __str__(self) -> str:
         lines = [f"{'share':>8} {'rows':>12} {'training':>12} {'held out':>12} {'iterations':>10}"]
@@ -167,8 +167,7 @@ def _checked(shares: Sequence[float], held_out: float, tol: float) -> Array:
         raise ValueError(f"shares={shares!r}; give growing shares above 0, the last of at most 1.")
     if not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out!r}; give a share between 0 and 1.")
-    if not 0 <= tol < np.inf:
-        raise ValueError(f"tol={tol!r}; give a finite number >= 0.")
+    check_number("tol", tol)
     return found
 
 

@@ -83,11 +83,7 @@ class ClassTotals:
     sums: Array
 
     def __post_init__(self) -> None:
-        if len(self.labels) > MOST_CLASSES:
-            raise ValueError(
-                f"There are more than {MOST_CLASSES} different labels; give classes, or a property if the "
-                "labels are measured values."
-            )
+        _check_number(len(self.labels))
 
     def __add__(self, other: ClassTotals) -> ClassTotals:
         """Add class by class, over the union of the labels."""
@@ -165,6 +161,7 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     given = labels_of(labels)
     present = ~missing(given)
     found, inverse = distinct(given[present])
+    _check_number(len(found))  # before there are sums for each
     codes = np.full(len(given), -1)
     codes[present] = inverse
     sums = np.zeros((len(found), len(model.basis.nodes)))
@@ -173,6 +170,14 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
         entries = (weight[rows], (codes[tile.rows][rows], rows))
         sums += csr_array(entries, shape=(len(found), len(weight))) @ tile.responsibilities
     return ClassTotals(found, sums.T)
+
+
+def _check_number(n_labels: int) -> None:
+    if n_labels > MOST_CLASSES:
+        raise ValueError(
+            f"There are more than {MOST_CLASSES} different labels; give classes, or a property if the "
+            "labels are measured values."
+        )
 
 
 def _weighted_tiles(

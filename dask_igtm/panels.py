@@ -104,7 +104,8 @@ def _panel(
     columns, subtitle = {"value": landscape.values[known, column]}, _subtitle(landscape, label)
     if kind == "property":
         columns["support"] = support = landscape.values[known, column - column % 3 + 2]
-        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, at most {support.max():,.1f}"
+        largest = support.max(initial=0.0)
+        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, at most {largest:,.1f}"
     elif landscape.support is not None:
         columns["support"] = landscape.support[known]
     table = records(landscape.nodes[known], **columns)

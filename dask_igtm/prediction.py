@@ -12,7 +12,7 @@ from dask_igtm.model import Model
 from dask_igtm.node_totals import ClassTotals, NodeTotals, totals_of
 from dask_igtm.posterior import tiles
 from dask_igtm.rows import Rows
-from dask_igtm.targets import distinct, known_labels, known_numbers, labels_of
+from dask_igtm.targets import distinct, known_labels, known_numbers
 
 Array = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def count_right(
     """Return how many rows of a block are of the likeliest class, and how many there are, (2,)."""
     check_weights(sample_weight)
     weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-    right = classes[expected(X, model, kernel, values).argmax(axis=1)] == labels_of(labels)
+    right = classes[expected(X, model, kernel, values).argmax(axis=1)] == known_labels(labels)
     return np.array([weight @ right, weight.sum()])
 
 
@@ -56,6 +56,10 @@ def residuals(
     check_weights(sample_weight)
     weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     numbers = known_numbers(y)
+    if numbers.shape[1] != values.shape[1]:
+        raise ValueError(
+            f"y has {numbers.shape[1]} columns, and had {values.shape[1]} in fit; give the same ones."
+        )
     beyond = numbers - expected(X, model, kernel, values)
     return totals_of(np.ones((len(numbers), 1)), weight, np.hstack([numbers, beyond]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from dask_igtm.estimator import IGTM
 from dask_igtm.inputs import RowBlocks
 from dask_igtm.landscape import Landscape
 from dask_igtm.outputs import Output
+from dask_igtm.progress import Listener
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import prepare
 from dask_igtm.validation import rows_of
@@ -62,13 +64,20 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self.persist = persist
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, checkpoint: archive.Path | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        checkpoint: archive.Path | None = None,
+        init: IGTM | None = None,
+        callbacks: Sequence[Listener] = (),
     ) -> Self:
         """Fit a map to X, then learn from one more pass what y is at its nodes.
 
         Parameters
         ----------
-        X, sample_weight, checkpoint
+        X, sample_weight, checkpoint, init, callbacks
             As in `IGTM.fit`.
         y : array, series or frame, in memory or lazy
             What to predict, one for each row, (n,); of a regressor also (n, T). It is looked through before
@@ -80,21 +89,24 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
+        TypeError, KeyboardInterrupt
+            As in `IGTM.fit`; but a fit that is cut by Ctrl-C leaves the predictor as it was.
         ValueError
             As in `IGTM.fit`, and if y is missing or infinite somewhere or of the wrong kind.
         """
         before = vars(self).copy()
         try:
-            return self._fit(X, self._target(y), sample_weight, checkpoint)
+            run = {"checkpoint": checkpoint, "init": init, "callbacks": callbacks}
+            return self._fit(X, self._target(y), sample_weight, run)
         except BaseException:
             self.__dict__ = before  # rather than the columns of one X with the model of another
             raise
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, checkpoint: archive.Path | None) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, run: dict[str, Any]) -> Self:
         rows = rows_of(self, X, sample_weight, y, reset=True)
         self._look_through(rows, _rows_of_target(rows))
         shared = {name: value for name, value in self.get_params().items() if name not in self._own}
-        igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, checkpoint=checkpoint)
+        igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, **run)
         self._learn(igtm, X, y, sample_weight)
         self.igtm_ = igtm
         return self
@@ -128,6 +140,11 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         source = prepare(rows_of(self, X, sample_weight, self._target(y)))
         known = (self.igtm_.model_, best_kernel(), *shared)
         return blocks.reduce(source, function, *known, label="igtm-score")
+
+    @staticmethod
+    def _check_weight(weight: Any) -> None:
+        if not weight > 0:
+            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
 
     def save(self, path: archive.Path) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.

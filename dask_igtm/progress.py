@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dask_igtm import accelerate, em
 
 State = em.State | accelerate.State
@@ -101,9 +103,11 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
         before = now
         logger.info(line(event))
         answers = [listener(event) for listener in listeners]
-        if any(answers):
+        # Truth alone is no wish to stop: many functions return what they have written or kept.
+        stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+        if stops:
             logger.info("a callback stops the fit after iteration %d", event.number)
-        return any(answers)
+        return stops
 
     return tell
 

@@ -177,7 +177,8 @@ def _projections(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[l
     """Return a chart of the rows for each thing that may colour them, and figures of the rows."""
     canvas = Canvas.of(model.nodes_, N_BINS, REGION)
     colours = [] if labels is None else [(None, labels)]
-    if y is not None and np.ndim(y) == 1:
+    # np.ndim alone is refused by planned dask arrays.
+    if y is not None and (y.ndim if hasattr(y, "ndim") else np.ndim(y)) == 1:
         colours.append((y, None))
     charts = []
     for values, groups in colours or [(None, None)]:
@@ -218,6 +219,8 @@ def _perplexity(density: Array) -> float:
 def _explained(mean: Array, std: Array, support: Array) -> float:
     """Return the share of the variance that lies between nodes and not within them."""
     known = support > 0
+    if not known.any():
+        return math.nan
     mean, std, support = mean[known], std[known], support[known]
     between = np.average((mean - np.average(mean, weights=support)) ** 2, weights=support)
     total = between + np.average(std**2, weights=support)

@@ -218,10 +218,21 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         """Return ln p(x) of each row under the best map; lazy for lazy X."""
         return self._best().score_samples(X)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Return what `scoring` says of the best map and these rows, so by default their mean of ln p(x)."""
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: ARG002
+        """Return what `scoring` says of the best map and these rows, so by default their mean of ln p(x).
+
+        Raises
+        ------
+        ValueError
+            If there are weights, which `scoring` does not get.
+        """
         best = self._best()
-        return best.score(X) if self.scoring is None else self.scoring(best, X)
+        if self.scoring is None:
+            return best.score(X, sample_weight=sample_weight)
+        if sample_weight is not None:
+            raise ValueError("scoring takes no sample_weight; give none, or call it with best_estimator_.")
+        score: float = self.scoring(best, X)
+        return score
 
     def _best(self) -> IGTM:
         check_is_fitted(self, "best_params_")

@@ -54,13 +54,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("k", "m", "niter"):
             check_whole(name, getattr(self, name))
-        for name in ("s", "regul", "tol"):
-            value = getattr(self, name)
-            if name == "regul" and isinstance(value, str) and value == "auto":
-                continue
-            if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-                auto = ", or 'auto'" if name == "regul" else ""
-                raise ValueError(f"{name}={value!r}; give a finite number >= 0{auto}.")
+        check_number("s", self.s)
+        check_number("tol", self.tol)
+        if not isinstance(self.regul, str) or self.regul != "auto":
+            check_number("regul", self.regul, ", or 'auto'")
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
         if self.solver not in SOLVERS:
@@ -128,6 +125,12 @@ class Settings:
         """Return `k` and `m`, chosen for that many rows where they are 0."""
         k = self.k or int(np.sqrt(5.0 * np.sqrt(weight))) + 2
         return k, self.m or int(np.sqrt(k))
+
+
+def check_number(name: str, value: object, otherwise: str = "") -> None:
+    """Raise ValueError unless a parameter is a finite number >= 0, or what `otherwise` says."""
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+        raise ValueError(f"{name}={value!r}; give a finite number >= 0{otherwise}.")
 
 
 def check_whole(name: str, value: object, least: int = 0) -> None:

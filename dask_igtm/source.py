@@ -53,9 +53,16 @@ class Block:
     rows: tuple[int, int] | None
 
     def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
-        """Return what the pieces hold."""
+        """Return what the pieces hold; raise ValueError unless all have as many rows as X."""
         with naming(self.index, self.rows):
-            return tuple(None if piece is None else piece(values) for piece in self.pieces)
+            held = tuple(None if piece is None else piece(values) for piece in self.pieces)
+            sizes = [part.shape[0] for part in held if part is not None]
+            if min(sizes) < max(sizes):  # seen only here where chunk sizes are unknown
+                raise ValueError(
+                    f"A block of X has {sizes[0]} rows, and its weights or values are {sizes[1:]}; give them "
+                    "in the chunks of X."
+                )
+            return held
 
     def needs(self) -> frozenset[Any]:
         """Keys of the graph whose values the block needs."""

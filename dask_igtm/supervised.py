@@ -141,11 +141,17 @@ class IGTMClassifier(ClassifierMixin, Predictor):  # type: ignore[misc]
         ----------
         X, y, sample_weight
             As in `fit`.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if no row has weight.
         """
         check_is_fitted(self, "igtm_")
         known = (self.landscape_.values, self.classes_)
         right, weight = self._sum(prediction.count_right, X, y, sample_weight, *known)
-        return float(right / weight) if weight > 0 else np.nan
+        self._check_weight(weight)
+        return float(right / weight)
 
     def _target(self, y: Any) -> Any:
         y = super()._target(y)
@@ -236,9 +242,15 @@ class IGTMRegressor(RegressorMixin, Predictor):  # type: ignore[misc]
         ----------
         X, y, sample_weight
             As in `fit`.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if no row has weight.
         """
         check_is_fitted(self, "igtm_")
         total = self._sum(prediction.residuals, X, y, sample_weight, self._means)
+        self._check_weight(total.weight.sum())
         return float(np.mean(_r2(total)))
 
     @property

@@ -34,7 +34,7 @@ def header(X: Any) -> Any:
     if _is_dask_frame(X):
         return X._meta
     names = _names(X) if _is_xarray(X) else None
-    return None if names is None else _frame([], names)
+    return None if names is None else frame([], names)
 
 
 def column_names(table: Any) -> list[str] | None:
@@ -54,19 +54,24 @@ def named(X: Any) -> Any:
     if not _is_xarray(X):
         return X
     names = _names(X)
-    return X.data if names is None else _frame(X.data, names)
+    return X.data if names is None else frame(X.data, names)
+
+
+def frame(values: Any, names: Any) -> Any:
+    """Return a pandas.DataFrame with columns of these names; raise ImportError if pandas is not installed."""
+    try:
+        import pandas as pd  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError(
+            "A data frame needs pandas, which is not installed; pip install 'dask_igtm[tables]'."
+        ) from error
+    return pd.DataFrame(values, columns=names)
 
 
 def _names(X: Any) -> Any:
     """Values of the coordinate that labels the columns of a DataArray, if these are strings."""
     labels = X.coords.get(X.dims[1]) if X.ndim == 2 else None
     return labels.values if labels is not None and labels.dtype.kind in "OUT" else None
-
-
-def _frame(values: Any, names: Any) -> Any:
-    import pandas as pd  # noqa: PLC0415 - here only where xarray is, which needs it
-
-    return pd.DataFrame(values, columns=names)
 
 
 def _is_xarray(X: Any) -> bool:

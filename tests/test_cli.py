@@ -67,6 +67,12 @@ def test_from_a_file_to_a_map(cli):
     assert_array_equal(group["means"][:], igtm.transform(X))
 
 
+def test_the_ridge_that_the_evidence_chose_is_told(cli):
+    chosen = ("--niter", "8", "--scale", "center", "--regul", "auto")
+    assert cli("fit", "x.zarr", "-o", "m.npz", *SMALL, *chosen)[0] == 0
+    assert json.loads(cli("info", "m.npz", "--json")[1])["regul"] == load("m.npz").regul_ != "auto"
+
+
 # Parameters
 
 

@@ -1,5 +1,7 @@
 """NPY, CSV and Parquet become Zarr: the same numbers, in good chunks, whole or not at all."""
 
+import os
+
 import fsspec
 import numpy as np
 import pandas as pd
@@ -213,6 +215,23 @@ def test_a_failed_replacement_leaves_what_was_there(folder, monkeypatch):
     convert("x.npy", "x.zarr")
     monkeypatch.setattr(zarr.Array, "append", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        convert("x.npy", "x.zarr", overwrite=True)
+    assert_array_equal(zarr.open_array("x.zarr")[:], X)
+    assert names(folder) == ["x.npy", "x.zarr"]
+
+
+def test_a_replacement_that_cannot_be_moved_leaves_what_was_there(folder, monkeypatch):
+    np.save("x.npy", X)
+    convert("x.npy", "x.zarr")
+    rename = os.rename
+
+    def refuse(source, target):
+        if source.endswith(".part"):
+            raise OSError("stale handle")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="stale"):
         convert("x.npy", "x.zarr", overwrite=True)
     assert_array_equal(zarr.open_array("x.zarr")[:], X)
     assert names(folder) == ["x.npy", "x.zarr"]

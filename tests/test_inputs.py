@@ -16,6 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from dask_igtm import IGTM
+from dask_igtm.inputs import row_blocks
+from dask_igtm.source import prepare
 
 N = 300
 ZARR = ["zarr", "path", "pathlib", "sharded", "column_zarr"]
@@ -191,6 +193,14 @@ def test_unknown_chunk_sizes_take_weights_with_the_chunks_of_x(X):
     kept = X[:, 0] > 0
     one = igtm().fit(X[kept], sample_weight=(np.arange(N) % 3)[kept])
     assert_same_fit(igtm().fit(lazy[keep], sample_weight=weight[keep]), one)
+
+
+def test_weights_in_other_chunks_of_unknown_sizes_are_refused(X):
+    lazy = da.from_array(X, chunks=(100, -1))
+    unknown, weight = lazy[lazy[:, 0] > 0], da.ones(N, chunks=100)
+    with pytest.raises(ValueError, match="give them in the chunks of X") as caught:
+        igtm().fit(unknown, sample_weight=weight[da.ones(N, chunks=100) > 0])
+    assert "block" in caught.value.__notes__[0]
 
 
 # Lazy in, lazy out
@@ -406,6 +416,23 @@ def test_weight_2_is_the_row_twice_and_weight_0_is_no_row(kinds, X, kind, scale)
         assert_same_fit(other, one)
         assert_allclose(other.score(kinds[kind], sample_weight=given), one.score(repeated), rtol=1e-9)
         assert_allclose(other.score(kinds[kind], sample_weight=given), other.log_likelihood_, rtol=1e-9)
+
+
+def test_weights_in_memory_travel_with_the_rows_that_they_belong_to():
+    rows = da.ones((64_000, 2), chunks=(1000, -1))
+    source = prepare(row_blocks(rows, np.ones(64_000)))
+    assert not source.graph
+    assert max(len(pickle.dumps(fold)) for fold in source.folds) < 64_000 * 8 / 10
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_weights_of_narrow_types_are_summed_in_double(X, dtype, lazy):
+    weight = np.full(N, 250).astype(dtype)
+    one = igtm().fit(X, sample_weight=weight.astype(float))
+    other = igtm().fit(X, sample_weight=da.from_array(weight) if lazy else weight)
+    assert_same_fit(other, one)
+    assert other.n_samples_seen_ == one.n_samples_seen_
 
 
 @pytest.mark.parametrize("kind", ["ndarray", "dask"])

@@ -468,6 +468,18 @@ def test_what_cannot_be_used_is_refused(igtm, call, match):
         call(igtm)
 
 
+@pytest.mark.parametrize("min_support", [-1, np.nan, "many"])
+def test_support_is_checked(igtm, min_support):
+    with pytest.raises(ValueError, match=r"min_support=.*give a finite number >= 0"):
+        landscape.coverage(igtm, X, X, min_support=min_support)
+
+
+def test_too_many_labels_are_refused_before_they_take_memory(igtm, monkeypatch):
+    monkeypatch.setattr(node_totals, "_weighted_tiles", computing)
+    with pytest.raises(ValueError, match="more than 10000"):
+        node_totals.class_totals(np.tile(X, (70, 1)), None, np.arange(70 * N), igtm.model_, "numpy")
+
+
 def test_other_errors(igtm, tmp_path):
     with pytest.raises(NotFittedError):
         landscape.magnification(IGTM())

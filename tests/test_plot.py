@@ -294,6 +294,18 @@ def test_nodes_without_a_value_are_left_out(igtm):
     assert_allclose(table["value"], np.delete(values[:, 0], 5))
 
 
+def test_a_column_without_any_value_is_an_empty_panel(igtm, X, y):
+    found = landscape.property(igtm, X, np.column_stack([y, np.full(N, np.nan)]))
+    full, empty = panels(plot.landscape(found))
+    assert (len(full), len(empty)) == (K * K, 0)
+
+
+def test_labels_of_several_types_are_refused_across_blocks(igtm, X):
+    labels = da.from_array(np.array([1] * 200 + ["a"] * 200, dtype=object), chunks=200)
+    with pytest.raises(ValueError, match="give them as strings"):
+        plot.projection(igtm, da.from_array(X, chunks=(200, -1)), labels=labels)
+
+
 def test_unknown_columns_are_refused(igtm, X):
     for columns in (["nothing"], []):
         with pytest.raises(ValueError, match=r"give some of \['density', 'support'\]"):

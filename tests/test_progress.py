@@ -65,6 +65,12 @@ def test_true_stops_a_fit_and_keeps_what_it_reached(solver):
     assert fitted.centers_.tobytes() == shorter.centers_.tobytes()
 
 
+@pytest.mark.parametrize("answer", ["written", 7, np.ones(3)])
+def test_what_a_callback_returns_beside_true_stops_nothing(answer):
+    assert igtm().fit(X, callbacks=[lambda _: answer]).n_iter_ == 12
+    assert igtm().fit(X, callbacks=[lambda _: np.True_]).n_iter_ == 1
+
+
 def test_a_stopped_fit_goes_on_from_its_checkpoint(tmp_path):
     events = []
     igtm().fit(X, checkpoint=tmp_path / "fit.npz", callbacks=[lambda event: event.number == 5])

@@ -6,10 +6,11 @@ import pytest
 from data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
+from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
 from sklearn.preprocessing import StandardScaler
 
-from dask_igtm import IGTM, assess, quality
+from dask_igtm import IGTM, IGTMRegressor, assess, quality
 from dask_igtm.sampling import pick
 
 X = correlated(1500, 5)
@@ -103,6 +104,18 @@ def test_sparse_rows(fitted):
     assert one.n_sample == 300
 
 
+def test_the_sample_is_that_of_the_seed_of_the_map(fitted, samples):
+    for random_state in (None, fitted.random_state, 5):
+        quality(fitted, X, n_sample=100, random_state=random_state)
+    assert_array_equal(samples[0], samples[1])
+    assert (samples[0] != samples[2]).any()
+
+
+def test_a_predictor_has_the_quality_of_its_map(fitted):
+    predictor = IGTMRegressor(k=6, m=3, niter=5, scale="standard").fit(X, X[:, 0])
+    assert quality(predictor, X, random_state=0) == quality(fitted, X, random_state=0)
+
+
 def test_prints_as_a_table(fitted):
     lines = str(quality(fitted, X, n_sample=400, random_state=0)).splitlines()
     assert len(lines) == 6
@@ -111,7 +124,7 @@ def test_prints_as_a_table(fitted):
 
 
 def test_what_cannot_be_assessed_is_refused(fitted):
-    with pytest.raises(TypeError, match="give a fitted IGTM"):
+    with pytest.raises(NotFittedError):
         quality(IGTM(), X)
     with pytest.raises(ValueError, match="n_neighbors=5 of 10 rows"):
         quality(fitted, X[:10])

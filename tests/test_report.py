@@ -96,6 +96,12 @@ def test_settings_and_figures_are_told(igtm, X, tmp_path):
     assert page.text.count("A map") == 2
 
 
+def test_values_that_are_all_missing_have_no_share(igtm, X, tmp_path):
+    y = pd.DataFrame({"known": X[:, 0], "unknown": np.full(len(X), np.nan)})
+    report(igtm, X, tmp_path / "map.html", y=y)
+    assert Page(tmp_path / "map.html").figures["Share of the variance of unknown between nodes"] == "nan"
+
+
 def test_quality_is_that_of_the_rows(igtm, X, tmp_path):
     y, labels = X[:, 0] ** 2, np.where(X[:, 1] > 1, "a", "b")
     report(igtm, X, tmp_path / "map.html", y=pd.DataFrame({"square": y, "first": X[:, 0]}), labels=labels)

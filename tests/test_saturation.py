@@ -1,6 +1,7 @@
 """Has the sample saturated? Fits to growing shares of the rows, each the one it would be by itself."""
 
 import re
+import sys
 
 import dask
 import dask.array as da
@@ -116,7 +117,7 @@ def test_the_share_that_is_enough(held_out, enough):
     assert known(held_out).enough == enough
 
 
-def test_a_result_prints_as_a_table_and_goes_to_pandas():
+def test_a_result_prints_as_a_table_and_goes_to_pandas(monkeypatch):
     lines = str(known([-3.0, -2.0, -1.005, -1.0])).splitlines()
     assert lines[0].split() == ["share", "rows", "training", "held", "out", "iterations"]
     assert lines[1].split() == ["1/64", "16", "0.0000", "-3.0000", "0"]
@@ -126,6 +127,9 @@ def test_a_result_prints_as_a_table_and_goes_to_pandas():
     frame = known([-3.0, -1.0]).to_frame()
     assert frame.columns.tolist() == ["share", "n_samples", "training", "held_out", "n_iter", "converged"]
     assert frame.held_out.tolist() == [-3.0, -1.0]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install"):
+        known([-3.0, -1.0]).to_frame()
 
 
 def test_the_map_that_is_given_is_neither_fitted_nor_changed(X):

@@ -158,10 +158,11 @@ def test_a_remote_scheduler(path, synchronous, tmp_path):
         assert bits(uneven(path)) == synchronous
 
 
-def test_array_query_planning(path, synchronous):
+def test_array_query_planning(path, synchronous, tmp_path):
     code = f"""
 import dask, dask.array as da, numpy as np, zarr
-from dask_igtm import IGTM, landscape
+from dask_igtm import IGTM, IGTMSearch, landscape
+from dask_igtm.report import report
 from dask_igtm.source import Parcel
 stored = zarr.open_array({path!r}, mode="r")
 X = da.from_array(np.asarray(stored), chunks=({SIZES!r}, -1))
@@ -172,7 +173,10 @@ assert igtm.transform(stored).compute().shape == stored.shape[:1] + (2,)
 (described,) = dask.compute(igtm.describe(X, ("means", "node", "top_nodes")))
 assert (described["means"] == igtm.transform(X).compute()).all()
 assert [len(values) for values in described.values()] == [len(X)] * 3
+assert [len(rows) for rows in igtm.transform_blocks(X)] == list(X.chunks[0])
 assert igtm.applicability(X, 1.0).all().compute()
+IGTMSearch(IGTM(niter=2, missing="mean"), {{"k": [3]}}, cv=2).fit(X)
+report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)

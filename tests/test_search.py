@@ -145,6 +145,16 @@ def test_results_are_those_of_a_grid_search(X, folds):
     assert pd.DataFrame(ours.cv_results_).shape[0] == 3
 
 
+def test_scores_take_weights_where_the_scoring_does(X):
+    weight = np.arange(N) % 3.0
+    search = IGTMSearch(igtm(), {"k": [3]}, cv=2).fit(X)
+    expected = search.best_estimator_.score(X, sample_weight=weight)
+    assert search.score(X, sample_weight=weight) == expected != search.score(X)
+    search.set_params(scoring=Captured())
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        search.score(X, sample_weight=weight)
+
+
 @pytest.mark.parametrize(
     "kind", ["uneven", "float32", "csr", "sparse_chunks", "zarr", "path", "frame", "numbered", "xarray"]
 )

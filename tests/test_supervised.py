@@ -74,6 +74,17 @@ def test_parameters_are_those_of_igtm(kind):
     assert clone(kind(**changed)).get_params().items() >= changed.items()
 
 
+def test_a_fit_takes_what_a_fit_of_the_map_does(classifier, tmp_path):
+    told = []
+    fitted = IGTMClassifier(**SMALL).fit(
+        X, LABELS, checkpoint=tmp_path / "kept", init=classifier.igtm_, callbacks=[told.append]
+    )
+    assert [event.number for event in told] == list(range(1, fitted.igtm_.n_iter_ + 1))
+    alone = IGTM(**SMALL).fit(X, init=classifier.igtm_)
+    assert fitted.igtm_.history_.tobytes() == alone.history_.tobytes()
+    assert (tmp_path / "kept").exists()
+
+
 # What is predicted
 
 
@@ -110,6 +121,28 @@ def test_scores_are_those_of_scikit_learn(classifier, regressor):
     assert regressor.score(PREDICTORS, np.zeros((150, 2))) == 0
     flat = IGTMRegressor(**SMALL).fit(PREDICTORS, np.zeros(150))
     assert flat.score(PREDICTORS, np.zeros(150)) == 1
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_scores_count_weights_of_narrow_types(classifier, regressor, dtype):
+    equal = np.full(150, 200).astype(dtype)
+    assert classifier.score(X, LABELS, equal) == pytest.approx(classifier.score(X, LABELS))
+    assert regressor.score(PREDICTORS, SIZES, equal) == pytest.approx(regressor.score(PREDICTORS, SIZES))
+
+
+@pytest.mark.parametrize(
+    ("score", "match"),
+    [
+        (lambda c, _: c.score(X, LABELS, np.zeros(150)), "Every sample_weight is zero"),
+        (lambda _, r: r.score(PREDICTORS, SIZES, np.zeros(150)), "Every sample_weight is zero"),
+        (lambda _, r: r.score(PREDICTORS, SIZES[:, 0]), "y has 1 columns, and had 2 in fit"),
+        (lambda _, r: r.score(PREDICTORS, X[:, :3]), "y has 3 columns, and had 2 in fit"),
+        (lambda c, _: c.score(lazy(X), lazy(np.where(SPECIES, LABELS, None))), "drop those rows"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(classifier, regressor, score, match):
+    with pytest.raises(ValueError, match=match):
+        score(classifier, regressor)
 
 
 @pytest.mark.parametrize("dtype", [float, np.float32])
