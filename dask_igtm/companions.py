@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import zarr
 
+from dask_igtm.storage import StoredRows, open_array
 from dask_igtm.tables import unwrapped
 
 
@@ -52,8 +54,11 @@ def unknown(sizes: tuple[float, ...]) -> bool:
 
 def _array(values: Any, *, in_memory: bool) -> Any:
     values = unwrapped(values)
+    if isinstance(values, (str, os.PathLike)):
+        values = open_array(values)
     if isinstance(values, zarr.Array):
-        values = da.from_array(values, chunks=values.chunks)
+        meta = np.empty((0,) * values.ndim, values.dtype)
+        values = da.from_array(StoredRows(values), chunks=values.shards or values.chunks, meta=meta)
     if in_memory and isinstance(values, da.Array):
         values = values.compute()  # to where X is
     return values if isinstance(values, da.Array) else np.asarray(values)

@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 
 from dask_igtm.companions import sizes_message, unknown, values_of, weights_of
-from dask_igtm.storage import StoredRows
+from dask_igtm.storage import StoredRows, open_array
 from dask_igtm.tables import is_lazy, unwrapped
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
@@ -138,7 +138,7 @@ def row_blocks(
 
 def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
     if isinstance(X, (str, os.PathLike)):
-        X = _open(os.fspath(X))
+        X = open_array(X)
     check_table(X)
     if isinstance(X, zarr.Array):
         return _from_zarr(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
@@ -157,13 +157,6 @@ def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
     _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
     return X
-
-
-def _open(path: str) -> zarr.Array[Any] | zarr.Group:
-    try:
-        return zarr.open(path, mode="r")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no Zarr array at {path!r}; give the path or URL of one.") from None
 
 
 def check_table(X: Any) -> None:

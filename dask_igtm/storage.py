@@ -20,7 +20,7 @@ Rows = NDArray[Any]
 
 @dataclass(frozen=True)
 class StoredRows:
-    """A Zarr table for `dask.array.from_array`, which refuses to make rows up.
+    """A Zarr array for `dask.array.from_array`, which refuses to make rows up.
 
     Zarr reads what was never written as the fill value. So a lost chunk, or all of them where a worker
     does not see the path, would pass for zeros.
@@ -30,7 +30,7 @@ class StoredRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
+        """Rows, and columns of a table."""
         return self.array.shape
 
     @property
@@ -40,10 +40,10 @@ class StoredRows:
 
     @property
     def ndim(self) -> int:
-        """Of the table: 2."""
+        """Of a table: 2."""
         return self.array.ndim
 
-    def __getitem__(self, index: tuple[slice, slice]) -> Rows:
+    def __getitem__(self, index: tuple[slice, ...]) -> Rows:
         """Return some rows.
 
         Raises
@@ -61,18 +61,19 @@ class StoredRows:
         return rows
 
     def _some_chunk_is_filled(self, rows: Rows, first_row: int) -> bool:
-        height, width = self.array.chunks
-        starts = [0, *range(height - first_row % height, len(rows), height)]
-        cells = (
-            rows[start : start + height, column : column + width]
-            for start, column in itertools.product(starts, range(0, rows.shape[1], width))
+        height, *widths = self.array.chunks
+        edges = [0, *range(height - first_row % height, len(rows), height), len(rows)]
+        along_rows = [slice(*pair) for pair in itertools.pairwise(edges)]
+        across = (
+            [slice(start, start + width) for start in range(0, n, width)]
+            for n, width in zip(rows.shape[1:], widths, strict=True)
         )
-        return any(_filled(cell, self.array.fill_value) for cell in cells)
+        cells = itertools.product(along_rows, *across)
+        return any(_filled(rows[cell], self.array.fill_value) for cell in cells)
 
-    def _stored(self, rows: Rows, index: tuple[slice, slice]) -> bool:
+    def _stored(self, rows: Rows, index: tuple[slice, ...]) -> bool:
         """Whether the rows are the same under another fill value, seen only where nothing is stored."""
-        other = 0 if self.array.fill_value else 1
-        metadata = {**self.array.metadata.to_dict(), "fill_value": other}
+        metadata = {**self.array.metadata.to_dict(), "fill_value": _other(self.array.fill_value)}
         again = np.asarray(zarr.Array.from_dict(self.array.store_path, metadata)[index])
         return np.array_equal(rows, again, equal_nan=rows.dtype.kind == "f")
 
@@ -81,9 +82,26 @@ def _filled(rows: Rows, fill_value: Any) -> bool:
     """Whether all entries are the fill value; the first one says mostly that they are not."""
     if rows.size == 0:
         return False
-    if np.isnan(fill_value):
-        return bool(np.isnan(rows[0, 0]) and np.isnan(rows).all())
-    return bool(rows[0, 0] == fill_value and (rows == fill_value).all())
+    if fill_value != fill_value:  # noqa: PLR0124 - as NaN alone
+        return bool(np.isnan(rows.flat[0]) and np.isnan(rows).all())
+    return bool(rows.flat[0] == fill_value and (rows == fill_value).all())
+
+
+def _other(fill_value: Any) -> Any:
+    if isinstance(fill_value, str):
+        return "" if fill_value else "?"
+    if isinstance(fill_value, (bool, np.bool_)):
+        return not fill_value
+    return 0 if fill_value else 1
+
+
+def open_array(path: str | os.PathLike[str]) -> zarr.Array[Any] | zarr.Group:
+    """Open what is at a path or URL for reading; raise FileNotFoundError where nothing is."""
+    name = os.fspath(path)
+    try:
+        return zarr.open(name, mode="r")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no Zarr array at {name!r}; give the path or URL of one.") from None
 
 
 def create(

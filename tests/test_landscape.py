@@ -488,3 +488,17 @@ def test_other_errors(igtm, tmp_path):
     odd = landscape.Landscape("classes", igtm.nodes_, (None, "a"), np.zeros((36, 2)))
     with pytest.raises(TypeError, match="cannot be saved"):
         odd.save(tmp_path / "odd")
+
+
+@pytest.mark.filterwarnings("ignore:The data type:Warning")  # of strings, which Zarr has yet to settle
+@pytest.mark.parametrize("values", [SIZES[:, 0], LABELS], ids=["numbers", "labels"])
+def test_a_lost_chunk_of_what_goes_with_the_rows_is_an_error_and_not_zeros(igtm, tmp_path, values):
+    stored = zarr.create_array(tmp_path / "y", shape=len(X), dtype=values.dtype, chunks=(50,))
+    stored[:] = values
+    function = landscape.property if values.dtype.kind == "f" else landscape.classes
+    found = function(igtm, X, str(tmp_path / "y"))
+    assert_allclose(found.values, function(igtm, X, values).values, rtol=1e-12)
+    (tmp_path / "y" / "c" / "2").unlink()
+    for lazy in (X, da.from_array(X, chunks=(40, 4))):
+        with pytest.raises(FileNotFoundError, match="not stored"):
+            function(igtm, lazy, tmp_path / "y")
