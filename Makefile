@@ -15,7 +15,7 @@ moses: .venv/moses
 	$(RUN) examples/moses.py
 
 test: $(INSTALLED)
-	$(RUN) -m pytest --cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
+	$(RUN) -m pytest -n 2 --cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .
@@ -30,7 +30,7 @@ slow: $(INSTALLED)
 lowest: $(INSTALLED)
 	test -d .venv-lowest || $(PYTHON) -m venv .venv-lowest
 	.venv/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
-	.venv-lowest/bin/python -m pytest -p no:cacheprovider
+	.venv-lowest/bin/python -m pytest -n 2 -p no:cacheprovider
 
 # Wheel and source archive, and the quickstart with the wheel alone.
 wheel: $(INSTALLED)

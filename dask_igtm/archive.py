@@ -110,7 +110,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file at {name!r}.") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged: {error}") from error
+        raise ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged.") from error
     if header.get("format") != kind:
         raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
     if header["format_version"] > FORMAT_VERSION:

@@ -49,8 +49,8 @@ def _numba_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
 def _compile(name: str) -> Any:
     """Compile `Affine.forward` without axes; NumPy spends more on starting its loop over each row."""
     import numba
-    from numba.types import Array
 
+    Array = numba.types.Array  # its own import is not safe among threads
     real, double, narrow = numba.from_dtype(np.dtype(name)), numba.float64, np.dtype(name).type
     X, column = Array(real, 2, "C", readonly=True), Array(double, 1, "C", readonly=True)
 

@@ -49,6 +49,14 @@ def series_name(values: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def word_columns(X: Any) -> list[str]:
+    """Names of the columns of a data frame that hold no numbers."""
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None or isinstance(X, (da.Array, zarr.Array)):
+        return []
+    return [str(name) for name, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biufc"]
+
+
 def named(X: Any) -> Any:
     """Return `X` in memory so that scikit-learn sees its names: a DataArray of xarray as a data frame."""
     if not _is_xarray(X):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from dask_igtm.inputs import RowBlocks, check_table, row_blocks
-from dask_igtm.tables import header, is_lazy, named
+from dask_igtm.tables import header, is_lazy, named, word_columns
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
 
@@ -35,9 +35,25 @@ def rows_of(
         X = named(X)
         if isinstance(X, np.ndarray) and X.dtype != object:
             check_table(X)
-        X = validate_data(estimator, X, reset=reset, **LENIENT)
+        try:
+            X = validate_data(estimator, X, reset=reset, **LENIENT)
+        except ValueError as error:
+            if "could not convert" in str(error):
+                _refuse_words(X)
+            raise
         return row_blocks(X, sample_weight, y, **blocking)
+    _refuse_words(X)
     rows = row_blocks(X, sample_weight, y, **blocking)
     names = header(X)
     validate_data(estimator, rows.X if names is None else names, reset=reset, skip_check_array=True)
     return rows
+
+
+def _refuse_words(X: Any) -> None:
+    """Raise ValueError naming the columns of a data frame that hold no numbers."""
+    words = ", ".join(map(repr, word_columns(X)))
+    if words:
+        raise ValueError(
+            f"X has columns that are not numeric: {words}; drop them, or make them numbers, for example with "
+            "pandas.get_dummies(X)."
+        ) from None

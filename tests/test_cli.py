@@ -260,8 +260,17 @@ def test_fit_sets_out_from_another_map(cli, model):
 FIT = ("fit", "x.zarr", "-o", "m.npz", "--k", "4", "--m", "2", "--tol", "0")
 
 
+# As `python -m dask_igtm.cli`, but heeding Ctrl-C where the tests run in the background of a shell.
+HEEDING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from dask_igtm.cli import main
+main()
+"""
+
+
 def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(cli, folder):
-    command = [sys.executable, "-m", "dask_igtm.cli", *FIT, "--niter", "100000", "--checkpoint", "fit.npz"]
+    command = [sys.executable, "-c", HEEDING, *FIT, "--niter", "100000", "--checkpoint", "fit.npz"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for line in process.stderr:
         if line.startswith("iteration    3"):
@@ -368,8 +377,8 @@ def test_every_command_has_json_debug_and_quiet():
 def test_worker_processes(interrupted, folder):
     command = [
         sys.executable,
-        "-m",
-        "dask_igtm.cli",
+        "-c",
+        HEEDING,
         *FIT,
         "--niter",
         "6",
@@ -380,7 +389,10 @@ def test_worker_processes(interrupted, folder):
     ]
     if interrupted:  # as a terminal does it: every process of the group gets the signal
         process = subprocess.Popen(
-            [*command, "--niter", "100000"], stderr=subprocess.PIPE, text=True, start_new_session=True
+            [*command, "--niter", "100000"],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         for line in process.stderr:
             if line.startswith("iteration    3"):

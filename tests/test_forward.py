@@ -1,5 +1,8 @@
 """Rows in model coordinates, by NumPy and by the compiled sweep, from whatever array they come in."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -98,3 +101,28 @@ def test_principal_axes(kernel):
 def test_rows_of_another_width_are_refused(kernel, n_columns):
     with pytest.raises(ValueError, match="broadcast"):
         forward(kernel, np.zeros((5, n_columns)))
+
+
+def test_threads_may_be_the_first_to_compile():
+    pytest.importorskip("numba")
+    code = """if True:
+        import threading
+        import numpy as np
+        from dask_igtm.affine import Affine
+        from dask_igtm.forward import load_forward
+        from dask_igtm.softmax import load_kernel
+        start, failed = threading.Barrier(4), []
+        def work():
+            start.wait()
+            try:
+                load_kernel("numba")
+                load_forward("numba")(np.ones((3, 2)), Affine(np.zeros(2), np.ones(2)), np.ones((3, 3)))
+            except Exception as error:
+                failed.append(error)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert not failed, failed
+    """
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
