@@ -32,15 +32,17 @@ def rows_of(
     if dask.is_dask_collection(X) and not is_lazy(X):
         raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
     if not is_lazy(X):
-        X = named(X)
+        given = X = named(X)
         if isinstance(X, np.ndarray) and X.dtype != object:
             check_table(X)
         try:
             X = validate_data(estimator, X, reset=reset, **LENIENT)
         except ValueError as error:
             if "could not convert" in str(error):
-                _refuse_words(X)
+                _refuse_words(given)
             raise
+        if X.dtype == object:  # as older releases of scikit-learn leave some frames
+            _refuse_words(given)
         return row_blocks(X, sample_weight, y, **blocking)
     _refuse_words(X)
     rows = row_blocks(X, sample_weight, y, **blocking)
