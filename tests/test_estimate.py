@@ -41,15 +41,24 @@ def test_unknown_sizes_are_refused():
         IGTM().estimate(X[X[:, 0] >= 0])
 
 
-@pytest.mark.parametrize(("n_components", "n_axes"), [(None, 20), (3, 3), (0.5, 20)])
-def test_the_tile_that_is_timed_has_the_axes_of_the_fit(monkeypatch, n_components, n_axes):
+@pytest.mark.parametrize(
+    ("parameters", "n_axes", "gaps"),
+    [
+        ({}, 20, False),
+        ({"n_components": 3}, 3, False),
+        ({"n_components": 0.5}, 20, False),
+        ({"missing": "median"}, 20, False),
+        ({"missing": "marginalize"}, 20, True),
+    ],
+)
+def test_the_tile_that_is_timed_has_the_axes_and_gaps_of_the_fit(monkeypatch, parameters, n_axes, gaps):
     timed = set()
     statistics = block.statistics
 
     def watched(X, sample_weight, model, kernel):
-        timed.add((X.shape[1], model.weights.shape[1]))
+        timed.add((X.shape[1], model.weights.shape[1], np.isnan(X).any(), model.gaps.marginal))
         return statistics(X, sample_weight, model, kernel)
 
     monkeypatch.setattr(block, "statistics", watched)
-    IGTM(k=8, n_components=n_components).estimate(np.zeros((100, 20)))
-    assert timed == {(20, n_axes)}
+    IGTM(k=8, **parameters).estimate(np.zeros((100, 20)))
+    assert timed == {(20, n_axes, gaps, gaps)}
