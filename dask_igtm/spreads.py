@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import altair as alt
@@ -49,6 +50,8 @@ def spread_of(
     if labels is not None:
         companion, function = labels, binning.of_labels
     rows = rows_of(model, X, None, companion)
+    if rows.y is not None and rows.y.ndim > 1 and rows.y.shape[1] == 1:
+        rows = dataclasses.replace(rows, y=rows.y[:, 0])
     if rows.y is not None and rows.y.ndim > 1:
         raise ValueError(f"A picture shows one value a row; give one of the {rows.y.shape[1]} columns.")
     shared = (model.model_, best_kernel(), Canvas.of(model.nodes_, n_bins).edges, max_points)

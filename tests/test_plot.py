@@ -372,3 +372,8 @@ def test_altair_is_loaded_with_plot_alone_and_missed_by_name():
             raise AssertionError
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_table_of_one_column_is_a_column(igtm, X, y):
+    one, other = (drawn(plot.projection(igtm, X, y=values, max_points=0)) for values in (y, y[:, None]))
+    pd.testing.assert_frame_equal(one, other)
