@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from dask_igtm import block, blocks
-from dask_igtm.landscape import fitted_map
 from dask_igtm.model import Model
 from dask_igtm.outputs import outputs_of
 from dask_igtm.rows import Rows
@@ -21,7 +20,7 @@ from dask_igtm.settings import check_whole
 from dask_igtm.softmax import best_kernel
 from dask_igtm.source import prepare
 from dask_igtm.statistics import SufficientStatistics
-from dask_igtm.validation import rows_of
+from dask_igtm.validation import fitted_map, rows_of
 
 Array = NDArray[np.float64]
 

@@ -198,9 +198,9 @@ def estimate(x: str, scheduler: str | None, workers: int | None, **parameters: A
 def _map(path: str) -> Any:
     """Return the map in a file, also that of a classifier or regressor."""
     from dask_igtm.loading import load
+    from dask_igtm.validation import fitted_map
 
-    found = load(path)
-    return getattr(found, "igtm_", found)
+    return fitted_map(load(path))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from dask_igtm.canvas import (
     tooltips,
     with_peaks,
 )
-from dask_igtm.landscape import Landscape
+from dask_igtm.node_values import Landscape
 
 Array = NDArray[np.float64]
 

@@ -18,8 +18,9 @@ import numpy as np
 from dask_igtm import landscape as landscapes
 from dask_igtm import panels, spreads
 from dask_igtm.canvas import COLORS, SIDE, Canvas
-from dask_igtm.landscape import Landscape, fitted_map
+from dask_igtm.node_values import Landscape
 from dask_igtm.tables import series_name
+from dask_igtm.validation import fitted_map
 
 
 def projection(

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm import archive, blocks, prediction, saved
 from dask_igtm.estimator import IGTM
 from dask_igtm.inputs import RowBlocks
-from dask_igtm.landscape import Landscape
+from dask_igtm.node_values import Landscape
 from dask_igtm.outputs import Output
 from dask_igtm.progress import Listener
 from dask_igtm.softmax import best_kernel

@@ -17,6 +17,7 @@ from dask_igtm import __version__, archive, plot, spreads  # plot first: it says
 from dask_igtm import landscape as landscapes
 from dask_igtm.canvas import Canvas
 from dask_igtm.tables import series_name
+from dask_igtm.validation import fitted_map
 
 Array = NDArray[np.float64]
 
@@ -127,7 +128,7 @@ def report(
     >>> igtm = IGTM(k=8, scale="standard").fit(X)
     >>> report(igtm, X, "iris.html", labels=y)  # doctest: +SKIP
     """
-    model = landscapes.fitted_map(model)
+    model = fitted_map(model)
     library = _library()
     archive.check_writable(path)
     title = title or "Generative topographic map"

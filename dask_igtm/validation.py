@@ -1,4 +1,4 @@
-"""The table that a user gives an estimator: checked against what it was fitted to, and in row blocks."""
+"""What a user gives, checked: a fitted map, and a table against its columns, in row blocks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Any
 
 import dask
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_igtm.inputs import RowBlocks, check_table, row_blocks
 from dask_igtm.tables import header, is_lazy, named, word_columns
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
+
+
+def fitted_map(model: Any) -> Any:
+    """Return the map, which must be fitted; of a classifier or regressor, that on which it stands."""
+    igtm = getattr(model, "igtm_", model)
+    check_is_fitted(igtm, "model_")
+    return igtm
 
 
 def rows_of(

@@ -25,7 +25,7 @@ WORDS = [
     projection estimate
     """,
     """
-    validation attributes frames describing reading saved estimator functional landscape predictor
+    validation attributes frames describing reading saved estimator functional node_values landscape predictor
     supervised loading assess search learning
     """,
     """
