@@ -16,10 +16,10 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import KFold
 
 from dask_igtm import IGTM
-from dask_igtm.fitting import fit_map
-from dask_igtm.inputs import row_blocks
-from dask_igtm.progress import IterationEvent
-from dask_igtm.settings import Settings
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.fitting.fit import fit
+from dask_igtm.fitting.progress import IterationEvent
+from dask_igtm.fitting.settings import Settings
 
 FACTORS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # fixed ridges, in those that the evidence finds
 LONG = 200  # iterations from which "settled" is judged
@@ -64,7 +64,7 @@ def settled(X: np.ndarray, scale: str) -> int:
     """Return the iteration from which the ridge stays within 1 % of that after a long run."""
     events: list[IterationEvent] = []
     asked = Settings(k=16, m=4, s=0.3, regul="auto", niter=LONG, tol=0.0, scale=scale)
-    last = fit_map(row_blocks(X), asked, listeners=[events.append]).regul
+    last = fit(row_blocks(X), asked, listeners=[events.append]).regul
     found = np.array([*(event.regul for event in events[1:]), last])
     off = np.flatnonzero(np.abs(found / last - 1.0) > 0.01)
     return int(off[-1]) + 2 if len(off) else 1

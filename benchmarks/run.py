@@ -35,16 +35,19 @@ from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
-from dask_igtm import IGTM, block, blocks
-from dask_igtm.basis import make_basis
-from dask_igtm.blas import single_threaded_blas
-from dask_igtm.initialize import initialize
-from dask_igtm.inputs import row_blocks
-from dask_igtm.model import Model
-from dask_igtm.settings import SOLVERS
-from dask_igtm.softmax import best_kernel
-from dask_igtm.source import keep, prepare
-from dask_igtm.statistics import SufficientStatistics
+from dask_igtm import IGTM
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.fitting.settings import SOLVERS
+from dask_igtm.model.basis import make_basis
+from dask_igtm.model.model import Model
+from dask_igtm.passes.graph import keep, prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.passes.resources import single_threaded_blas
+from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.solvers.em import run
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.moments import moments_of
 
 PACKAGES = ["dask_igtm", "ugtm", "numpy", "scipy", "scikit-learn", "dask", "distributed", "zarr", "numba"]
 NODES = 256
@@ -96,8 +99,8 @@ def our_pass(X: np.ndarray) -> Callable[[], float]:
     model = IGTM(niter=2, tol=0).fit(X[:5000]).model_
     source = prepare(row_blocks(X))
     shared = (model, best_kernel())
-    blocks.reduce(source, block.statistics, *shared, label="igtm-estep")
-    return lambda: seconds(lambda: blocks.reduce(source, block.statistics, *shared, label="igtm-estep"))
+    reduce(source, e_step, *shared, label="igtm-estep")
+    return lambda: seconds(lambda: reduce(source, e_step, *shared, label="igtm-estep"))
 
 
 def ugtm_pass(X: np.ndarray) -> Callable[[], float]:
@@ -203,7 +206,7 @@ def engine(size: Size) -> Iterator[Row]:
             source = keep(prepare(row_blocks(lazy)))
             shared = (model, best_kernel())
             times = [
-                seconds(lambda: blocks.reduce(source, block.statistics, *shared, label="igtm-estep"))
+                seconds(lambda: reduce(source, e_step, *shared, label="igtm-estep"))
                 for _ in range(2 + 4 * size.repeats)
             ]
             return 1000 * statistics.median(times[2:])
@@ -258,19 +261,17 @@ def climb(X: np.ndarray, scale: str | None, solver: str, niter: int, tol: float)
     """Fit X; the objective is the penalised mean log-likelihood, and the clock starts with the moments."""
     begin, times = time.perf_counter(), []
     source = prepare(row_blocks(X))
-    moments = blocks.reduce(source, block.moments, label="igtm-moments")
+    moments = reduce(source, moments_of, label="igtm-moments")
     start = initialize(moments, make_basis(16, 4, 0.3), regul=0.1, scale=scale)
 
-    def e_step(model: Model) -> SufficientStatistics:
-        return blocks.reduce(source, block.statistics, model, best_kernel(), label="igtm-estep")
+    def pass_over(models: dict[int, Model]) -> list[SufficientStatistics]:
+        return [reduce(source, e_step, model, best_kernel(), label="igtm-estep") for model in models.values()]
 
     def tell(_: object) -> None:
         times.append(time.perf_counter() - begin)
 
-    chosen = SOLVERS[solver]
-    state = chosen.fit(
-        chosen.State(start.model), start.prior, e_step, niter=niter, tol=tol, on_iteration=tell
-    )
+    begun = [SOLVERS[solver](start.model)]
+    (state,) = run(begun, [start.prior], pass_over, niter=niter, tol=tol, on_pass=tell)
     return Climb(np.array([iteration.penalised for iteration in state.history]), np.array(times))
 
 

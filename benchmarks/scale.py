@@ -17,13 +17,14 @@ import numpy as np
 import zarr
 from distributed import Client, LocalCluster
 
-from dask_igtm import IGTM, block, blocks
-from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import row_blocks
-from dask_igtm.model import Model
-from dask_igtm.softmax import best_kernel
-from dask_igtm.source import prepare
-from dask_igtm.statistics import SufficientStatistics
+from dask_igtm import IGTM
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.model.model import Model
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.reduce import FAN_IN, reduce
+from dask_igtm.passes.resources import single_threaded_blas
+from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.statistics.e_step import SufficientStatistics, e_step
 
 COLUMNS, HEIGHT = 50, 10_000
 
@@ -53,8 +54,8 @@ def by_workers(folder: Path, model: Model, n_rows: int, repeats: int) -> None:
     for n_workers in (1, 2, 4):
         with workers(n_workers) as cluster, Client(cluster):
             source = prepare(row_blocks(path))
-            shared = (block.statistics, model, best_kernel())
-            pass_ = median_seconds(lambda: blocks.reduce(source, *shared, label="igtm-estep"), repeats)  # noqa: B023
+            shared = (e_step, model, best_kernel())
+            pass_ = median_seconds(lambda: reduce(source, *shared, label="igtm-estep"), repeats)  # noqa: B023
         print(f"| {n_workers} | {1 / pass_:.2f} |", flush=True)
 
 
@@ -62,7 +63,7 @@ def row_cost(model: Model, repeats: int) -> float:
     """Seconds of one thread for the E-step of one row."""
     X = np.random.default_rng(0).normal(size=(HEIGHT, COLUMNS)).astype("f4")
     with single_threaded_blas:
-        return median_seconds(lambda: block.statistics(X, None, model, best_kernel()), 5 * repeats) / HEIGHT
+        return median_seconds(lambda: e_step(X, None, model, best_kernel()), 5 * repeats) / HEIGHT
 
 
 def byte_cost(folder: Path, repeats: int) -> float:
@@ -88,8 +89,8 @@ def pass_cost(n_blocks: int, blocks_per_fold: int | None, repeats: int) -> tuple
     with workers(2) as cluster, Client(cluster):
         source = prepare(row_blocks(X), blocks_per_fold)
         leaves = len(source.folds)
-        pass_ = median_seconds(lambda: blocks.reduce(source, nothing, 256, label="igtm-estep"), repeats)
-    return pass_, leaves + leaves // (blocks.FAN_IN - 1)
+        pass_ = median_seconds(lambda: reduce(source, nothing, 256, label="igtm-estep"), repeats)
+    return pass_, leaves + leaves // (FAN_IN - 1)
 
 
 def task_cost(n_blocks: int, repeats: int) -> tuple[float, float]:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dask_igtm._lazy import lazy
+from dask_igtm._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dask_igtm import landscape
     from dask_igtm import plot as plot
-    from dask_igtm.assess import quality
-    from dask_igtm.estimator import IGTM
-    from dask_igtm.functional import runIGTM
-    from dask_igtm.learning import saturation
-    from dask_igtm.loading import load
-    from dask_igtm.progress import IterationEvent
-    from dask_igtm.search import IGTMSearch
-    from dask_igtm.supervised import IGTMClassifier, IGTMRegressor
+    from dask_igtm.data.convert import convert
+    from dask_igtm.estimators.classifier import IGTMClassifier
+    from dask_igtm.estimators.igtm import IGTM
+    from dask_igtm.estimators.load import load
+    from dask_igtm.estimators.regressor import IGTMRegressor
+    from dask_igtm.estimators.saturation import Saturation, saturation
+    from dask_igtm.estimators.search import IGTMSearch
+    from dask_igtm.estimators.ugtm import eIGTM, runIGTM
+    from dask_igtm.fitting.cost import Estimate
+    from dask_igtm.fitting.progress import IterationEvent
+    from dask_igtm.plot.report import report as report
+    from dask_igtm.projection.quality import Quality, quality
+    from dask_igtm.projection.ugtm_names import OptimizedGTM
 
-    eIGTM = IGTM
-
-__version__ = "0.1.0"
 __all__ = [
     "IGTM",
+    "Estimate",
     "IGTMClassifier",
     "IGTMRegressor",
     "IGTMSearch",
     "IterationEvent",
+    "OptimizedGTM",
+    "Quality",
+    "Saturation",
+    "convert",
     "eIGTM",
     "landscape",
     "load",
@@ -34,30 +43,29 @@ __all__ = [
     "saturation",
 ]
 
-_HOMES: dict[str, tuple[str, str | None]] = {
-    "IGTM": ("dask_igtm.estimator", "IGTM"),
-    "IGTMClassifier": ("dask_igtm.supervised", "IGTMClassifier"),
-    "IGTMRegressor": ("dask_igtm.supervised", "IGTMRegressor"),
-    "IGTMSearch": ("dask_igtm.search", "IGTMSearch"),
-    "IterationEvent": ("dask_igtm.progress", "IterationEvent"),
-    "eIGTM": ("dask_igtm.estimator", "IGTM"),
-    "landscape": ("dask_igtm.landscape", None),
-    "load": ("dask_igtm.loading", "load"),
-    "plot": ("dask_igtm.plot", None),  # not in __all__: it needs an extra
-    "quality": ("dask_igtm.assess", "quality"),
-    "runIGTM": ("dask_igtm.functional", "runIGTM"),
-    "saturation": ("dask_igtm.learning", "saturation"),
+# Imported on first use: the core needs neither dask nor scikit-learn, and both are slow to import.
+_HOMES = {
+    "IGTM": "estimators.igtm",
+    "Estimate": "fitting.cost",
+    "IGTMClassifier": "estimators.classifier",
+    "IGTMRegressor": "estimators.regressor",
+    "IGTMSearch": "estimators.search",
+    "IterationEvent": "fitting.progress",
+    "OptimizedGTM": "projection.ugtm_names",
+    "Quality": "projection.quality",
+    "Saturation": "estimators.saturation",
+    "convert": "data.convert",
+    "eIGTM": "estimators.ugtm",
+    "landscape": "",
+    "load": "estimators.load",
+    "plot": "",  # not in __all__, as `report`: they need an extra
+    "quality": "projection.quality",
+    "report": "plot.report",
+    "runIGTM": "estimators.ugtm",
+    "saturation": "estimators.saturation",
 }
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: the core needs neither dask nor scikit-learn, and both are slow to import.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    path, attribute = _HOMES[name]
-    module = importlib.import_module(path)
-    return module if attribute is None else getattr(module, attribute)
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *_HOMES])

@@ -6,29 +6,34 @@ import numpy as np
 import pytest
 from data import correlated, reference_sets
 from numpy.testing import assert_allclose, assert_array_equal
+from running import run_alone
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from dask_igtm import IGTM, accelerate, block, em
-from dask_igtm.basis import make_basis
-from dask_igtm.initialize import initialize
+from dask_igtm import IGTM
+from dask_igtm.model.basis import make_basis
+from dask_igtm.solvers import accelerated, em
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 
 class Problem:
     """A start, and an E-step that remembers what it was asked."""
 
     def __init__(self, X, k=8, m=4, regul=0.1, scale="standard"):
-        start = initialize(block.moments(X, None), make_basis(k, m, 0.3), regul=regul, scale=scale)
+        start = initialize(moments_of(X, None), make_basis(k, m, 0.3), regul=regul, scale=scale)
         self.X, self.model, self.prior, self.asked = X, start.model, start.prior, []
 
     def e_step(self, model):
         self.asked.append(model)
-        return block.statistics(self.X, None, model, "numpy")
+        return e_step(self.X, None, model, "numpy")
 
-    def fit(self, solver=accelerate, niter=100, tol=0.0, **kwargs):
-        return solver.fit(solver.State(self.model), self.prior, self.e_step, niter=niter, tol=tol, **kwargs)
+    def fit(self, solver=accelerated, niter=100, tol=0.0, **kwargs):
+        state = solver.State(self.model)
+        return run_alone(state, self.prior, self.e_step, niter=niter, tol=tol, **kwargs)
 
     def objective(self, model):
-        statistics = block.statistics(self.X, None, model, "numpy")
+        statistics = e_step(self.X, None, model, "numpy")
         return (statistics.log_likelihood + self.prior.log_density(model)) / len(self.X)
 
 
@@ -95,7 +100,7 @@ def test_a_state_is_all_that_a_run_has_to_remember():
     whole = problem.fit(niter=30, on_iteration=states.append)
     state = states[14]
     for _ in range(15):
-        state = accelerate.step(state, problem.e_step(state.model), problem.prior, 0.0)
+        state = state.step(problem.e_step(state.model), problem.prior, 0.0)
     assert state.history == whole.history
 
 
@@ -129,7 +134,7 @@ def test_stops_by_itself_about_where_em_does_or_above(name):
 def test_a_tolerance_that_all_changes_meet_stops_soon_after_the_warm_up():
     state = Problem(reference_sets()["iris"]).fit(tol=1e9)
     assert state.converged
-    assert accelerate.WARM_UP + em.PATIENCE <= len(state.history) <= accelerate.WARM_UP + 2 * em.PATIENCE
+    assert accelerated.WARM_UP + em.PATIENCE <= len(state.history) <= accelerated.WARM_UP + 2 * em.PATIENCE
 
 
 def test_slow_steps_of_em_after_a_warm_start_are_no_convergence():
@@ -139,7 +144,7 @@ def test_slow_steps_of_em_after_a_warm_start_are_no_convergence():
     again = penalised(problem.fit(em, niter=8, tol=0))
     tol = 2 * np.diff(again).max()
     state = problem.fit(tol=tol)
-    assert len(state.history) > accelerate.WARM_UP
+    assert len(state.history) > accelerated.WARM_UP
 
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
@@ -176,10 +181,10 @@ def test_an_extrapolation_without_a_likelihood_falls_back_to_em():
     def sometimes(model):
         calls.append(model)
         statistics = problem.e_step(model)
-        lost = len(calls) > accelerate.WARM_UP and len(calls) % 3 == 0
+        lost = len(calls) > accelerated.WARM_UP and len(calls) % 3 == 0
         return dataclasses.replace(statistics, log_likelihood=np.nan) if lost else statistics
 
-    state = accelerate.fit(accelerate.State(problem.model), problem.prior, sometimes, niter=40, tol=0.0)
+    state = run_alone(accelerated.State(problem.model), problem.prior, sometimes, niter=40, tol=0.0)
     assert len(state.history) == 40
     assert_best(problem, state)
 
@@ -191,7 +196,7 @@ def test_data_without_a_likelihood_are_an_error():
         return dataclasses.replace(problem.e_step(model), log_likelihood=np.nan)
 
     with pytest.raises(FloatingPointError, match="first model"):
-        accelerate.fit(accelerate.State(problem.model), problem.prior, never, niter=3, tol=0.0)
+        run_alone(accelerated.State(problem.model), problem.prior, never, niter=3, tol=0.0)
 
 
 def test_the_estimator_takes_it():

@@ -10,7 +10,8 @@ import pytest
 from data import correlated
 from sklearn.datasets import load_iris
 
-from dask_igtm import IGTM, archive, load
+from dask_igtm import IGTM, load
+from dask_igtm.data import npz_io
 
 X = correlated(300, 5)
 
@@ -96,7 +97,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_a_newer_format_is_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(npz_io, "FORMAT_VERSION", 2)
     IGTM(k=4, niter=2).fit(X).save(tmp_path / "model")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"format 2.*upgrade dask_igtm"):

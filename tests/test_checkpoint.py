@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from data import correlated
 
-import dask_igtm.fitting
-from dask_igtm import IGTM, archive, blocks
+from dask_igtm import IGTM
+from dask_igtm.data import npz_io
+from dask_igtm.fitting import fit
+from dask_igtm.passes import reduce
 
 X = correlated(600, 5)
 
@@ -24,15 +26,15 @@ def bits(igtm):
 
 def cut_after(monkeypatch, n_passes, error):
     """Let the reduction fail after some passes, the one for the moments included."""
-    reduce, left = blocks.reduce, [n_passes]
+    walk, left = reduce.walk, [n_passes]
 
     def failing(*args, **kwargs):
         left[0] -= 1
         if left[0] < 0:
             raise error
-        return reduce(*args, **kwargs)
+        return walk(*args, **kwargs)
 
-    monkeypatch.setattr(blocks, "reduce", failing)
+    monkeypatch.setattr(reduce, "walk", failing)
 
 
 @pytest.mark.parametrize("solver", ["em", "accelerated"])
@@ -97,8 +99,8 @@ def test_weights_belong_to_a_fit(tmp_path):
 
 def test_another_release_or_kernel_is_refused(tmp_path, monkeypatch):
     estimator(niter=2).fit(X, checkpoint=tmp_path / "fit.npz")
-    monkeypatch.setattr(dask_igtm.fitting, "__version__", "99.0")
-    monkeypatch.setattr(dask_igtm.fitting, "best_kernel", lambda: "none")
+    monkeypatch.setattr(fit, "__version__", "99.0")
+    monkeypatch.setattr(fit, "best_kernel", lambda: "none")
     with pytest.raises(ValueError, match=r"kernel was .* and is 'none'; version was .* and is '99.0'"):
         estimator().fit(X, checkpoint=tmp_path / "fit.npz")
 
@@ -190,7 +192,7 @@ def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch
         estimator().fit(X, checkpoint=tmp_path / "fit.npz", callbacks=[fill_the_disk])
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["fit.npz"]
-    _, arrays = archive.read(tmp_path / "fit.npz", archive.CHECKPOINT)
+    _, arrays = npz_io.read(tmp_path / "fit.npz", npz_io.CHECKPOINT)
     assert len(arrays["history"]) == 5
     assert bits(estimator().fit(X, checkpoint=tmp_path / "fit.npz")) == bits(estimator().fit(X))
 

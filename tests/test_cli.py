@@ -18,8 +18,8 @@ from data import correlated
 from numpy.testing import assert_array_equal
 
 from dask_igtm import IGTM, load
-from dask_igtm.cli import main
-from dask_igtm.options import SHOWN_OTHERWISE, estimator_options
+from dask_igtm.cli.commands import main
+from dask_igtm.cli.estimator_options import SHOWN_OTHERWISE, estimator_options
 
 X = correlated(600, 5)
 COMMANDS = ("convert", "fit", "transform", "report", "info", "estimate")
@@ -264,7 +264,7 @@ FIT = ("fit", "x.zarr", "-o", "m.npz", "--k", "4", "--m", "2", "--tol", "0")
 HEEDING = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from dask_igtm.cli import main
+from dask_igtm.cli.commands import main
 main()
 """
 
@@ -323,7 +323,7 @@ def test_a_projection_that_was_cut_goes_on(cli, model, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("dask_igtm.storage.write", interrupt)
+        patch.setattr("dask_igtm.projection.to_zarr.write_rows", interrupt)
         code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr")
         assert code == 130
         assert err.splitlines()[-1] == "interrupted; the same command goes on with what is missing"
@@ -335,7 +335,7 @@ def test_a_projection_that_was_cut_goes_on(cli, model, monkeypatch):
 def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
     asked = []
     fake = types.SimpleNamespace(report=lambda *arguments: asked.append(arguments))
-    monkeypatch.setitem(sys.modules, "dask_igtm.report", fake)
+    monkeypatch.setitem(sys.modules, "dask_igtm.plot.report", fake)
     assert cli("report", model, "x.zarr", "-o", "map.html")[0] == 0
     ((igtm, rows, path),) = asked
     assert isinstance(igtm, IGTM)
@@ -343,7 +343,7 @@ def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
 
 
 def test_a_report(cli, model, folder):
-    pytest.importorskip("dask_igtm.report")
+    pytest.importorskip("dask_igtm.plot.report")
     assert cli("report", model, "x.zarr", "-o", "map.html")[0] == 0
     assert "<html" in (folder / "map.html").read_text()
 
@@ -353,8 +353,8 @@ def test_a_report(cli, model, folder):
 
 def test_help_loads_nothing_slow():
     code = (
-        "import sys, contextlib, dask_igtm.cli\n"
-        "with contextlib.suppress(SystemExit): dask_igtm.cli.main(['--help'])\n"
+        "import sys, contextlib, dask_igtm.cli.commands\n"
+        "with contextlib.suppress(SystemExit): dask_igtm.cli.commands.main(['--help'])\n"
         "print(*{'numpy', 'dask', 'sklearn', 'zarr', 'rich'} & set(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

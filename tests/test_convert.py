@@ -10,9 +10,9 @@ import zarr
 from data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
-import dask_igtm.convert
 from dask_igtm import IGTM
-from dask_igtm.convert import convert
+from dask_igtm.data import convert as converting
+from dask_igtm.data.convert import convert
 
 X = correlated(1000, 4)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c", "d"])
@@ -21,7 +21,7 @@ FRAME = pd.DataFrame(X, columns=["a", "b", "c", "d"])
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty folder, and chunks of 100 rows of four float64."""
-    monkeypatch.setattr(dask_igtm.convert, "CHUNK_BYTES", 100 * 4 * 8)
+    monkeypatch.setattr(converting, "CHUNK_BYTES", 100 * 4 * 8)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -7,12 +7,16 @@ from data import correlated, reference_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from running import run_alone
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from dask_igtm import IGTM, block, em
-from dask_igtm.basis import make_basis
-from dask_igtm.initialize import initialize
+from dask_igtm import IGTM
+from dask_igtm.model.basis import make_basis
+from dask_igtm.solvers import em
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 
 def dense_em(X, basis, W, beta_inv, regul, niter):
@@ -60,11 +64,11 @@ def test_history_is_the_likelihood_before_each_iteration():
 @pytest.mark.parametrize("scale", [None, "standard"])
 def test_penalised_likelihood_never_falls(name, scale):
     X = reference_sets()[name]
-    start = initialize(block.moments(X, None), make_basis(8, 4, 0.3), regul=0.1, scale=scale)
-    state = em.fit(
+    start = initialize(moments_of(X, None), make_basis(8, 4, 0.3), regul=0.1, scale=scale)
+    state = run_alone(
         em.State(start.model),
         start.prior,
-        lambda model: block.statistics(X, None, model, "numpy"),
+        lambda model: e_step(X, None, model, "numpy"),
         niter=100,
         tol=0,
     )

@@ -5,7 +5,8 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from dask_igtm import IGTM, block
+from dask_igtm import IGTM
+from dask_igtm.fitting import cost
 
 
 def refuse(*args, **kwargs):
@@ -53,12 +54,12 @@ def test_unknown_sizes_are_refused():
 )
 def test_the_tile_that_is_timed_has_the_axes_and_gaps_of_the_fit(monkeypatch, parameters, n_axes, gaps):
     timed = set()
-    statistics = block.statistics
+    statistics = cost.e_step
 
     def watched(X, sample_weight, model, kernel):
         timed.add((X.shape[1], model.weights.shape[1], np.isnan(X).any(), model.gaps.marginal))
         return statistics(X, sample_weight, model, kernel)
 
-    monkeypatch.setattr(block, "statistics", watched)
+    monkeypatch.setattr(cost, "e_step", watched)
     IGTM(k=8, **parameters).estimate(np.zeros((100, 20)))
     assert timed == {(20, n_axes, gaps, gaps)}

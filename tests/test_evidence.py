@@ -9,13 +9,18 @@ from data import correlated, reference_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from running import run_alone
 from scipy.special import logsumexp
 from sklearn.datasets import load_iris, load_wine
 from test_checkpoint import bits, cut_after
 
-from dask_igtm import IGTM, archive, block, evidence, load
-from dask_igtm.basis import make_basis
-from dask_igtm.initialize import initialize
+from dask_igtm import IGTM, load
+from dask_igtm.data import npz_io
+from dask_igtm.model.basis import make_basis
+from dask_igtm.solvers import evidence
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 IRIS = load_iris().data
 
@@ -108,12 +113,12 @@ def test_wine_in_its_own_units_settles_and_runs_away_from_a_high_start():
     igtm = auto(scale="center").fit(X)
     assert igtm.converged_
     assert igtm.regul_ < 1e-3
-    start = initialize(block.moments(X, None), make_basis(6, 3, 0.3), regul=10, scale="center")
+    start = initialize(moments_of(X, None), make_basis(6, 3, 0.3), regul=10, scale="center")
     assert start.growth < 1
-    state = evidence.fit(
+    state = run_alone(
         evidence.State(start.model),
         start.prior,
-        lambda model: block.statistics(X, None, model, "numpy"),
+        lambda model: e_step(X, None, model, "numpy"),
         niter=30,
         tol=0,
     )
@@ -146,7 +151,7 @@ def limit_share(X):
 
 @pytest.mark.parametrize("name", reference_sets())
 def test_the_start_is_a_hundredth_of_the_ridge_under_which_a_map_collapses(name):
-    moments, basis = block.moments(reference_sets()[name], None), make_basis(8, 4, 0.3)
+    moments, basis = moments_of(reference_sets()[name], None), make_basis(8, 4, 0.3)
 
     def growth(regul):
         return initialize(moments, basis, regul=regul, scale="center").growth
@@ -190,13 +195,13 @@ def test_a_single_column_and_gaps():
 @given(n=st.integers(2, 8), n_columns=st.integers(1, 4), m=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
 def test_fewer_rows_than_weights_leave_noise(n, n_columns, m, seed):
     X = np.random.default_rng(seed).normal(size=(n, n_columns))
-    start = initialize(block.moments(X, None), make_basis(5, m, 0.3), regul=None, scale="center")
+    start = initialize(moments_of(X, None), make_basis(5, m, 0.3), regul=None, scale="center")
     state = evidence.State(start.model)
     for _ in range(15):
-        statistics = block.statistics(X, None, state.model, "numpy")
+        statistics = e_step(X, None, state.model, "numpy")
         gamma = evidence.determined(statistics, state.model, state.prior(start.prior))
         assert 0 <= gamma <= n * n_columns / 2 + 1e-9
-        state = evidence.step(state, statistics, start.prior, 0.0)
+        state = state.step(statistics, start.prior, 0.0)
         assert np.isfinite(state.model.weights).all()
         assert 0 < state.model.beta_inv < np.inf
         assert 0 <= state.regul <= start.prior.limit
@@ -289,9 +294,9 @@ def test_the_ridge_is_saved(tmp_path):
     assert load(tmp_path / "auto.npz").regul_ == igtm.regul_
     fixed = auto(niter=2, regul=0.2).fit(IRIS)
     fixed.save(tmp_path / "fixed.npz")
-    header, arrays = archive.read(tmp_path / "fixed.npz", archive.MODEL)
+    header, arrays = npz_io.read(tmp_path / "fixed.npz", npz_io.MODEL)
     del header["fitted"]["regul_"]
-    archive.write(tmp_path / "old.npz", archive.MODEL, header, arrays)
+    npz_io.write(tmp_path / "old.npz", npz_io.MODEL, header, arrays)
     assert load(tmp_path / "old.npz").regul_ == 0.2
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm.affine import Affine
-from dask_igtm.forward import load_forward
+from dask_igtm.model.affine import Affine
+from dask_igtm.posterior.coordinates import load_forward
 
 KERNELS = ["numpy", "numba"]
 AFFINE = Affine(np.array([1e4, 0.0, -2.5]), np.array([3.0, 1e-3, 1e5]), standardised=True)
@@ -108,9 +108,9 @@ def test_threads_may_be_the_first_to_compile():
     code = """if True:
         import threading
         import numpy as np
-        from dask_igtm.affine import Affine
-        from dask_igtm.forward import load_forward
-        from dask_igtm.softmax import load_kernel
+        from dask_igtm.model.affine import Affine
+        from dask_igtm.posterior.coordinates import load_forward
+        from dask_igtm.posterior.kernels import load_kernel
         start, failed = threading.Barrier(4), []
         def work():
             start.wait()

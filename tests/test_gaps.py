@@ -12,9 +12,9 @@ from sklearn.datasets import load_digits
 from sklearn.impute import SimpleImputer
 
 from dask_igtm import IGTM, load, runIGTM
-from dask_igtm.imputation import gaps_of
-from dask_igtm.inputs import row_blocks
-from dask_igtm.source import prepare
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.fitting.fill_values import gaps_of
+from dask_igtm.passes.graph import prepare
 
 FILLED = ["mean", "median", "most_frequent", "constant"]
 ALLOWED = [*FILLED, "marginalize"]
@@ -268,7 +268,7 @@ def test_gaps_are_refused_by_default_and_the_message_says_what_to_do(X, Y):
 
 
 def test_too_many_distinct_values_are_an_error(monkeypatch):
-    monkeypatch.setattr("dask_igtm.columns.MOST_DISTINCT", 20)
+    monkeypatch.setattr("dask_igtm.statistics.column_stats.MOST_DISTINCT", 20)
     X = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(ValueError, match="more than 20 different values in column 0, column 1"):
         igtm(missing="most_frequent").fit(X)

@@ -16,8 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
 from dask_igtm import IGTM
-from dask_igtm.inputs import row_blocks
-from dask_igtm.source import prepare
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.passes.graph import prepare
 
 N = 300
 ZARR = ["zarr", "path", "pathlib", "sharded", "column_zarr"]

@@ -21,7 +21,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from ugtm import eIGTM, ugtm_landscape
 
-from dask_igtm import IGTM, IGTMRegressor, landscape, load, node_totals
+from dask_igtm import IGTM, IGTMRegressor, landscape, load
+from dask_igtm.statistics import node_sums
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 X, SPECIES = load_iris(return_X_y=True)
@@ -326,7 +327,7 @@ def test_totals_add_in_any_grouping(sizes, seed):
     parts = []
     for size in sizes:
         R, y = rng.random((size, 4)), 1e6 + rng.normal(size=(size, 2))
-        parts.append(node_totals.totals_of(R, rng.random(size), y))
+        parts.append(node_sums.totals_of(R, rng.random(size), y))
     a, b, c = parts
     for name, value in vars((a + b) + c).items():
         assert_allclose(getattr(a + (b + c), name), value, rtol=1e-9, atol=1e-7)
@@ -475,9 +476,9 @@ def test_support_is_checked(igtm, min_support):
 
 
 def test_too_many_labels_are_refused_before_they_take_memory(igtm, monkeypatch):
-    monkeypatch.setattr(node_totals, "_weighted_tiles", computing)
+    monkeypatch.setattr(node_sums, "_weighted_tiles", computing)
     with pytest.raises(ValueError, match="more than 10000"):
-        node_totals.class_totals(np.tile(X, (70, 1)), None, np.arange(70 * N), igtm.model_, "numpy")
+        node_sums.class_totals(np.tile(X, (70, 1)), None, np.arange(70 * N), igtm.model_, "numpy")
 
 
 def test_other_errors(igtm, tmp_path):

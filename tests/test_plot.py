@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import IGTM, binning, landscape, plot
-from dask_igtm.canvas import Canvas
+from dask_igtm import IGTM, landscape, plot
 from dask_igtm.landscape import Landscape
+from dask_igtm.plot.style import Canvas
+from dask_igtm.statistics import map_bins
 
 N = 400
 K = 6
@@ -208,7 +209,7 @@ def test_what_cannot_be_drawn_is_refused(igtm, X, look, message):
     cuts=st.lists(st.integers(0, 60), max_size=4), limit=st.sampled_from([0, 59, 60]), labelled=st.booleans()
 )
 def test_spreads_of_parts_add_up_to_that_of_the_whole(igtm, X, y, labels, cuts, limit, labelled):
-    function, column = (binning.of_labels, labels) if labelled else (binning.of_values, y)
+    function, column = (map_bins.of_labels, labels) if labelled else (map_bins.of_values, y)
 
     def spread(rows):
         return function(X[rows], None, column[rows], igtm.model_, "numpy", EDGES, limit)
@@ -365,7 +366,7 @@ def test_altair_is_loaded_with_plot_alone_and_missed_by_name():
         assert "altair" not in sys.modules
         sys.modules["altair"] = None
         try:
-            dask_igtm.plot
+            dask_igtm.plot.projection
         except ImportError as error:
             assert "pip install 'dask_igtm[plot]'" in str(error)
         else:

@@ -13,11 +13,15 @@ from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 
-from dask_igtm import IGTM, block, fitting, posterior
-from dask_igtm.basis import make_basis
-from dask_igtm.initialize import initialize
-from dask_igtm.outputs import outputs_of
-from dask_igtm.softmax import load_kernel
+from dask_igtm import IGTM
+from dask_igtm.fitting import fit
+from dask_igtm.model.basis import make_basis
+from dask_igtm.posterior import posterior
+from dask_igtm.posterior.kernels import load_kernel
+from dask_igtm.posterior.row_outputs import outputs_of, project
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 KERNELS = ["numpy", "numba"]
 PRECISION = {np.float64: 1e-13, np.float32: 2e-5}
@@ -48,8 +52,8 @@ def test_softmax(kernel, dtype):
 @pytest.mark.parametrize("dtype", [float, np.float32])
 def test_kernels_agree(dtype):
     X = load_digits().data.astype(dtype)
-    model = initialize(block.moments(X, None), make_basis(16, 4, 0.3), regul=0.1, scale=None).model
-    one, other = (block.statistics(X, None, model, kernel) for kernel in KERNELS)
+    model = initialize(moments_of(X, None), make_basis(16, 4, 0.3), regul=0.1, scale=None).model
+    one, other = (e_step(X, None, model, kernel) for kernel in KERNELS)
     for name, value in vars(one).items():
         rtol = 1e-12 if dtype is float else 1e-5
         assert_allclose(getattr(other, name), value, rtol=rtol, atol=rtol * np.abs(value).max())
@@ -57,7 +61,7 @@ def test_kernels_agree(dtype):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_fit_uses_and_records_one_kernel(kernel, monkeypatch):
-    monkeypatch.setattr(fitting, "best_kernel", lambda: kernel)
+    monkeypatch.setattr(fit, "best_kernel", lambda: kernel)
     X = load_digits().data
     igtm = IGTM(niter=5, tol=0).fit(X)
     assert igtm.kernel_ == kernel
@@ -68,7 +72,7 @@ def test_a_worker_without_numba_fails_clearly():
     code = """
 import importlib.util
 importlib.util.find_spec = lambda name: None
-from dask_igtm.softmax import best_kernel, load_kernel
+from dask_igtm.posterior.kernels import best_kernel, load_kernel
 assert best_kernel() == "numpy"
 load_kernel("numba")
 """
@@ -101,6 +105,6 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
     outputs = outputs_of(("log_likelihood",), 256)
-    (result,) = block.project(X, model, "numpy", outputs)
+    (result,) = project(X, model, "numpy", outputs)
     assert used == ["float32", "float64", "float32"]
-    assert_allclose(result, block.project(X.astype(float), model, "numpy", outputs)[0], rtol=1e-5)
+    assert_allclose(result, project(X.astype(float), model, "numpy", outputs)[0], rtol=1e-5)

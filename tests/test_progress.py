@@ -14,7 +14,8 @@ from dask.callbacks import Callback
 from data import correlated
 from rich.console import Console
 
-from dask_igtm import IGTM, IterationEvent, load, progress, runIGTM
+from dask_igtm import IGTM, IterationEvent, load, runIGTM
+from dask_igtm.fitting import progress
 
 X = correlated(600, 5)
 
@@ -192,8 +193,8 @@ def test_the_bar_of_a_converged_fit_is_full(monkeypatch):
 
 SCRIPT = """
 import sys
-from dask_igtm.console import say
-from dask_igtm.progress import IterationEvent, shown
+from dask_igtm.cli.base import say
+from dask_igtm.fitting.progress import IterationEvent, shown
 with shown(True) as (show,):
     say("a line above the bar")
     show(IterationEvent(3, 3, -61.25, -61.5, 0.1, 1e-3, False, 1000.0, 0.5, 1.5, 0.0))

@@ -10,7 +10,8 @@ import pytest
 import zarr
 from data import correlated
 
-from dask_igtm import IGTM, load, storage
+from dask_igtm import IGTM, load
+from dask_igtm.projection import to_zarr
 
 X = correlated(4000, 5)
 OUTPUTS = ("means", "modes", "responsibilities", "log_likelihood")
@@ -79,7 +80,7 @@ def test_blocks_join_in_a_chunk(igtm, tmp_path):
 
 def cut_after(monkeypatch, n_parts, error):
     """Let the writing fail after some parts; one at a time, so that their number is known."""
-    write, left = storage.write, [n_parts]
+    write, left = to_zarr.write_rows, [n_parts]
 
     def failing(*args, **kwargs):
         left[0] -= 1
@@ -87,7 +88,7 @@ def cut_after(monkeypatch, n_parts, error):
             raise error
         write(*args, **kwargs)
 
-    monkeypatch.setattr(storage, "write", failing)
+    monkeypatch.setattr(to_zarr, "write_rows", failing)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])

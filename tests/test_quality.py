@@ -10,8 +10,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.manifold import trustworthiness
 from sklearn.preprocessing import StandardScaler
 
-from dask_igtm import IGTM, IGTMRegressor, assess, quality
-from dask_igtm.sampling import pick
+from dask_igtm import IGTM, IGTMRegressor, quality
+from dask_igtm.projection import quality as figures
+from dask_igtm.statistics.row_subsets import pick
 
 X = correlated(1500, 5)
 
@@ -24,13 +25,13 @@ def fitted():
 @pytest.fixture
 def samples(monkeypatch):
     """The rows that were sampled, of each call."""
-    seen, summary = [], assess._quality
+    seen, summary = [], figures._quality
 
-    def watched(model, sums, n_neighbors):
+    def watched(fitted, sums, n_neighbors):
         seen.append(sums.sample.X)
-        return summary(model, sums, n_neighbors)
+        return summary(fitted, sums, n_neighbors)
 
-    monkeypatch.setattr(assess, "_quality", watched)
+    monkeypatch.setattr(figures, "_quality", watched)
     return seen
 
 
@@ -142,7 +143,7 @@ def test_what_cannot_be_assessed_is_refused(fitted):
 
 
 def test_the_name_is_a_function():
-    import dask_igtm.assess  # noqa: PLC0415
+    import dask_igtm.projection.quality  # noqa: PLC0415
 
     assert callable(dask_igtm.quality)
 

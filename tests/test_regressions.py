@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose
 from threadpoolctl import threadpool_info
 
 from dask_igtm import IGTM, runIGTM
-from dask_igtm.blas import single_threaded_blas
-from dask_igtm.inputs import check_table, row_blocks
-from dask_igtm.source import prepare
+from dask_igtm.data.row_blocks import check_table, row_blocks
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.resources import single_threaded_blas
 
 X = correlated(300, 5)
 

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from dask_igtm import IGTM, IGTMClassifier, landscape, plot
-from dask_igtm.report import report
+from dask_igtm.plot.report import report
 
 N = 200
 EVIL = "</script><script>alert('<b>&')</script>"

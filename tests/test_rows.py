@@ -15,9 +15,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp, softmax
 from scipy.stats import entropy
 
-from dask_igtm import IGTM, block, load, runIGTM
-from dask_igtm.histogram import SHARES, Histogram
-from dask_igtm.outputs import Answers
+from dask_igtm import IGTM, load, runIGTM
+from dask_igtm.fitting import fit
+from dask_igtm.posterior import row_outputs
+from dask_igtm.posterior.row_outputs import Answers
+from dask_igtm.statistics.log_histogram import SHARES, Histogram
 
 X = correlated(2000, 5)
 SHARED = ("means", "node", "entropy", "log_likelihood")
@@ -126,13 +128,13 @@ def test_lazy_outputs_are_lazy_and_share_one_pass(fitted):
 
 
 def test_an_e_step_a_block_whatever_is_asked(fitted, monkeypatch):
-    calls, tiles = [], block.tiles
+    calls, posteriors = [], row_outputs.posteriors
 
     def counted(rows, *args):
         calls.append(len(rows))
-        return tiles(rows, *args)
+        return posteriors(rows, *args)
 
-    monkeypatch.setattr(block, "tiles", counted)
+    monkeypatch.setattr(row_outputs, "posteriors", counted)
     lazy = da.from_array(X, chunks=(500, 5))
     dask.compute(fitted.describe(lazy, ALL), scheduler="synchronous")
     dask.compute(fitted.set_params(model="complete").transform(lazy), scheduler="synchronous")
@@ -389,7 +391,7 @@ def test_an_interrupted_fit_has_no_domain(monkeypatch):
 
     model = igtm()
     with monkeypatch.context() as patch, dask.config.set(scheduler="synchronous"):
-        patch.setattr(block, "likelihood", interrupted)
+        patch.setattr(fit, "likelihood_of", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X)
     with pytest.raises(ValueError, match=r"interrupted.*reference="):

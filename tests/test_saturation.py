@@ -10,8 +10,9 @@ import pytest
 from data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import IGTM, parts, saturation
-from dask_igtm.learning import Saturation
+from dask_igtm import IGTM, saturation
+from dask_igtm.estimators.saturation import Saturation
+from dask_igtm.statistics import row_subsets
 
 N = 600
 SHARES = (1 / 4, 1 / 2, 1)
@@ -24,7 +25,7 @@ def igtm(**parameters):
 def drawn(seed, shares=SHARES, held_out=0.1):
     """Which rows are held out, and which each share has."""
     edges = held_out + (1 - held_out) * np.array([0, *shares])
-    part = parts.draw(np.arange(N), np.random.RandomState(seed).randint(2**31 - 1), edges)
+    part = row_subsets.draw(np.arange(N), np.random.RandomState(seed).randint(2**31 - 1), edges)
     return part == 0, [(part > 0) & (part <= i + 1) for i in range(len(shares))]
 
 

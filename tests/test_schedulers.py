@@ -16,7 +16,7 @@ from data import correlated
 from distributed import Client, LocalCluster
 
 from dask_igtm import IGTM, landscape
-from dask_igtm.source import Parcel
+from dask_igtm.passes.graph import Parcel
 
 # 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
 SIZES = tuple(np.random.default_rng(1).integers(0, 40, 201).tolist())
@@ -162,8 +162,8 @@ def test_array_query_planning(path, synchronous, tmp_path):
     code = f"""
 import dask, dask.array as da, numpy as np, zarr
 from dask_igtm import IGTM, IGTMSearch, landscape
-from dask_igtm.report import report
-from dask_igtm.source import Parcel
+from dask_igtm import report
+from dask_igtm.passes.graph import Parcel
 stored = zarr.open_array({path!r}, mode="r")
 X = da.from_array(np.asarray(stored), chunks=({SIZES!r}, -1))
 igtm = IGTM(k=6, m=3, niter=3, tol=0).fit(X)

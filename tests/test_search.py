@@ -20,7 +20,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dask_igtm import IGTM, IGTMSearch, abreast, em, parts
+from dask_igtm import IGTM, IGTMSearch
+from dask_igtm.solvers import em
+from dask_igtm.statistics import row_subsets
 
 N = 240
 GRID = [{"k": [3, 5]}, {"m": [2], "s": [1.0], "regul": [2.0]}]
@@ -268,19 +270,18 @@ def test_a_fit_that_is_done_drops_out():
         asked.append(sorted(models))
         return [0] * len(models)
 
-    def step(state, statistics, prior, tol):
-        calm = em.PATIENCE if len(state.history) == state.model else 0  # after as many steps, plus one
-        return em.State(state.model, (*state.history, None), calm)
+    class Counted(em.State):
+        def step(self, statistics, prior, tol):
+            calm = em.PATIENCE if len(self.history) == self.model else 0  # after as many steps, plus one
+            return Counted(self.model, (*self.history, None), calm)
 
     told = []
-    states = [em.State(0), em.State(3), em.State(1)]
-    states, n_passes = abreast.run(
-        states, [step] * 3, e_step, [None] * 3, niter=3, tol=0, on_pass=told.append
-    )
+    states = [Counted(0), Counted(3), Counted(1)]
+    states = em.run(states, [None] * 3, e_step, niter=3, tol=0, on_pass=told.append)
     assert asked == [[0, 1, 2], [1, 2], [1]]
-    assert told == [3, 2, 1]
-    assert n_passes == 3
+    assert len(told) == 3
     assert [state.converged for state in states] == [True, False, True]
+    assert [state.stopped_by for state in states] == ["tolerance", "iterations", "tolerance"]
 
 
 # The draw
@@ -289,9 +290,9 @@ def test_a_fit_that_is_done_drops_out():
 @given(st.integers(0, 2**31 - 2), st.lists(st.integers(0, 40), max_size=8), st.integers(2, 6))
 def test_the_draw_does_not_depend_on_blocks(seed, cuts, n_parts):
     edges = np.arange(1, n_parts) / n_parts
-    whole = parts.draw(np.arange(40), seed, edges)
+    whole = row_subsets.draw(np.arange(40), seed, edges)
     blocks = np.split(np.arange(40), sorted(cuts))
-    assert_array_equal(np.concatenate([parts.draw(block, seed, edges) for block in blocks]), whole)
+    assert_array_equal(np.concatenate([row_subsets.draw(block, seed, edges) for block in blocks]), whole)
     assert whole.max() < n_parts
 
 
@@ -300,8 +301,8 @@ def test_the_draw_is_splitmix64_and_even():
     stream = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     for number, value in enumerate(stream):
         below = (value >> 11) * 2.0**-53
-        assert parts.draw(np.array([number]), 1234567, [below, np.nextafter(below, 1)]) == 1
-    counts = np.bincount(parts.draw(np.arange(100_000), 0, [0.2, 0.5]))
+        assert row_subsets.draw(np.array([number]), 1234567, [below, np.nextafter(below, 1)]) == 1
+    counts = np.bincount(row_subsets.draw(np.arange(100_000), 0, [0.2, 0.5]))
     assert_allclose(counts / 100_000, [0.2, 0.3, 0.5], atol=0.01)
 
 
@@ -316,7 +317,7 @@ def test_sums_of_parts_are_those_of_their_rows(n_rows, weighted, seed):
     def total(X, weight, factor):
         return factor * (X if weight is None else weight[:, None] * X).sum(axis=0)
 
-    found = parts.sums(X, weight, part, total, wanted)
+    found = row_subsets.sums(X, weight, part, total, wanted)
     weights = np.ones(n_rows) if weight is None else weight
     for (chosen, (factor,)), one in zip(wanted, (found + found).each, strict=True):
         rows = np.array([p in chosen for p in part], dtype=bool)

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
 
-from dask_igtm import block
-from dask_igtm.basis import make_basis
-from dask_igtm.initialize import initialize
+from dask_igtm.model.basis import make_basis
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 FINITE = st.floats(-1e3, 1e3, width=32)
 THREE_BLOCKS = st.tuples(*(st.integers(0, 20).flatmap(lambda n: arrays(float, (n, 3), elements=FINITE)),) * 3)
@@ -23,7 +24,7 @@ def assert_equal_moments(one, other):
 @settings(deadline=None)
 @given(THREE_BLOCKS)
 def test_moments_merge_associatively(three):
-    a, b, c = (block.moments(X, None) for X in three)
+    a, b, c = (moments_of(X, None) for X in three)
     assert_equal_moments((a + b) + c, a + (b + c))
     X = np.concatenate(three)
     if len(X):
@@ -35,9 +36,9 @@ def test_moments_merge_associatively(three):
 @given(THREE_BLOCKS)
 def test_sufficient_statistics_merge_associatively(three):
     data = np.random.default_rng(0).normal(size=(100, 3)) * 100
-    model = initialize(block.moments(data, None), make_basis(4, 2, 0.3), regul=0.1, scale=None).model
-    a, b, c = (block.statistics(X, None, model, "numpy") for X in three)
-    whole = block.statistics(np.concatenate(three), None, model, "numpy")
+    model = initialize(moments_of(data, None), make_basis(4, 2, 0.3), regul=0.1, scale=None).model
+    a, b, c = (e_step(X, None, model, "numpy") for X in three)
+    whole = e_step(np.concatenate(three), None, model, "numpy")
     for total in ((a + b) + c, a + (b + c)):
         for name, value in vars(whole).items():
             assert_allclose(getattr(total, name), value, rtol=1e-9, atol=1e-6)
@@ -48,11 +49,11 @@ def test_sufficient_statistics_merge_associatively(three):
 def test_weights_count_rows(three, data):
     X = np.concatenate(three)
     counts = data.draw(arrays(int, len(X), elements=st.integers(0, 3)))
-    weighted = block.moments(X, counts.astype(float))
-    assert_equal_moments(weighted, block.moments(np.repeat(X, counts, axis=0), None))
+    weighted = moments_of(X, counts.astype(float))
+    assert_equal_moments(weighted, moments_of(np.repeat(X, counts, axis=0), None))
 
 
 def test_moments_far_from_the_origin():
     X = np.random.default_rng(0).normal(size=(9000, 3))
-    near, far = block.moments(X, None), block.moments(X + 1e8, None)
+    near, far = moments_of(X, None), moments_of(X + 1e8, None)
     assert_allclose(far.scatter, near.scatter, rtol=1e-6, atol=1e-3)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dask_igtm import eIGTM, runIGTM
-from dask_igtm.inputs import row_blocks
+from dask_igtm.data.row_blocks import row_blocks
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,156 @@
+"""What the commands have in common: how they speak, how they fail, and who computes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from dask_igtm.cli.estimator_options import estimator_options
+
+Facts = dict[str, Any]
+
+VERBOSE = "dask_igtm.verbose"  # where a context keeps whether to show progress
+
+
+class Command(click.Command):
+    """A command that returns facts, told in words or as JSON, and fails with one line."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command and print its facts."""
+        debug, as_json, verbose = (ctx.params.pop(name) for name in ("debug", "json", "verbose"))
+        ctx.meta[VERBOSE] = verbose
+        try:
+            with _told(verbose=verbose, debug=debug):
+                facts = super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            say(str(interrupt) or "interrupted")
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            message = _one_line(error)
+            if as_json:
+                click.echo(json.dumps({"error": message}))
+            raise click.ClickException(message) from error
+        click.echo(json.dumps(facts) if as_json else _in_words(facts))
+
+
+class EstimatorCommand(Command):
+    """A command that takes the parameters of the estimator, found only when somebody asks."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return all parameters of the command."""
+        return [*super().get_params(ctx), *estimator_options()]
+
+
+def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Give a command some options, and those that all have."""
+    everywhere = (
+        click.option("--json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option(
+            "--verbose/--quiet",
+            default=True,
+            show_default=True,
+            help="Show progress on stderr, or warnings only.",
+        ),
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    )
+    return lambda function: functools.reduce(lambda f, o: o(f), reversed((*chosen, *everywhere)), function)
+
+
+@contextlib.contextmanager
+def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
+    """Compute by a scheduler somewhere, or by worker processes here, or else by threads."""
+    if scheduler and workers:
+        raise click.UsageError("Give --scheduler or --workers, not both.")
+    if not (scheduler or workers):
+        yield
+        return
+    from distributed import Client
+
+    with contextlib.ExitStack() as stack:
+        if workers:
+            scheduler = stack.enter_context(_local_cluster(workers)).scheduler_address
+        client = stack.enter_context(Client(scheduler))
+        logging.getLogger("dask_igtm").info("dashboard at %s", client.dashboard_link)
+        yield
+
+
+def _local_cluster(n_workers: int) -> Any:
+    from dask.system import CPU_COUNT
+    from distributed import LocalCluster
+
+    threads = max(1, CPU_COUNT // n_workers)
+    # A terminal sends Ctrl-C to the workers too; they are not to die of it, but to be closed.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return LocalCluster(n_workers=n_workers, threads_per_worker=threads, dashboard_address=":0")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Echo(logging.Handler):
+    """Log records on whatever stderr is now."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "dask_igtm.progress":  # which are shown already
+            say(record.getMessage())
+
+
+@contextlib.contextmanager
+def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
+    """Say on stderr, in a line each, what is logged and warned of."""
+    handler, logger, other = _Echo(), logging.getLogger("dask_igtm"), logging.getLogger("distributed")
+    before = logger.level, other.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    other.setLevel(logging.WARNING if debug else logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before[0])
+            other.setLevel(before[1])
+
+
+def say(message: str) -> None:
+    """Write a line to stderr, above a bar that may be there, which `click.echo` would go around."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _one_line(error: Any) -> str:
+    """Return the message of an error and its notes; its kind too where the message alone says little."""
+    known = isinstance(error, (ValueError, TypeError, OSError, ImportError, Warning))
+    message = str(error) if known else f"{type(error).__name__}: {error}, see --debug"
+    return " ".join(" ".join([message, *getattr(error, "__notes__", ())]).split())
+
+
+def _in_words(facts: Facts) -> str:
+    width = max(map(len, facts)) + 2
+    return "\n".join(f"{name.replace('_', ' '):{width}}{_word(value)}" for name, value in facts.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return (" x " if all(isinstance(part, int) for part in value) else ", ").join(map(_word, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if float(value).is_integer() else f"{value:.7g}"
+    return str(value)

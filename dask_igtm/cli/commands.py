@@ -1,0 +1,264 @@
+"""`dask-igtm`: maps from the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dask_igtm._version import __version__
+from dask_igtm.cli.base import VERBOSE, Command, EstimatorCommand, Facts, computing, options, say
+
+# Whatever takes long to import is imported by the command that needs it.
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done; a fit that ran out of its iterations is done too, and says so
+  1    failed; one line on stderr says why and what to do
+  2    the command line cannot be understood
+  130  interrupted by Ctrl-C
+"""
+
+
+SCHEDULER = click.option(
+    "--scheduler", metavar="ADDRESS", help="Of a Dask scheduler, such as tcp://host:8786."
+)
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1), help="Worker processes on this machine.  [default: threads]"
+)
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def target(what: str) -> Callable[[Any], Any]:
+    """Return the option that says where results go."""
+    return click.option("-o", "--output", required=True, metavar="PATH", help=what)
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Map large tables by Generative Topographic Mapping.
+
+    Paths may be URLs, such as s3://bucket/x.zarr. Results go to stdout, progress and errors to stderr.
+    """
+
+
+@main.command(cls=Command)
+@click.argument("source")
+@click.argument("target", metavar="X")
+@options(
+    click.option("--columns", default="", metavar="A,B,...", help="Of CSV or Parquet.  [default: all]"),
+    OVERWRITE,
+)
+def convert(source: str, target: str, columns: str, overwrite: bool) -> Facts:
+    """Write NPY, CSV or Parquet as a Zarr array X.
+
+    X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
+    patterns such as "part-*.csv", and leave their names to X.
+    """
+    from dask_igtm import convert as written
+
+    array = written(source, target, columns=_listed(columns), overwrite=overwrite)
+    return {"path": target, **_array(array)}
+
+
+@main.command(cls=EstimatorCommand)
+@click.argument("X")
+@options(
+    target("Where the model goes."),
+    click.option(
+        "--checkpoint", metavar="PATH", help="Keep the state here after every iteration; go on from it."
+    ),
+    click.option("--init", metavar="MODEL", help="A map to set out from."),
+    OVERWRITE,
+    SCHEDULER,
+    WORKERS,
+)
+def fit(
+    x: str,
+    output: str,
+    checkpoint: str | None,
+    init: str | None,
+    overwrite: bool,
+    scheduler: str | None,
+    workers: int | None,
+    **parameters: Any,
+) -> Facts:
+    """Fit a map to the rows of X, a Zarr array."""
+    from dask_igtm import IGTM
+    from dask_igtm.fitting.progress import shown
+
+    x = _rows(x)
+    _check_target(output, overwrite=overwrite)
+    verbose = click.get_current_context().meta[VERBOSE]
+    igtm, begun = IGTM(**parameters), time.perf_counter()
+    try:
+        with computing(scheduler, workers), shown(verbose) as callbacks:
+            igtm.fit(x, checkpoint=checkpoint, init=_map(init) if init else None, callbacks=callbacks)
+    except KeyboardInterrupt as interrupt:
+        kept = (
+            f"the checkpoint {checkpoint!r} keeps what was done, and the same command goes on from it"
+            if checkpoint
+            else "nothing is kept; with --checkpoint PATH the same command could go on"
+        )
+        said = str(interrupt) or "interrupted before the first iteration"
+        raise KeyboardInterrupt(f"{said}; {kept}") from None
+    igtm.save(output)
+    if igtm.stopped_by_ == "iterations":
+        say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")
+    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **_model(igtm)}
+
+
+@main.command(cls=Command)
+@click.argument("model")
+@click.argument("X")
+@options(
+    target("The Zarr group to write to; what was cut short goes on."),
+    click.option(
+        "--outputs",
+        default="means,modes,log_likelihood",
+        show_default=True,
+        metavar="A,B,...",
+        help="What to write of each row.",
+    ),
+    SCHEDULER,
+    WORKERS,
+)
+def transform(
+    model: str, x: str, output: str, outputs: str, scheduler: str | None, workers: int | None
+) -> Facts:
+    """Write where each row of X lies on the map."""
+    x = _rows(x)
+    igtm = _map(model)
+    try:
+        with computing(scheduler, workers):
+            group = igtm.project_to_zarr(x, output, _listed(outputs))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on with what is missing") from None
+    return {"path": output, **_group(group)}
+
+
+@main.command(cls=Command)
+@click.argument("model")
+@click.argument("X")
+@options(target("The HTML page to write."), OVERWRITE, SCHEDULER, WORKERS)
+def report(
+    model: str,
+    x: str,
+    output: str,
+    overwrite: bool,
+    scheduler: str | None,
+    workers: int | None,
+) -> Facts:
+    """Draw the map of X as an HTML page.
+
+    It opens offline.
+    """
+    from dask_igtm import report as written
+
+    x = _rows(x)
+    _check_target(output, overwrite=overwrite)
+    with computing(scheduler, workers):
+        written(_map(model), x, output)
+    return {"path": output}
+
+
+@main.command(cls=Command)
+@click.argument("path")
+@options()
+def info(path: str) -> Facts:
+    """Say what is in a model, array or projection."""
+    import fsspec
+    import zarr
+
+    from dask_igtm.data.zarr_io import open_zarr
+
+    files, name = fsspec.core.url_to_fs(path)
+    if not files.isdir(name):
+        return {"path": path, **_model(_map(path))}
+    found = open_zarr(path)
+    return {"path": path, **(_array(found) if isinstance(found, zarr.Array) else _group(found))}
+
+
+@main.command(cls=EstimatorCommand)
+@click.argument("X")
+@options(SCHEDULER, WORKERS)
+def estimate(x: str, scheduler: str | None, workers: int | None, **parameters: Any) -> Facts:
+    """Say what a fit to X would take.
+
+    That is what it would read, hold and compute; nothing is read.
+    """
+    from dask_igtm import IGTM
+
+    x = _rows(x)
+    with computing(scheduler, workers):
+        return dict(vars(IGTM(**parameters).estimate(x)))
+
+
+def _map(path: str) -> Any:
+    """Return the map in a file, also that of a classifier or regressor."""
+    from dask_igtm import load
+    from dask_igtm.projection.validate import map_estimator
+
+    return map_estimator(load(path))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check_target(path: str, *, overwrite: bool) -> None:
+    """Refuse, before any work is done, what could not be written or is not to be replaced."""
+    import fsspec
+
+    from dask_igtm.data.whole_outputs import check_writable
+
+    check_writable(path)
+    files, name = fsspec.core.url_to_fs(path)
+    if files.isdir(name) or (files.exists(name) and not overwrite):
+        raise FileExistsError(f"There is something at {path!r}; give another path, or --overwrite a file.")
+
+
+def _rows(path: str) -> str:
+    """Return a path of Zarr that workers elsewhere understand; refuse what is to be converted first."""
+    from dask_igtm.data.whole_outputs import absolute
+
+    if path.endswith((".npy", ".csv", ".csv.gz", ".parquet", ".pq")):
+        zarr_path = f"{path.removesuffix('.gz').rpartition('.')[0]}.zarr"
+        raise click.UsageError(f"{path} is no Zarr array; first run: dask-igtm convert {path} {zarr_path}")
+    return absolute(path)
+
+
+def _array(array: Any) -> Facts:
+    facts = {
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "chunks": list(array.shards or array.chunks),
+    }
+    return facts | {name: array.attrs[name] for name in ("columns",) if name in array.attrs}
+
+
+def _group(group: Any) -> Facts:
+    label = dict(group.attrs.get("dask_igtm", {}))
+    facts = {name: list(array.shape) for name, array in sorted(group.arrays())}
+    return facts | {name: label[name] for name in ("complete", "model", "kernel", "version") if name in label}
+
+
+def _model(igtm: Any) -> Facts:
+    names = getattr(igtm, "feature_names_in_", None)
+    return {
+        "nodes": len(igtm.nodes_),
+        "columns": igtm.n_features_in_ if names is None else list(names),
+        "rows": float(igtm.n_samples_seen_),
+        "log_likelihood": igtm.log_likelihood_,
+        "converged": igtm.converged_,
+        "stopped_by": igtm.stopped_by_,
+        "iterations": igtm.n_iter_,
+        "passes": igtm.n_passes_,
+        "beta_inv": igtm.beta_inv_,
+        "regul": igtm.regul_,
+        "kernel": igtm.kernel_,
+        "parameters": igtm.get_params(),
+    }

@@ -1,0 +1,164 @@
+"""Files of other kinds as Zarr tables: NPY, CSV and Parquet, a chunk at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dask
+import fsspec
+import numpy as np
+import zarr
+from dask.system import CPU_COUNT
+from numpy.typing import NDArray
+
+from dask_igtm.data.containers import check_table
+from dask_igtm.data.rechunk import rechunk
+from dask_igtm.data.row_blocks import row_bytes
+from dask_igtm.data.whole_outputs import is_url, whole_array
+from dask_igtm.data.zarr_io import open_zarr
+
+CHUNK_BYTES = 16 * 2**20  # large enough to be read fast, small enough for a worker to hold several
+NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
+
+logger = logging.getLogger("dask_igtm")
+
+Rows = NDArray[Any]
+
+
+def convert(
+    source: str, target: str, *, columns: Sequence[str] = (), overwrite: bool = False
+) -> zarr.Array[Any]:
+    """Write a table of numbers to one Zarr array; what was cut short is never found under its name.
+
+    Parameters
+    ----------
+    source : path or URL
+        A `.npy` file, which is mapped from disk and never held in memory; or `.csv`, `.csv.gz` or
+        `.parquet`, also a pattern of several such as `part-*.csv`.
+    target : path or URL
+    columns : sequence of str, optional
+        Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
+    overwrite : bool
+        Replace a Zarr array at `target`, once the new one is whole.
+
+    Returns
+    -------
+    zarr.Array of shape (n, D)
+        In chunks of whole rows of about 16 MB. Its attribute "columns" has the names. NPY keeps its
+        dtype; tables become float64, float32 where all columns are, and their gaps NaN.
+
+    Raises
+    ------
+    FileExistsError
+        If something is at `target` that is not to be replaced.
+    ValueError
+        If `source` is of another kind, or holds no table of numbers.
+    """
+    if source.endswith(NPY):
+        if columns:
+            raise ValueError(f"{source!r} has no names of columns; convert it without --columns.")
+        names, blocks = None, _npy(source)
+    elif source.endswith(CSV + PARQUET):
+        names, blocks = _table(source, columns)
+    else:
+        known = ", ".join(NPY + CSV + PARQUET)
+        raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
+    _check_target(target, overwrite=overwrite)
+    with whole_array(target) as partial:
+        _write(partial, blocks, {} if names is None else {"columns": names})
+    return zarr.open_array(target, mode="r")
+
+
+def _npy(source: str) -> Iterator[Rows]:
+    if is_url(source):
+        raise ValueError(f"{source!r} is a URL, and NPY is mapped from a disk; copy the file there first.")
+    mapped = np.lib.format.open_memmap(source, mode="r")
+    check_table(mapped)
+    height = _height(mapped)
+    return (np.asarray(mapped[start : start + height]) for start in range(0, len(mapped), height))
+
+
+def _table(source: str, columns: Sequence[str]) -> tuple[list[str], Iterator[Rows]]:
+    frame = _frame(source)
+    absent = [name for name in columns if name not in frame.columns]
+    if absent:
+        there = ", ".join(map(str, frame.columns))
+        raise ValueError(f"{source!r} has no column {', '.join(absent)}; it has {there}.")
+    frame = frame[list(columns)] if columns else frame
+    numbers = [name for name, dtype in frame.dtypes.items() if dtype.kind in "fiub"]
+    words = [str(name) for name in frame.columns if name not in numbers]
+    if words:
+        raise ValueError(
+            f"{source!r} has columns that are no numbers: {', '.join(words)}; choose others, with --columns "
+            f"{','.join(map(str, numbers))}"
+        )
+    dtype = np.float32 if all(dtype == np.float32 for dtype in frame.dtypes) else np.float64
+    return [str(name) for name in frame.columns], _computed(frame.to_delayed(), dtype)
+
+
+def _frame(source: str) -> Any:
+    try:
+        import dask.dataframe as dd  # noqa: PLC0415 - optional packages, which are slow to import
+    except ImportError as error:
+        raise ImportError(
+            "CSV and Parquet are read by pandas and pyarrow; install them with: pip install "
+            "'dask_igtm[tables]'"
+        ) from error
+    if source.endswith(PARQUET):
+        return dd.read_parquet(source)
+    compressed = {"blocksize": None} if source.endswith(".gz") else {}
+    # A column may hold whole numbers at first, and gaps or fractions further down.
+    return dd.read_csv(source, assume_missing=True, **compressed)
+
+
+def _computed(parts: Sequence[Any], dtype: type[np.generic]) -> Iterator[Rows]:
+    """Yield the rows of a data frame, as many parts at a time as there are processors."""
+    for start in range(0, len(parts), CPU_COUNT):
+        for part in dask.compute(*parts[start : start + CPU_COUNT], scheduler="threads"):
+            yield part.to_numpy(dtype=dtype, na_value=np.nan)
+
+
+def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any]) -> None:
+    array, first = None, next(filter(len, blocks), None)
+    if first is None:
+        raise ValueError("The file has no rows; give one with some.")
+    for (rows,) in rechunk(_chain(first, blocks), _height(first)):
+        if array is None:
+            array = zarr.create_array(
+                path,
+                shape=(0, rows.shape[1]),
+                chunks=rows.shape,
+                dtype=rows.dtype,
+                attributes=attributes,
+                config={"write_empty_chunks": True},  # what is not stored passes for lost
+            )
+        array.append(rows)
+        if array.shape[0] // rows.shape[0] % 64 == 0:
+            logger.info("%s rows are written", f"{array.shape[0]:,}")
+
+
+def _chain(first: Rows, blocks: Iterator[Rows]) -> Iterator[tuple[Rows]]:
+    yield (first,)
+    yield from ((rows,) for rows in blocks if len(rows))
+
+
+def _height(rows: Rows) -> int:
+    return max(1, CHUNK_BYTES // row_bytes(rows))
+
+
+def _check_target(target: str, *, overwrite: bool) -> None:
+    files, name = fsspec.core.url_to_fs(target)
+    if not files.exists(name):
+        return
+    if not overwrite:
+        raise FileExistsError(f"There is something at {target!r}; give another path, or --overwrite.")
+    if not isinstance(_opened(target), zarr.Array):
+        raise FileExistsError(f"What is at {target!r} is no Zarr array; give another path, or remove it.")
+
+
+def _opened(path: str) -> Any:
+    with contextlib.suppress(FileNotFoundError, ValueError, OSError):
+        return open_zarr(path)

@@ -1,0 +1,96 @@
+"""Files of named arrays and a JSON header, without pickle.
+
+A file is a NumPy `.npz` archive, on a disk or in an object store. Every array comes back with the same
+bits. Models of format 1 will be read by every later release; a file of a newer format than this release
+knows is refused by name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data.whole_outputs import Path, write_whole
+
+MODEL = "dask_igtm model"
+CHECKPOINT = "dask_igtm checkpoint"
+LANDSCAPE = "dask_igtm landscape"
+FORMAT_VERSION = 1
+
+
+def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write a file that is either whole or not there.
+
+    Parameters
+    ----------
+    path : path or URL
+        An existing file is replaced once the new one is complete.
+    kind : {MODEL, CHECKPOINT, LANDSCAPE}
+    header : dict
+        Values that JSON can hold; NumPy scalars become Python's.
+    arrays : dict of ndarrays
+    """
+    text = json.dumps({"format": kind, "format_version": FORMAT_VERSION, **header}, default=_plain)
+    members: dict[str, Any] = {"header": np.array(text), **arrays}
+    buffer = io.BytesIO()
+    np.savez(buffer, **members)
+    write_whole(path, buffer.getvalue())
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the header and the arrays of a file that `write` made.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is something else, damaged, or of a newer format.
+    """
+    name = os.fspath(path)
+    try:
+        with fsspec.open(name, "rb") as file:
+            content = io.BytesIO(file.read())
+        with np.load(content, allow_pickle=False) as members:
+            arrays = {key: members[key] for key in members.files}
+        header = dict(json.loads(str(arrays.pop("header"))))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no file at {name!r}.") from None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged.") from error
+    if header.get("format") != kind:
+        raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
+    if header["format_version"] > FORMAT_VERSION:
+        raise ValueError(
+            f"{name!r} has format {header['format_version']}, and this release reads up to "
+            f"{FORMAT_VERSION}; upgrade dask_igtm."
+        )
+    return header, arrays
+
+
+def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:
+    """Return labels as an array without pickle, whose `tolist` gives them back.
+
+    Raises
+    ------
+    TypeError
+        If they are not all strings, all numbers or all bools.
+    """
+    packed = np.array(labels)
+    if packed.dtype.kind not in "USbiuf" or packed.tolist() != list(labels):
+        raise TypeError(f"The labels {list(labels)} cannot be saved; use strings or whole numbers.")
+    return packed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be saved; use a number, a string or None.")

@@ -1,0 +1,81 @@
+"""Arrays that go with the rows of a dask array, in its chunks: a weight, values or labels for each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+
+from dask_igtm.data.containers import array_in
+from dask_igtm.data.zarr_io import stored_rows
+
+
+def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
+    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
+    weights = _array(sample_weight, "sample_weight", in_memory=in_memory)
+    if weights.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight has dtype {weights.dtype}, which is not numeric; give numbers >= 0.")
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight has shape {weights.shape}; give a 1D array, one weight a row.")
+    # Sums of bools, small integers or float16 would overflow.
+    return _aligned(X, weights.astype(np.float64), "sample_weight", "weight")
+
+
+def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
+    """Return the values or labels (n,) or (n, T) of the rows of `X` in its chunks.
+
+    Raises
+    ------
+    ValueError
+        If there is not one of them for each row, or several rows of them.
+    """
+    values = _array(y, "y", in_memory=in_memory)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y has shape {values.shape}; give (n,), or (n, T) for several columns.")
+    return _aligned(X, values, "y", "value")
+
+
+def sizes_message(who: str, otherwise: str) -> str:
+    """Say that `who` needs to know how many rows X has."""
+    return (
+        f"{who} needs to know how many rows X has, and its chunk sizes are unknown; "
+        f"call X.compute_chunk_sizes(), or {otherwise}."
+    )
+
+
+def unknown(sizes: tuple[float, ...]) -> bool:
+    """Whether some of the chunk sizes are unknown."""
+    return any(math.isnan(size) for size in sizes)
+
+
+def _array(values: Any, name: str, *, in_memory: bool) -> Any:
+    values = array_in(values, name)
+    if isinstance(values, zarr.Array):
+        values = stored_rows(values, values.shards or values.chunks)
+    if in_memory and isinstance(values, da.Array):
+        values = values.compute()  # to where X is
+    return values if isinstance(values, da.Array) else np.asarray(values)
+
+
+def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
+    lazy = isinstance(values, da.Array)
+    if not lazy and unknown(X.chunks[0]):
+        otherwise = "give it as a dask array with the chunks of X"
+        raise ValueError(sizes_message(f"{name} in memory", otherwise))
+    if lazy and (unknown(X.chunks[0]) or unknown(values.chunks[0])):
+        if X.numblocks[0] != values.numblocks[0]:
+            raise ValueError(
+                f"X has {X.numblocks[0]} blocks and {name} {values.numblocks[0]}, "
+                "and their sizes are unknown; call compute_chunk_sizes() on both."
+            )
+        return values.rechunk({1: -1}) if values.ndim > 1 else values
+    if values.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"X has {X.shape[0]} rows, but {name} has shape {values.shape}; give one {what} a row."
+        )
+    chunks = (X.chunks[0], *values.shape[1:])
+    # Cut here, for a worker is to get the entries of its own blocks alone.
+    return values.rechunk(chunks) if lazy else da.from_array(values, chunks=chunks, name=False)

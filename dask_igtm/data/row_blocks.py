@@ -1,0 +1,221 @@
+"""Whatever the user gives, as row blocks: a dask array with a single chunk along the columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+
+from dask_igtm.data.containers import array_in, check_table, is_lazy
+from dask_igtm.data.row_arrays import sizes_message, unknown, values_of, weights_of
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.data.zarr_io import stored_rows
+
+ROWS_PER_BLOCK = 5000  # ugtm's automatic block
+READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
+TINY_BYTES, TINY_COUNT = 2**18, 5000
+HUGE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class RowBlocks:
+    """Rows to work on.
+
+    Attributes
+    ----------
+    X : dask.array.Array of shape (n, D)
+        One chunk along columns; its chunks along rows are the blocks.
+    sample_weight : dask.array.Array of shape (n,) or None
+        In the chunks of `X`.
+    y : dask.array.Array of shape (n,) or (n, T), or None
+        Values or labels of the rows, in the chunks of `X`.
+    in_memory : bool
+        Whether the user gave an array in memory, which is never sent to a cluster.
+    first_row : int
+        Number of the first row in the user's X, for messages.
+    """
+
+    X: da.Array
+    sample_weight: da.Array | None = None
+    y: da.Array | None = None
+    in_memory: bool = False
+    first_row: int = 0
+
+    @functools.cached_property
+    def starts(self) -> tuple[int, ...] | None:
+        """Where in the user's X each block starts, and the last one ends; None when sizes are unknown."""
+        sizes = self.X.chunks[0]
+        return None if unknown(sizes) else tuple(np.cumsum((self.first_row, *sizes)).tolist())
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What of the rows, beside their values, decides how sums over them are rounded; for JSON."""
+        sizes = hashlib.sha256(repr(self.X.chunks[0]).encode()).hexdigest()[:16]
+        return {
+            "shape": [None if math.isnan(n) else n for n in self.X.shape],
+            "dtype": str(self.X.dtype),
+            "chunks": f"{self.X.numblocks[0]} of sizes {sizes}",
+            "weighted": self.sample_weight is not None,
+        }
+
+    def span(self, index: int) -> tuple[int, int] | None:
+        """First row of a block in the user's X, and the row after its last; None when sizes are unknown."""
+        starts = self.starts
+        return None if starts is None else (starts[index], starts[index + 1])
+
+    def each(self) -> Iterator[RowBlocks]:
+        """Yield one block after the other."""
+        for index in range(self.X.numblocks[0]):
+            span = self.span(index)
+            first_row = span[0] if span else 0
+            if span and planned(self.X):  # which has no `blocks`
+                block = self.X[span[0] - self.first_row : span[1] - self.first_row]
+            else:
+                block = self.X.blocks[index]
+            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row)
+
+    def regular(self) -> RowBlocks:
+        """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
+        *sizes, last = self.X.chunks[0]
+        if unknown(self.X.chunks[0]):
+            raise ValueError(sizes_message("A projection to Zarr", "store X in Zarr first"))
+        if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
+            return self
+        height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
+        return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
+
+    def numbered(self, who: str) -> RowBlocks:
+        """Return the rows with their numbers as `y`, by which some of them can be chosen.
+
+        Raises
+        ------
+        ValueError
+            If chunk sizes are unknown; `who` is for that message.
+        """
+        if self.starts is None:
+            raise ValueError(sizes_message(who, "store X in Zarr first"))
+        numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.int64)
+        return dataclasses.replace(self, y=numbers)
+
+
+def planned(array: da.Array) -> bool:
+    """Whether Dask's experimental array query planning made the array.
+
+    Its graphs come optimised, and its map_blocks takes no delayed arguments.
+    """
+    return hasattr(array, "expr")
+
+
+def row_bytes(X: Any) -> int:
+    """Bytes of one row."""
+    return int(X.dtype.itemsize * X.shape[1])
+
+
+def row_blocks(
+    X: Any, sample_weight: Any = None, y: Any = None, *, n_blocks: int = 0, n_rows: int | None = None
+) -> RowBlocks:
+    """Divide `X` into blocks of rows without reading any of them.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix, dask array or frame, xarray.DataArray, zarr.Array, or path or URL; (n, D)
+    sample_weight : array or dask array of shape (n,), optional
+    y : array or dask array of shape (n,) or (n, T), optional
+        Values or labels of the rows.
+    n_blocks : int, optional
+        Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
+        time) and takes 5,000 rows of an array in memory.
+    n_rows : int, optional
+        Rows of a block of an array in memory, and the least of Zarr; dask arrays have their own.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a table of numbers, or `n_blocks` does not fit it.
+    """
+    in_memory = not is_lazy(X)
+    array = _as_dask(array_in(X), n_blocks, n_rows)
+    weights = None if sample_weight is None else weights_of(array, sample_weight, in_memory=in_memory)
+    values = None if y is None else values_of(array, y, in_memory=in_memory)
+    return RowBlocks(array, weights, values, in_memory)
+
+
+def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
+    check_table(X)
+    if isinstance(X, zarr.Array):
+        return _from_zarr(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
+    if not isinstance(X, da.Array):
+        return _from_memory(X, _rows_per_block(X.shape[0], n_blocks) or n_rows or ROWS_PER_BLOCK)
+    if X.numblocks[1] > 1:
+        warn(
+            f"X has {X.numblocks[1]} chunks along columns and was rechunked to one, which moves data "
+            "between tasks in every pass; call X.rechunk({1: -1}) and store the result."
+        )
+        X = X.rechunk({1: -1})
+    if n_blocks:
+        if unknown(X.chunks[0]):
+            raise ValueError(sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
+        return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
+    _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
+    return X
+
+
+def _rows_per_block(n_rows: int, n_blocks: int) -> int:
+    if n_blocks > n_rows:
+        raise ValueError(
+            f"n_blocks={n_blocks} is more than the {n_rows} rows of X; give at most {n_rows}, or 0."
+        )
+    return math.ceil(n_rows / n_blocks) if n_blocks else 0
+
+
+def _from_memory(X: Any, rows: int) -> da.Array:
+    """Wrap views of an array in memory, which da.from_array would copy."""
+    starts = range(0, X.shape[0], rows)
+    chunks = (tuple(min(rows, X.shape[0] - start) for start in starts), (X.shape[1],))
+    wrapped = da.from_array(X[:0], name=False)
+    if planned(wrapped):
+        return da.from_array(X, chunks=chunks, name=False)
+    name = f"igtm-rows-{uuid.uuid4().hex}"
+    graph = {(name, i, 0): X[start : start + rows] for i, start in enumerate(starts)}
+    return da.Array(graph, name, chunks, meta=X[:0])
+
+
+def _from_zarr(X: zarr.Array[Any], rows: int) -> da.Array:
+    stored = (X.shards or X.chunks)[0]
+    if rows % stored and stored > 4 * rows and stored * row_bytes(X) > READ_BYTES:
+        warn(
+            f"Blocks of {rows} rows cut through stored chunks of {stored} rows, which are then read more "
+            "than once in every pass; leave n_blocks=0, or store X in chunks of that size."
+        )
+    array = stored_rows(X, (rows, X.shape[1]))
+    _warn_of_chunk_sizes(array, "store X in chunks of fewer rows")
+    return array
+
+
+def _rows_per_read(X: zarr.Array[Any], n_rows: int | None) -> int:
+    """Whole stored chunks (or shards, the smallest thing that can be read at once) to a good read size."""
+    stored = (X.shards or X.chunks)[0]
+    wanted = n_rows or READ_BYTES // row_bytes(X)
+    return int(stored * max(1, wanted // stored))
+
+
+def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:
+    if unknown(X.chunks[0]):
+        return
+    largest, average = max(X.chunks[0]) * row_bytes(X), X.shape[0] * row_bytes(X) / X.numblocks[0]
+    if largest > HUGE_BYTES:
+        warn(f"X has a chunk of {largest / 2**30:.1f} GiB, and a worker holds several at once; {remedy}.")
+    if X.numblocks[0] >= TINY_COUNT and average < TINY_BYTES:
+        warn(
+            f"X has {X.numblocks[0]} chunks of {average / 1024:.0f} KiB on average, and each costs the "
+            f"scheduler time in every pass; {remedy}."
+        )

@@ -1,0 +1,114 @@
+"""Outputs that are either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+Path = str | os.PathLike[str]
+
+
+def is_url(path: Path) -> bool:
+    """Whether `path` is a URL such as `s3://bucket/name`."""
+    return "://" in os.fspath(path)
+
+
+def absolute(path: Path) -> str:
+    """Return a path that means the same in other processes; URLs do already."""
+    name = os.fspath(path)
+    return name if is_url(name) else os.path.abspath(name)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError if a file could not be written to a local `path`; URLs show that when written."""
+    folder = "." if is_url(path) else os.path.dirname(os.path.abspath(os.fspath(path)))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"There is no folder {folder!r}; make it, or give another path.")
+    if not is_url(path) and not os.access(folder, os.W_OK):
+        raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or not there; one that exists is replaced."""
+    files, name = fsspec.core.url_to_fs(absolute(path))
+    if is_url(path):
+        files.pipe_file(name, content)  # one request: an object appears whole
+        return
+    with _or_nothing(files, _partial(name)) as partial:
+        with open(partial, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, name)
+
+
+@contextlib.contextmanager
+def whole_array(target: Path) -> Iterator[str]:
+    """Yield a path to write a Zarr array to, which then takes the place of what is at `target`.
+
+    Where writing or moving fails, what was at `target` stays or comes back.
+    """
+    files, name = fsspec.core.url_to_fs(os.fspath(target))
+    name = name.rstrip("/")
+    with _or_nothing(files, _partial(name)) as partial:
+        yield files.unstrip_protocol(partial) if is_url(target) else partial
+        _replace(files, partial, name)
+    files.invalidate_cache()
+
+
+def _partial(name: str) -> str:
+    return f"{name}.{uuid.uuid4().hex}.part"
+
+
+@contextlib.contextmanager
+def _or_nothing(files: Any, name: str) -> Iterator[str]:
+    """Remove what has come to be under this name if anything fails."""
+    try:
+        yield name
+    except BaseException:
+        if files.exists(name):
+            files.rm(name, recursive=True)
+        raise
+
+
+def _replace(files: Any, new: str, name: str) -> None:
+    """Move an array to the place of another, which is whole under one name or the other at any moment."""
+    if not files.exists(name):
+        _move_array(files, new, name)
+        return
+    with _or_nothing(files, f"{new}.old") as old:
+        _set_aside(files, name, old)
+    try:
+        _move_array(files, new, name)
+    except BaseException as error:
+        error.add_note(f"What was at {name!r} is put back; if that fails too, it is at {old!r}.")
+        if files.exists(name):
+            files.rm(name, recursive=True)
+        _set_aside(files, old, name)
+        raise
+    files.rm(old, recursive=True)
+
+
+def _set_aside(files: Any, name: str, aside: str) -> None:
+    """Move whatever it is; of objects, none is removed before all are copied."""
+    if isinstance(files, LocalFileSystem):
+        os.rename(name, aside)
+    else:
+        files.copy(name, aside, recursive=True)
+        files.rm(name, recursive=True)
+
+
+def _move_array(files: Any, new: str, name: str) -> None:
+    """Move an array; of objects its chunks, and last what makes an array of them."""
+    if isinstance(files, LocalFileSystem):
+        os.rename(new, name)
+    else:
+        files.copy(f"{new}/c", f"{name}/c", recursive=True)
+        files.copy(f"{new}/zarr.json", f"{name}/zarr.json")
+        files.rm(new, recursive=True)

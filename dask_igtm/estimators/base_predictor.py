@@ -1,0 +1,190 @@
+"""What a classifier and a regressor on a map share: the map, a landscape of y over it, and their file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm.data import npz_io
+from dask_igtm.data.containers import array_in
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.whole_outputs import Path
+from dask_igtm.estimators import saving
+from dask_igtm.estimators.base_map import BaseMap
+from dask_igtm.estimators.igtm import IGTM
+from dask_igtm.estimators.rollback import unchanged_on_error
+from dask_igtm.fitting.progress import Listener
+from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.posterior.row_outputs import Output
+from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.statistics import prediction
+
+Array = NDArray[np.float64]
+
+
+class BasePredictor(BaseEstimator):  # type: ignore[misc]
+    """A map, fitted to X alone, and a landscape of y over it."""
+
+    igtm_: IGTM
+    landscape_: Landscape
+    _own: ClassVar[tuple[str, ...]] = ()  # parameters that IGTM does not have
+
+    def __init__(
+        self,
+        k: int = 16,
+        m: int = 4,
+        s: float = 0.3,
+        regul: float | str = 0.1,
+        random_state: Any = 1234,
+        niter: int = 200,
+        verbose: bool = False,
+        n_blocks: int = 0,
+        *,
+        scale: str | None = None,
+        tol: float = 1e-4,
+        solver: str = "em",
+        missing: str = "error",
+        n_components: float | None = None,
+        persist: bool | str = "auto",
+    ) -> None:
+        self.k = k
+        self.m = m
+        self.s = s
+        self.regul = regul
+        self.random_state = random_state
+        self.niter = niter
+        self.verbose = verbose
+        self.n_blocks = n_blocks
+        self.scale = scale
+        self.tol = tol
+        self.solver = solver
+        self.missing = missing
+        self.n_components = n_components
+        self.persist = persist
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        checkpoint: Path | None = None,
+        init: BaseMap | None = None,
+        callbacks: Sequence[Listener] = (),
+    ) -> Self:
+        """Fit a map to X, then learn from one more pass what y is at its nodes.
+
+        Parameters
+        ----------
+        X, sample_weight, checkpoint, init, callbacks
+            As in `IGTM.fit`.
+        y : array, series or frame, in memory or lazy
+            What to predict, one for each row, (n,); of a regressor also (n, T). It is looked through before
+            the fit, in a pass of its own.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, KeyboardInterrupt
+            As in `IGTM.fit`; but a fit that is cut by Ctrl-C leaves the predictor as it was.
+        ValueError
+            As in `IGTM.fit`, and if y is missing or infinite somewhere or of the wrong kind.
+        """
+        with unchanged_on_error(self):
+            y = self._target(y)
+            rows = rows_of(self, X, sample_weight, y, reset=True)
+            self._look_through(rows, _rows_of_target(rows))
+            shared = {name: value for name, value in self.get_params().items() if name not in self._own}
+            run: dict[str, Any] = {"checkpoint": checkpoint, "init": init, "callbacks": callbacks}
+            igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, **run)
+            self._learn(igtm, X, y, sample_weight)
+            self.igtm_ = igtm
+            return self
+
+    def _target(self, y: Any) -> Any:
+        """Return y, checked as far as that reads nothing lazy."""
+        array_in(y, "y")  # which refuses what would lose a mask
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        return y
+
+    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
+        """Refuse y that cannot be learnt, before the fit, which may take hours."""
+        raise NotImplementedError
+
+    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
+        """Make the landscape."""
+        raise NotImplementedError
+
+    def _expected(self, X: Any, values: Array) -> Any:
+        output = Output("expected", values.shape[1] if values.ndim > 1 else None)
+        rows = rows_of(self, X)
+        return fitted_map(self.igtm_).map_rows(rows, prediction.answer, values, outputs=(output,))[0]
+
+    def _sum(self, function: Any, X: Any, y: Any, sample_weight: Any, *shared: Any) -> Any:
+        rows = rows_of(self, X, sample_weight, self._target(y))
+        return fitted_map(self.igtm_).reduce(rows, function, *shared, label="igtm-score")
+
+    @staticmethod
+    def _check_weight(weight: Any) -> None:
+        if not weight > 0:
+            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
+
+    def save(self, path: Path) -> None:
+        """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
+
+        Raises
+        ------
+        TypeError
+            If a class label is neither a string nor a number or bool.
+        """
+        check_is_fitted(self, "igtm_")
+        header, arrays = saving.pack(self.igtm_)
+        landscape_header, landscape_arrays = self.landscape_.pack()
+        header |= {"class": type(self).__name__, "landscape": landscape_header, "predictor": self._state()}
+        arrays |= {f"landscape_{name}": array for name, array in landscape_arrays.items()}
+        npz_io.write(path, npz_io.MODEL, header, arrays)
+
+    def _state(self) -> dict[str, Any]:
+        """Return the parameters and what else the map does not hold, for JSON."""
+        return {"parameters": self.get_params()}
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the estimator that `save` wrote."""
+        self = cls(**saving.parameters(cls, header["predictor"]["parameters"]))
+        self.igtm_ = saving.unpack(IGTM, header, arrays)
+        prefix = "landscape_"
+        parts = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        self.landscape_ = Landscape.unpack(header["landscape"], parts)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.igtm_, name):
+                setattr(self, name, getattr(self.igtm_, name))
+        self._restore(header["predictor"])
+        return self
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take back what `_state` returned."""
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing != "error"
+        return tags
+
+
+def _rows_of_target(rows: RowBlocks) -> RowBlocks:
+    """Return y as a table of its own."""
+    y: Any = rows.y
+    return RowBlocks(y if y.ndim > 1 else y[:, None], in_memory=rows.in_memory, first_row=rows.first_row)

@@ -1,0 +1,195 @@
+"""`IGTMClassifier`: a map of X, and P(class | node)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm.data.containers import is_lazy
+from dask_igtm.data.npz_io import pack_labels
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.estimators.base_predictor import BasePredictor
+from dask_igtm.estimators.igtm import IGTM
+from dask_igtm.landscape.from_rows import classes
+from dask_igtm.landscape.node_values import class_posterior
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.statistics import prediction
+
+Array = NDArray[np.float64]
+
+
+class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
+    """Classes of rows by their place on a map of all of them: Bayes' rule at each node.
+
+    The map is that of `IGTM` and knows nothing of y. Each node then has P(class | node), and a row the mean
+    of it over its responsibilities.
+
+    Parameters
+    ----------
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, n_components, persist
+        As in `IGTM`.
+    prior : {"estimated", "equiprobable"} or dict, default="estimated"
+        Probability of a class before one knows the row: its share of the rows of `fit`; the same for all; or
+        a number for each label.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        The labels, sorted.
+    igtm_ : IGTM
+        The fitted map.
+    landscape_ : Landscape
+        P(class | node), a column for each class.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X had column names.
+
+    References
+    ----------
+    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
+    Informatics 34, 348-356.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from dask_igtm import IGTMClassifier
+    >>> X, y = load_wine(return_X_y=True)
+    >>> names = load_wine().target_names[y]
+    >>> classifier = IGTMClassifier(k=8, scale="standard").fit(X[::2], names[::2])
+    >>> classifier.predict(X[[1, -2]]).tolist()
+    ['class_0', 'class_2']
+    """
+
+    classes_: NDArray[Any]
+    _own = ("prior",)
+
+    def __init__(
+        self,
+        k: int = 16,
+        m: int = 4,
+        s: float = 0.3,
+        regul: float | str = 0.1,
+        random_state: Any = 1234,
+        niter: int = 200,
+        verbose: bool = False,
+        n_blocks: int = 0,
+        *,
+        prior: str | Mapping[Any, float] = "estimated",
+        scale: str | None = None,
+        tol: float = 1e-4,
+        solver: str = "em",
+        missing: str = "error",
+        n_components: float | None = None,
+        persist: bool | str = "auto",
+    ) -> None:
+        super().__init__(
+            k,
+            m,
+            s,
+            regul,
+            random_state,
+            niter,
+            verbose,
+            n_blocks,
+            scale=scale,
+            tol=tol,
+            solver=solver,
+            missing=missing,
+            n_components=n_components,
+            persist=persist,
+        )
+        self.prior = prior
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return P(class | x), (n, C), in the order of `classes_`; lazy for lazy X.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
+            (for lazy X when computed).
+        """
+        check_is_fitted(self, "igtm_")
+        return self._expected(X, self.landscape_.values)
+
+    def predict(self, X: Any) -> Any:
+        """Return the likeliest class of each row, (n,), as a label of `fit`; lazy for lazy X.
+
+        The first in `classes_` on ties; parameters and errors as in `predict_proba`.
+        """
+        probabilities = self.predict_proba(X)
+        likeliest = functools.partial(_likeliest, classes=self.classes_)
+        if not is_lazy(probabilities):
+            return likeliest(probabilities)
+        meta = np.empty(0, self.classes_.dtype)
+        return probabilities.map_blocks(likeliest, drop_axis=1, dtype=meta.dtype, meta=meta)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose class is predicted, in one pass; computes.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if no row has weight.
+        """
+        check_is_fitted(self, "igtm_")
+        known = (self.landscape_.values, self.classes_)
+        right, weight = self._sum(prediction.count_right, X, y, sample_weight, *known)
+        self._check_weight(weight)
+        return float(right / weight)
+
+    def _target(self, y: Any) -> Any:
+        y = super()._target(y)
+        if not is_lazy(y):
+            if np.asarray(y).shape[1:] == (1,):
+                message = "A column-vector y was passed when a 1d array was expected; give y.ravel()."
+                warn(message, DataConversionWarning)
+            y = column_or_1d(y)
+            assert_all_finite(y, input_name="y")
+            check_classification_targets(y)
+        return y
+
+    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
+        found = reduce(prepare(target), prediction.count_labels, label="igtm-target")
+        class_posterior(found, self.prior)  # whether the prior fits the labels
+        self.classes_ = pack_labels(found.labels.tolist())
+        if rows.y is not None and rows.y.dtype.kind in "iuf":
+            self.classes_ = self.classes_.astype(rows.y.dtype)
+
+    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
+        self.landscape_ = classes(igtm, X, y, self.prior, sample_weight)
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        if isinstance(self.prior, Mapping):  # JSON has no keys but strings
+            state["parameters"]["prior"] = list(self.prior.items())
+        return {**state, "dtype": self.classes_.dtype.str}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if isinstance(self.prior, list):
+            self.prior = dict(self.prior)
+        self.classes_ = np.array(self.landscape_.columns, state["dtype"])
+
+
+def _likeliest(probabilities: Array, classes: NDArray[Any]) -> NDArray[Any]:
+    return classes[probabilities.argmax(axis=1)] if len(probabilities) else classes[:0]

@@ -1,0 +1,123 @@
+"""`IGTMRegressor`: a map of X, and the mean of y at each node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.estimators.base_predictor import BasePredictor
+from dask_igtm.estimators.igtm import IGTM
+from dask_igtm.landscape.from_rows import property as of_values
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.statistics import prediction
+from dask_igtm.statistics.node_sums import NodeTotals
+
+Array = NDArray[np.float64]
+
+
+class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
+    """Values of rows by their place on a map of all of them: the mean at each node.
+
+    The map is that of `IGTM` and knows nothing of y. Each node then has the mean of y, weighted by the
+    responsibilities, and a row the mean of that over its own.
+
+    Parameters
+    ----------
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, n_components, persist
+        As in `IGTM`.
+
+    Attributes
+    ----------
+    igtm_ : IGTM
+        The fitted map.
+    landscape_ : Landscape
+        Mean, standard deviation and support of y at each node, see `dask_igtm.landscape.property`.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X had column names.
+
+    References
+    ----------
+    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
+    Informatics 34, 348-356.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from dask_igtm import IGTMRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = IGTMRegressor(k=8, scale="standard").fit(X[::2], y[::2])
+    >>> bool(regressor.score(X[1::2], y[1::2]) > 0.3)
+    True
+    """
+
+    def predict(self, X: Any) -> Any:
+        """Return E[y | x], (n,) or (n, T) as y in `fit`; lazy for lazy X.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
+            (for lazy X when computed).
+        """
+        check_is_fitted(self, "igtm_")
+        return self._expected(X, self._means[:, 0] if self._single else self._means)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R^2, the mean of those of several columns of y, in one pass; computes.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if no row has weight.
+        """
+        check_is_fitted(self, "igtm_")
+        total = self._sum(prediction.residuals, X, y, sample_weight, self._means)
+        self._check_weight(total.weight.sum())
+        return float(np.mean(_r2(total)))
+
+    @property
+    def _means(self) -> Array:
+        return self.landscape_.part("mean")
+
+    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
+        reduce(prepare(target), prediction.check_numbers, label="igtm-target")
+        self._single = rows.y is not None and rows.y.ndim == 1
+
+    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
+        self.landscape_ = of_values(igtm, X, y, sample_weight)
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "single": self._single}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._single = state["single"]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _r2(total: NodeTotals) -> Array:
+    """R^2 of each column, from the moments (1, 2 T) of y and of its residuals; 1 or 0 where y is flat."""
+    of_y, of_residual = np.hsplit(total.scatter[0], 2)
+    n_columns = len(of_y)
+    error = of_residual + total.weight[0, n_columns:] * total.mean[0, n_columns:] ** 2
+    flat = np.where(error > 0, 0.0, 1.0)
+    return np.where(of_y > 0, 1.0 - error / np.where(of_y > 0, of_y, 1.0), flat)

@@ -1,0 +1,94 @@
+"""A fitted map as what a file without pickle can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm._version import __version__
+from dask_igtm.model import arrays as models
+from dask_igtm.solvers import stepwise
+
+NUMBERS = (
+    "n_iter_",
+    "n_passes_",
+    "stopped_by_",
+    "log_likelihood_",
+    "n_features_in_",
+    "kernel_",
+    "n_samples_seen_",
+    "regul_",
+)
+STREAM = ("g", "rx", "square")  # the averages of a stream
+# What release 0.1 took where its files are silent; signatures may say otherwise by now.
+PARAMETERS_OF_0_1 = {
+    "k": 16,
+    "m": 4,
+    "s": 0.3,
+    "regul": 0.1,
+    "random_state": 1234,
+    "niter": 200,
+    "verbose": False,
+    "model": "means",
+    "n_blocks": 0,
+    "prior": "estimated",
+    "scale": None,
+    "tol": 1e-4,
+    "solver": "em",
+    "missing": "error",
+    "n_components": None,
+    "persist": "auto",
+}
+
+
+def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a header for JSON and named arrays: class, parameters, model, and what that does not tell."""
+    header = {
+        "package_version": __version__,
+        "class": type(igtm).__name__,
+        "parameters": igtm.get_params(),
+        "fitted": {name: getattr(igtm, name) for name in NUMBERS},
+    }
+    arrays = {"history": igtm.history_, **models.pack(igtm.model_)}
+    if hasattr(igtm, "stream_"):
+        arrays |= {f"stream_{name}": np.asarray(getattr(igtm.stream_, name)) for name in STREAM}
+    if igtm.deviance_ is not None:
+        arrays["deviance"] = igtm.deviance_
+    if hasattr(igtm, "feature_names_in_"):
+        arrays["feature_names"] = igtm.feature_names_in_.astype(str)
+    return header, arrays
+
+
+def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return the estimator of that class of which `pack` made these."""
+    igtm = kind(**parameters(kind, header["parameters"]))
+    fitted = dict(header["fitted"])
+    fitted.setdefault("regul_", header["parameters"]["regul"])  # of files before it was an attribute
+    if "converged_" in fitted:
+        fitted["stopped_by_"] = _stopped_by(fitted.pop("converged_"), fitted["n_iter_"], igtm.niter, arrays)
+    for name, value in fitted.items():
+        setattr(igtm, name, value)
+    igtm.history_ = arrays["history"]
+    igtm.model_ = models.unpack(arrays)
+    igtm.deviance_ = arrays.get("deviance")  # which older releases did not save
+    if "stream_g" in arrays:
+        g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
+        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, rx, float(square))
+    if "feature_names" in arrays:
+        igtm.feature_names_in_ = arrays["feature_names"].astype(object)
+    return igtm
+
+
+def parameters(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a class, of a file that need not name those of its day that it lacks."""
+    missing = {name: PARAMETERS_OF_0_1[name] for name in kind._get_param_names() if name not in saved}
+    return {**missing, **saved}
+
+
+def _stopped_by(converged: bool, n_iter: int, niter: int, arrays: dict[str, NDArray[Any]]) -> str:
+    """Say why a fit stopped of which 0.1 kept only whether it had converged."""
+    if converged:
+        return "tolerance"
+    return "iterations" if n_iter >= niter or "stream_g" in arrays else "unknown"

@@ -1,0 +1,108 @@
+"""The order of a fit: one pass for the moments, one per iteration, one for the final likelihood."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from dask_igtm._version import __version__
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.whole_outputs import Path
+from dask_igtm.fitting.checkpoint import Checkpoint
+from dask_igtm.fitting.progress import Listener, teller
+from dask_igtm.fitting.result import Fit, Interrupted, outcome
+from dask_igtm.fitting.settings import Settings
+from dask_igtm.fitting.start import check_init, prepare_fit, start_of
+from dask_igtm.model.arrays import digest, pack
+from dask_igtm.model.model import Model
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.solvers.em import State, run
+from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.likelihood import likelihood_of
+
+
+def fit(
+    rows: RowBlocks,
+    settings: Settings,
+    *,
+    persist: bool | str = "auto",
+    feature_names: Sequence[str] | None = None,
+    checkpoint: Path | None = None,
+    init: Model | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Fit:
+    """Fit a map to the rows of all blocks.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+    settings : Settings
+    persist : {"auto", True, False}
+        Whether to keep the blocks in the workers' memory, see `worth_keeping`.
+    feature_names : sequence of str, optional
+        Names of the columns, for messages.
+    checkpoint : path or URL, optional
+        Where to write the state after every iteration, and to go on from where there is a file.
+    init : Model, optional
+        Where to start, instead of at the plane of the principal axes.
+    listeners : sequence of callable
+        Told of each iteration, see `progress.teller`; any of them can stop the fit.
+
+    Raises
+    ------
+    ValueError
+        If X holds NaN or infinity, if no row has weight, if all rows are equal, or if the checkpoint
+        belongs to another fit.
+    Interrupted
+        By Ctrl-C, once there is a model.
+    """
+    if init:
+        check_init(init, settings, rows.X.shape[1])
+    kernel, saved = best_kernel(), None
+    if checkpoint is not None:  # before the first pass, which may take hours
+        saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))
+    source = prepare_fit(rows, settings, persist)
+    moments, start = start_of(source, settings, feature_names, init)
+    state = settings.begin(start.model)
+    if saved:
+        saved = saved.of(moments)
+        state = saved.resume(state)
+    asked = False  # by a listener, to stop
+
+    n_rows = rows.X.shape[0]
+    announce = teller(listeners, settings.niter, moments.weight if math.isnan(n_rows) else n_rows)
+
+    def tell(states: list[State]) -> bool:
+        nonlocal state, asked
+        (after,) = states
+        if saved:
+            saved.write(after)
+        state = after  # only now, for a write that fails leaves the state before in the file
+        asked = announce(after)
+        return asked
+
+    def pass_over(models: dict[int, Model]) -> list[SufficientStatistics]:
+        return [reduce(source, e_step, model, kernel, label="igtm-estep") for model in models.values()]
+
+    try:
+        run([state], [start.prior], pass_over, niter=settings.niter, tol=settings.tol, on_pass=tell)
+        likelihood = reduce(source, likelihood_of, state.result, kernel, label="igtm-likelihood")
+    except KeyboardInterrupt as interrupt:
+        reached = outcome(state, start, moments.weight, kernel, stopped_by="interrupt")
+        raise Interrupted(reached) from interrupt
+    except Exception as error:
+        if saved:
+            error.add_note(saved.remedy(state))
+        raise
+    stopped_by = "callback" if asked and not state.converged else state.stopped_by
+    return outcome(state, start, moments.weight, kernel, likelihood, stopped_by=stopped_by)
+
+
+def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model | None) -> dict[str, Any]:
+    """Name what decides the bits of a fit, beside the values of X."""
+    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
+    start = digest(pack(init)) if init else None
+    return {**rows.layout, **chosen, "init": start, "kernel": kernel, "version": __version__}

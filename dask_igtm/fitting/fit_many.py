@@ -1,0 +1,234 @@
+"""Fits of several settings to several parts of the rows, which all advance in the same passes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.fitting.fill_values import PASSES, gaps_of
+from dask_igtm.fitting.result import Fit, outcome
+from dask_igtm.fitting.settings import Settings
+from dask_igtm.fitting.start import checked, moments_statistic, prepare_fit, set_out
+from dask_igtm.model.gaps import REFUSED
+from dask_igtm.model.model import Model
+from dask_igtm.passes.graph import Source, prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.posterior.entry_checks import invalid_message
+from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.solvers.em import run
+from dask_igtm.solvers.initialize import Start
+from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
+from dask_igtm.statistics.row_subsets import Parts, Sums, draw, sums
+
+logger = logging.getLogger("dask_igtm")
+
+FIGURES = re.compile(r"-?\d[\d.]*(e[+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the fits.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    settings : Settings
+    train : tuple of int
+        Parts of the rows to fit to.
+    held_out : tuple of int
+        Parts of the rows to judge it by.
+    """
+
+    name: str
+    settings: Settings
+    train: Parts
+    held_out: Parts
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A fit and the mean of ln p(x) over the rows held out of it.
+
+    The fit's own `log_likelihood` is NaN where it was not asked for.
+    """
+
+    fit: Fit
+    held_out: float
+
+
+def in_parts(rows: RowBlocks, edges: Sequence[float], seed: int, who: str) -> RowBlocks:
+    """Return `rows` with the part into which each is drawn as their `y`, lazily; see `row_subsets.draw`.
+
+    Raises
+    ------
+    ValueError
+        If chunk sizes are unknown, and with them the numbers of the rows, or there are fewer rows than parts;
+        `who` is for that message.
+    """
+    numbers: Any = rows.numbered(who).y
+    if rows.X.shape[0] <= len(edges):
+        raise ValueError(
+            f"X has n_samples={rows.X.shape[0]}, too few to be drawn into {len(edges) + 1} parts."
+        )
+    return dataclasses.replace(rows, y=numbers.map_blocks(draw, seed, tuple(edges), dtype=np.uint16))
+
+
+def fit_many(
+    rows: RowBlocks,
+    candidates: Sequence[Candidate],
+    *,
+    persist: bool | str = "auto",
+    feature_names: Sequence[str] | None = None,
+    training: bool = False,
+) -> tuple[list[Judged], int]:
+    """Fit all candidates in the passes of the one that takes most.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        From `in_parts`.
+    candidates : sequence of Candidate
+        That differ in `k`, `m`, `s`, `regul` and their parts alone.
+    persist, feature_names
+        As in `fit`.
+    training : bool
+        Whether to evaluate the likelihood of the rows of each fit too, in the same last pass.
+
+    Returns
+    -------
+    list of Judged
+    int
+        Passes over the data, without the one for the moments and those for what fills gaps.
+
+    Raises
+    ------
+    ValueError
+        As `fit` does, with a note of the candidate where it is at fault; or if no row with weight is
+        held out of one.
+    """
+    settings, kernel = candidates[0].settings, best_kernel()
+    source = prepare_fit(rows, settings, persist)
+    starts, weights = _set_out(rows, source, candidates, feature_names)
+
+    def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
+        logger.info("%d of %d fits go on", len(models), len(candidates))
+        wanted = [(candidates[i].train, (model, kernel)) for i, model in models.items()]
+        return _reduce(source, e_step, wanted, "igtm-estep")
+
+    states = run(
+        [candidate.settings.begin(start.model) for candidate, start in zip(candidates, starts, strict=True)],
+        [start.prior for start in starts],
+        pass_over,
+        niter=settings.niter,
+        tol=settings.tol,
+    )
+    models = [state.result for state in states]
+    held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+    judged = []
+    with _naming_once() as naming:
+        for candidate, state, start, weight, likelihood, judge in zip(
+            candidates, states, starts, weights, trained, held_out, strict=True
+        ):
+            with naming(candidate.name):
+                fit = outcome(state, start, weight, kernel, likelihood, stopped_by=state.stopped_by)
+                judged.append(Judged(fit, judge.mean))
+    return judged, 1 + max(len(state.history) for state in states)
+
+
+def _set_out(
+    rows: RowBlocks, source: Source, candidates: Sequence[Candidate], names: Sequence[str] | None
+) -> tuple[list[Start], list[float]]:
+    """Return where each candidate starts, and the weight of its rows, all from one pass for the moments."""
+    missing = candidates[0].settings.missing
+    gaps = {c.train: REFUSED for c in candidates}
+    for train in gaps:
+        gaps[train] = gaps_of(_only(rows, train) if missing in PASSES else source, missing, names)
+    # The rows that are held out are looked at too, before work is done that they could make worthless.
+    everything = {c.held_out: gaps[c.train] for c in candidates} | gaps
+    statistics = {some: moments_statistic(gap) for some, gap in everything.items()}
+    function = next(iter(statistics.values()))[0]  # of one strategy, and so the same for all
+    wanted = [(some, shared) for some, (_, shared) in statistics.items()]
+    found = dict(zip(everything, _reduce(source, function, wanted, "igtm-moments"), strict=True))
+    last = candidates[-1]  # whose rows, used and held out, include those of all others
+    invalid = found[last.train].invalid + found[last.held_out].invalid
+    if invalid.any():
+        raise ValueError(invalid_message(invalid, names))
+    starts, weights = [], []
+    with _naming_once() as naming:
+        for candidate in candidates:
+            with naming(candidate.name):
+                trained = checked(found[candidate.train], names)
+                starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None))
+                weights.append(trained.weight)
+                if found[candidate.held_out].weight == 0:
+                    raise ValueError(
+                        "No row with weight was drawn to be held out; give more rows, larger shares of them "
+                        "(a smaller cv), or another random_state."
+                    )
+    return starts, weights
+
+
+def _only(rows: RowBlocks, train: Parts) -> Source:
+    """Return rows of which those outside some parts have no weight."""
+    weight = 1.0 if rows.sample_weight is None else rows.sample_weight
+    part: Any = rows.y
+    # Neither da.isin nor da.where, which planned arrays lack.
+    used = part.map_blocks(functools.partial(np.isin, test_elements=train), dtype=bool)
+    return prepare(dataclasses.replace(rows, sample_weight=used * weight, y=None))
+
+
+def _likelihoods(
+    source: Source, candidates: Sequence[Candidate], models: Sequence[Model], kernel: str, training: bool
+) -> tuple[list[Likelihood], list[Likelihood | None]]:
+    """Return the likelihood of the rows held out under each candidate, and that of the rows of the fit."""
+    arguments = [(model, kernel) for model in models]
+    sides = [[c.held_out for c in candidates], [c.train for c in candidates] if training else []]
+    wanted = [pair for side in sides for pair in zip(side, arguments, strict=False)]
+    found = list(_reduce(source, likelihood_of, wanted, "igtm-likelihood"))
+    n = len(candidates)
+    return found[:n], found[n:] or [None] * n
+
+
+def _reduce(
+    source: Source,
+    function: Callable[..., Any],
+    wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
+    label: str,
+) -> Sequence[Any]:
+    total: Sums = reduce(source, sums, function, wanted, label=label)
+    return total.each
+
+
+@contextmanager
+def _naming_once() -> Iterator[Callable[[str], Any]]:
+    """Give out contexts that put a name to errors and warnings; in the end, warn of each kind once a name."""
+    told: dict[tuple[str, str], warnings.WarningMessage] = {}
+
+    @contextmanager
+    def naming(name: str) -> Iterator[None]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield
+            except Exception as error:
+                error.add_note(f"This happened in the fit of {name}.")
+                raise
+        for warning in caught:  # folds warn of the same with other figures
+            told.setdefault((name, FIGURES.sub("", str(warning.message))), warning)
+
+    yield naming
+    for (name, _), warning in told.items():
+        warn(f"{name}: {warning.message}", warning.category)

@@ -1,0 +1,53 @@
+"""A fit that goes on with every block of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.fitting.settings import Settings
+from dask_igtm.fitting.start import check_init, prepare_fit, start_of
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.posterior.entry_checks import invalid_entries, invalid_message
+from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.solvers import stepwise
+from dask_igtm.solvers.initialize import make_prior
+from dask_igtm.statistics.e_step import e_step
+
+
+def advance(
+    rows: RowBlocks, settings: Settings, state: stepwise.State | None, feature_names: Sequence[str] | None
+) -> tuple[stepwise.State, float | None]:
+    """Return the state after one more block, and the mean of ln p(x) of its rows before, if any has weight.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        All of it is one step. What is lazy is read once and kept in the workers' memory meanwhile.
+    settings : Settings
+        Of these, `niter`, `tol` and `solver` are those of a fit, and not used; `regul` is a number.
+    state : State or None
+        None starts from the moments of these rows, as a fit does.
+    feature_names : sequence of str or None
+        For messages.
+    """
+    source = prepare_fit(rows, settings, persist=True)
+    if state is None:
+        state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
+    else:
+        check_init(state.model, settings, rows.X.shape[1])
+        invalid = reduce(source, invalid_entries, state.model.gaps, label="igtm-check")
+        if invalid.any():
+            raise ValueError(invalid_message(invalid, feature_names))
+    model = state.model
+    prior = make_prior(
+        model.affine,
+        model.weights.shape,
+        regul=float(settings.regul),
+        scale=settings.scale,
+        variance=state.variance,
+    )
+    total = reduce(source, e_step, model, best_kernel(), label="igtm-estep")
+    if total.weight == 0:
+        return state, None
+    return stepwise.step(state, total, prior), total.log_likelihood / total.weight

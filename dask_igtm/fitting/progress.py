@@ -1,0 +1,201 @@
+"""Listeners of a fit: what they are told of each iteration, and those that log and show it."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dask_igtm.solvers.em import State
+
+logger = logging.getLogger("dask_igtm.progress")
+
+
+@dataclass(frozen=True)
+class IterationEvent:
+    """What a callback is told after each iteration of a fit.
+
+    Attributes
+    ----------
+    number : int
+        Of the iteration, counted from 1; a fit that goes on from a checkpoint counts on.
+    niter : int
+        Largest number of iterations.
+    log_likelihood : float
+        Mean of ln p(x) over the rows, in the units of X, of the map that entered the iteration.
+    penalised : float
+        `log_likelihood` plus the log prior density of the weights over N, which EM never lowers.
+    regul : float
+        Ridge of that map, which `regul="auto"` changes.
+    change : float
+        What the solver compares with `tol`; infinite in the first iteration.
+    converged : bool
+        Whether the solver stops by `tol` now.
+    n_rows : float
+        Rows of a pass; the sum of their weights where their number is unknown.
+    seconds : float
+        What the iteration took.
+    elapsed : float
+        Seconds since the first iteration of this call began.
+    seconds_left : float
+        For all iterations left, at the mean pace of this call; so at most, for a fit may converge before.
+    """
+
+    number: int
+    niter: int
+    log_likelihood: float
+    penalised: float
+    regul: float
+    change: float
+    converged: bool
+    n_rows: float
+    seconds: float
+    elapsed: float
+    seconds_left: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """Pace of this iteration."""
+        return self.n_rows / max(self.seconds, 1e-9)
+
+
+Listener = Callable[[IterationEvent], Any]
+
+
+def check_listeners(listeners: Any) -> None:
+    """Raise TypeError unless all are functions."""
+    if callable(listeners) or not all(callable(listener) for listener in listeners):
+        raise TypeError(f"callbacks={listeners!r}; give a list of functions of one IterationEvent.")
+
+
+def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable[[State], bool]:
+    """Return what logs each new state and tells all listeners of it, and says whether one wants to stop."""
+    begun = before = time.perf_counter()
+    n_done = 0
+
+    def tell(state: State) -> bool:
+        nonlocal before, n_done
+        last, now = state.history[-1], time.perf_counter()
+        n_done += 1
+        event = IterationEvent(
+            number=last.number,
+            niter=niter,
+            log_likelihood=float(last.log_likelihood),
+            penalised=float(last.penalised),
+            regul=float(last.regul),
+            change=float(last.change),
+            converged=state.converged,
+            n_rows=n_rows,
+            seconds=now - before,
+            elapsed=now - begun,
+            seconds_left=0.0 if state.converged else (now - begun) / n_done * (niter - last.number),
+        )
+        before = now
+        logger.info(line(event))
+        answers = [listener(event) for listener in listeners]
+        # Truth alone is no wish to stop: many functions return what they have written or kept.
+        stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+        if stops:
+            logger.info("a callback stops the fit after iteration %d", event.number)
+        return stops
+
+    return tell
+
+
+def line(event: IterationEvent) -> str:
+    """One line on an iteration, in columns; `log-likelihood` is a mean per row in the units of X."""
+    return (
+        f"iteration {event.number:4d} of {event.niter}  log-likelihood {event.log_likelihood:14.6f}  "
+        f"change {event.change:9.2e}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
+    )
+
+
+def _compact(event: IterationEvent) -> str:
+    """Say the same in the room that a bar leaves of 80 columns."""
+    return (
+        f"log-likelihood {event.log_likelihood:.7g} change {event.change:.1e} "
+        f"{_short(event.rows_per_second)} rows/s {_left(event)} left"
+    )
+
+
+def _left(event: IterationEvent) -> str:
+    return str(datetime.timedelta(seconds=round(event.seconds_left)))
+
+
+def _short(count: float) -> str:
+    """Three digits of a large number."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.3g}"
+
+
+@contextmanager
+def shown(verbose: bool) -> Iterator[tuple[Listener, ...]]:
+    """Yield the listeners that show a fit on stderr, if it is to be shown."""
+    if not verbose:
+        yield ()
+        return
+    console = _console()
+    if console is None:
+        yield (_print_line,)
+        return
+    with _Bar(console) as bar:
+        yield (bar,)
+
+
+def _print_line(event: IterationEvent) -> None:
+    print(line(event), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _console() -> Any:
+    """Return where rich can draw a bar; None in files and pipes, and without rich."""
+    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        return None
+    try:
+        from rich.console import Console  # noqa: PLC0415 - an optional package, slow to import
+    except ImportError:
+        return None
+    console = Console(stderr=True)
+    if console.is_jupyter:
+        draws = importlib.util.find_spec("ipywidgets") is not None  # else rich draws nothing there
+    else:
+        draws = console.is_terminal and not console.is_dumb_terminal
+    return console if draws else None
+
+
+class _Bar:
+    """A progress bar of rich, from before the moments until after the likelihood."""
+
+    def __init__(self, console: Any) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+
+        text, says = TextColumn("{task.description}"), TextColumn("{task.fields[says]}")
+        self.progress = Progress(
+            text, BarColumn(bar_width=None), says, console=console, expand=True, refresh_per_second=4
+        )
+        self.task = self.progress.add_task("moments", total=None, says="")
+
+    def __enter__(self) -> _Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: IterationEvent) -> None:
+        self.progress.update(
+            self.task,
+            description=f"{event.number}/{event.niter}",
+            completed=event.number,
+            total=event.number if event.converged else event.niter,
+            says=_compact(event),
+        )

@@ -1,0 +1,128 @@
+"""What a user asks of a fit, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from dask_igtm.model.checks import check_number, check_whole
+from dask_igtm.model.gaps import STRATEGIES
+from dask_igtm.model.model import Model
+from dask_igtm.solvers import accelerated, em, evidence
+
+SOLVERS: dict[str, type[em.State]] = {"em": em.State, "accelerated": accelerated.State}
+SCALES = (None, "center", "standard")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters that decide a fit.
+
+    Attributes
+    ----------
+    k, m : int
+        Nodes and RBFs along one side of the map; 0 chooses from the number of rows.
+    s : float
+        RBF variance in squared spacings of the RBFs; see `make_basis`.
+    regul : float or "auto"
+        Ridge on the weights; the evidence chooses it for "auto".
+    niter : int
+        Largest number of iterations.
+    tol : float
+        Change that counts as none; 0 never stops early.
+    scale : {None, "center", "standard"}
+    solver : {"em", "accelerated"}
+    n_components : int, float in (0, 1), or None
+        Principal axes to keep, see `initialize`; -1 for those of 80 % of the variance.
+    missing : str
+        What to do with gaps, see `Gaps`.
+    """
+
+    k: int
+    m: int
+    s: float
+    regul: float | str
+    niter: int
+    tol: float
+    scale: str | None
+    solver: str = "em"
+    n_components: float | None = None
+    missing: str = "error"
+
+    def __post_init__(self) -> None:
+        for name in ("k", "m", "niter"):
+            check_whole(name, getattr(self, name))
+        check_number("s", self.s)
+        check_number("tol", self.tol)
+        if not isinstance(self.regul, str) or self.regul != "auto":
+            check_number("regul", self.regul, ", or 'auto'")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver={self.solver!r}; give one of {tuple(SOLVERS)}.")
+        if self.missing not in STRATEGIES:
+            raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
+        if self.regul == "auto":
+            self._check_evidence()
+        if self.n_components is not None:
+            self._check_axes(self.n_components)
+
+    def _check_evidence(self) -> None:
+        if self.scale is None:
+            raise ValueError(
+                "regul='auto' weighs how far a map reaches from its prior mean, with scale=None from "
+                "wherever X has its origin; give scale='center' or 'standard'."
+            )
+        if self.solver != "em":
+            raise ValueError(
+                f"regul='auto' moves what solver={self.solver!r} climbs; give solver='em', or fit with "
+                "that first and go on with regul=regul_ and init= the fitted map."
+            )
+
+    def _check_axes(self, n_axes: object) -> None:
+        if self.missing == "marginalize":
+            raise ValueError(
+                "missing='marginalize' takes a row by the columns that it has, and n_components mixes them; "
+                "give missing='median', or n_components=None."
+            )
+        if isinstance(n_axes, float) and 0 < n_axes < 1:
+            return
+        if not isinstance(n_axes, numbers.Integral) or (n_axes < 1 and n_axes != -1):
+            raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
+
+    @property
+    def ridge(self) -> float | None:
+        """`regul` as a number; None where the evidence chooses."""
+        return None if self.regul == "auto" else float(self.regul)
+
+    def with_ridge(self, found: float | None) -> Settings:
+        """Return the same with a ridge that is a number: for "auto" the one that a fit has `found`."""
+        if self.ridge is not None:
+            return self
+        if found is None:
+            raise ValueError(
+                "regul='auto' needs all rows in every iteration, and a stream shows each block once; fit a "
+                "sample first, whose ridge partial_fit then keeps, or give regul a number."
+            )
+        return dataclasses.replace(self, regul=found)
+
+    def begin(self, model: Model) -> em.State:
+        """Return the state of the solver that sets out from `model`."""
+        solver = evidence.State if self.ridge is None else SOLVERS[self.solver]
+        return solver(model)
+
+    def check_columns(self, n_columns: int) -> None:
+        """Raise ValueError if there are fewer columns than axes to keep."""
+        if self.n_components is not None and self.n_components > n_columns:
+            raise ValueError(
+                f"n_components={self.n_components} is more than the {n_columns} columns of X; give at most "
+                f"{n_columns}, or -1."
+            )
+
+    def sides(self, weight: float) -> tuple[int, int]:
+        """Return `k` and `m`, chosen for that many rows where they are 0."""
+        k = self.k or int(np.sqrt(5.0 * np.sqrt(weight))) + 2
+        return k, self.m or int(np.sqrt(k))

@@ -1,0 +1,134 @@
+"""Where a fit sets out: the passes before the first iteration, and what is refused or warned of there."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.fitting.fill_values import check_observed, gaps_of
+from dask_igtm.fitting.settings import Settings
+from dask_igtm.model.basis import make_basis
+from dask_igtm.model.gaps import Gaps
+from dask_igtm.model.model import Model
+from dask_igtm.passes.graph import Source, keep, prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.passes.resources import worth_keeping
+from dask_igtm.posterior.entry_checks import invalid_message
+from dask_igtm.solvers.initialize import Start, initialize
+from dask_igtm.statistics.moments import Moments, PairwiseMoments, moments_of, pairwise_moments_of
+
+logger = logging.getLogger("dask_igtm")
+
+
+# In standard deviations: how far off the origin rows may lie, and how far the ridge may then move the map.
+LARGEST_OFFSET, LARGEST_PULL = 10.0, 0.01
+LARGEST_VALUE = 1e101  # whose cube is a number still
+REMEDY = 'fit with scale="standard", or with a smaller regul'
+
+
+def check_init(init: Model, settings: Settings, n_columns: int) -> None:
+    """Raise ValueError unless `init` is a map such as `settings` describe."""
+    k, m = (math.isqrt(len(grid)) for grid in (init.basis.nodes, init.basis.rbf_centers))
+    width = make_basis(k, m, settings.s).width
+    kind = {
+        "the number of columns": (len(init.affine.mean), n_columns),
+        "k": (k, settings.k or k),
+        "m": (m, settings.m or m),
+        "the width of an RBF": (init.basis.width, width),
+        "standardised": (init.affine.standardised, settings.scale == "standard"),
+        "rotated to principal axes": (init.affine.axes is not None, settings.n_components is not None),
+    }
+    other = [f"{name}: {found}, not {wanted}" for name, (found, wanted) in kind.items() if found != wanted]
+    if other:
+        raise ValueError(
+            f"The map to go on from is of another kind: {'; '.join(other)}. Give the parameters it had."
+        )
+
+
+def prepare_fit(rows: RowBlocks, settings: Settings, persist: bool | str) -> Source:
+    """Return rows that are ready to be read in every pass of a fit, kept in memory where that is worth it.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer columns than axes to keep.
+    """
+    settings.check_columns(rows.X.shape[1])
+    source = prepare(rows)
+    if worth_keeping(rows, persist):
+        logger.info("keeping the blocks of X in the workers' memory during the fit")
+        source = keep(source)
+    return source
+
+
+def start_of(
+    source: Source, settings: Settings, feature_names: Sequence[str] | None, init: Model | None = None
+) -> tuple[Moments, Start]:
+    """Return the moments of all rows and where a fit sets out; `fit` says what is refused."""
+    gaps = gaps_of(source, settings.missing, feature_names)
+    function, shared = moments_statistic(gaps)
+    moments = checked(reduce(source, function, *shared, label="igtm-moments"), feature_names)
+    return moments, set_out(moments, settings, gaps, init)
+
+
+def moments_statistic(gaps: Gaps) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return the function that makes the moments of a block, and its further arguments."""
+    return (pairwise_moments_of, ()) if gaps.marginal else (moments_of, (gaps,))
+
+
+def checked(moments: Moments | PairwiseMoments, feature_names: Sequence[str] | None) -> Moments:
+    """Return moments, pooled where they are pairwise; `fit` says what is refused."""
+    if isinstance(moments, PairwiseMoments):
+        check_observed(np.diag(moments.weights), feature_names)
+        moments = moments.pooled
+    if moments.invalid.any():
+        raise ValueError(invalid_message(moments.invalid, feature_names))
+    if moments.weight == 0:
+        raise ValueError(
+            "X has no rows, or every sample_weight is zero; give two rows that differ a positive weight."
+        )
+    spread = np.sqrt(np.diag(moments.scatter).max() / moments.weight)
+    size = max(np.abs(moments.mean).max(), spread)
+    if not size <= LARGEST_VALUE:
+        raise ValueError(
+            f"X has values around {size:.0e}, too large to multiply in float64; divide X by a constant first."
+        )
+    if 0 < spread < 1 / LARGEST_VALUE:
+        raise ValueError(
+            f"X has a spread around {spread:.0e}, too small to square in float64; multiply X by a constant "
+            "first."
+        )
+    return moments
+
+
+def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None) -> Start:
+    """Initialise, and warn of what will collapse."""
+    basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
+    start = initialize(
+        moments,
+        basis,
+        regul=settings.ridge,
+        scale=settings.scale,
+        n_components=settings.n_components,
+        gaps=gaps,
+        init=init,
+    )
+    offset = np.linalg.norm(moments.mean) / np.sqrt(start.variance * len(moments.mean))
+    pull = start.prior.regul * start.variance / moments.weight * offset
+    if settings.scale is None and offset > LARGEST_OFFSET and pull > LARGEST_PULL:
+        warn(
+            "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
+            "from them towards the origin, away from the rows; fit with scale='center' or 'standard'."
+        )
+    if settings.ridge is not None and start.growth < 1 and len(basis.nodes) > 1:
+        warn(
+            "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
+            f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}."
+        )
+    return start

@@ -1,0 +1,259 @@
+"""Landscapes from rows: what data say at each node of a fitted map, from one pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data.column_names import column_names
+from dask_igtm.landscape import node_values
+from dask_igtm.landscape.landscape import PARTS, Landscape
+from dask_igtm.model.checks import check_number
+from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.statistics.node_sums import class_totals, node_weights, value_totals
+
+Array = NDArray[np.float64]
+
+LABEL = "igtm-landscape"  # of tasks
+RESERVED = ("reference", "n_rows")
+
+
+def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
+    """How the rows of X are spread over the map.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    X : as in `IGTM.fit`; shape (n, D)
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts.
+
+    Returns
+    -------
+    Landscape
+        Columns "density", the share of all rows, which sums to 1, and "support", in rows.
+
+    Raises
+    ------
+    ValueError
+        If X has other columns than in `fit`, or X or the weights hold what cannot be used.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X = load_iris().data
+    >>> landscape.density(IGTM(k=8, scale="standard").fit(X), X).values.sum(axis=0).round(6)
+    array([  1., 150.])
+    """
+    fitted = fitted_map(model)
+    g = fitted.reduce(rows_of(model, X, sample_weight), node_weights, label=LABEL)
+    _check_weight(g)
+    values = np.column_stack([node_values.share_of_rows(g), g])
+    return Landscape("density", fitted.nodes, PARTS["density"], values, g, {"n_rows": g.sum()})
+
+
+def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape:  # noqa: A001
+    """Mean and standard deviation of values at each node.
+
+    Parameters
+    ----------
+    model, X, sample_weight
+        As in `density`.
+    y : array, series or frame, in memory or lazy, of shape (n,) or (n, T)
+        Values of the rows. A row that is NaN in a column does not count there.
+
+    Returns
+    -------
+    Landscape
+        Columns "mean", "std" and "support" (how many rows with a value). Of several columns of y,
+        "<name>_mean" and so on, with their names in a frame, or y0, y1...; `support` is then the largest of
+        theirs. "mean" is that of ugtm 2.3, which adds 1e-7 to all responsibilities.
+
+    Raises
+    ------
+    ValueError
+        As `density`, and if y holds infinity or what is not a number.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X = load_iris().data
+    >>> landscape.property(IGTM(k=8, scale="standard").fit(X), X, X[:, 0]).columns
+    ('mean', 'std', 'support')
+    """
+    fitted = fitted_map(model)
+    totals = fitted.reduce(rows_of(model, X, sample_weight, y), value_totals, label=LABEL)
+    _check_weight(totals.weight)
+    names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
+    prefixes = [""] if len(names) == 1 else [f"{name}_" for name in names]
+    columns = tuple(prefix + word for prefix in prefixes for word in PARTS["property"])
+    parts = np.stack([*node_values.mean_and_std(totals), totals.weight], axis=-1)
+    values = parts.reshape(len(parts), -1)
+    summary = {f"{prefix}n_rows": n for prefix, n in zip(prefixes, totals.weight.sum(axis=0), strict=True)}
+    return Landscape("property", fitted.nodes, columns, values, totals.weight.max(axis=1), summary)
+
+
+def classes(
+    model: Any, X: Any, labels: Any, prior: str | Mapping[Any, float] = "estimated", sample_weight: Any = None
+) -> Landscape:
+    """Probability of each class at each node.
+
+    Parameters
+    ----------
+    model, X, sample_weight
+        As in `density`.
+    labels : array or series, in memory or lazy, of shape (n,)
+        Strings, whole numbers or bools. A row whose label is missing does not count.
+    prior : {"estimated", "equiprobable"} or dict, default="estimated"
+        Probability of a class before one knows the node: its share of the rows; the same for all; or a
+        number for each label.
+
+    Returns
+    -------
+    Landscape
+        A column for each class, in the order of the sorted labels: P(class | node), which is uniform at a
+        node without rows.
+
+    Raises
+    ------
+    ValueError
+        As `density`, and if labels are fractions or of several types, if there are more than 10,000 of
+        them, or if the prior does not fit them.
+
+    References
+    ----------
+    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
+    Informatics 34, 348-356.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X, y = load_iris(return_X_y=True)
+    >>> landscape.classes(IGTM(k=8, scale="standard").fit(X), X, load_iris().target_names[y]).columns
+    ('setosa', 'versicolor', 'virginica')
+    """
+    node_values.check_prior(prior)
+    fitted = fitted_map(model)
+    totals = fitted.reduce(rows_of(model, X, sample_weight, labels), class_totals, label=LABEL)
+    _check_weight(totals.sums)
+    columns = tuple(totals.labels.tolist())
+    values, support = node_values.class_posterior(totals, prior), totals.sums.sum(axis=1)
+    return Landscape("classes", fitted.nodes, columns, values, support, {"n_rows": support.sum()})
+
+
+def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float = 1.0) -> Landscape:
+    """How much of one or more sets of rows lies where a reference has rows; one pass over all of them.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    X_reference : as in `IGTM.fit`; shape (n, D)
+    X_query : the same, or a dict of names to such
+    min_support : float, default=1.0
+        How many rows of the reference a node needs, in sums of responsibilities, to be supported.
+
+    Returns
+    -------
+    Landscape
+        A column for each query ("query" where there are no names), its density, and "reference", that of the
+        reference, whose rows are `support`. `summary` has for each query the share of its rows on supported
+        nodes.
+
+    Raises
+    ------
+    ValueError
+        As `density`, and if `min_support` is no number >= 0.
+    """
+    check_number("min_support", min_support)
+    fitted = fitted_map(model)
+    queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
+    reference, *found = _weights(fitted, model, [X_reference, *queries.values()])
+    shares = {
+        name: node_values.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)
+    }
+    values = np.column_stack([node_values.share_of_rows(g) for g in (*found, reference)])
+    summary = {"n_rows": float(reference.sum()), **shares}
+    return Landscape("coverage", fitted.nodes, (*queries, "reference"), values, reference, summary)
+
+
+def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
+    """How several sets of rows are spread over the map; one pass over all of them.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    tables : dict of names to tables as in `IGTM.fit`; each of shape (n, D)
+
+    Returns
+    -------
+    Landscape
+        A column for each set, its density. `summary` has their numbers of rows, `support` counts the rows of
+        all of them.
+
+    Raises
+    ------
+    ValueError
+        As `density`.
+    """
+    fitted = fitted_map(model)
+    named = _named_sets(tables)
+    found = _weights(fitted, model, list(named.values()))
+    values = np.column_stack([node_values.share_of_rows(g) for g in found])
+    summary = {name: float(g.sum()) for name, g in zip(named, found, strict=True)}
+    return Landscape("compare", fitted.nodes, tuple(named), values, np.sum(found, axis=0), summary)
+
+
+def magnification(model: Any) -> Landscape:
+    """How much the sheet is stretched at each node; needs no data.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+
+    Returns
+    -------
+    Landscape
+        Column "magnification": area in data space, in squared units of X, per area of the map. Ridges of
+        large values part regions that lie far from each other.
+
+    References
+    ----------
+    C. M. Bishop, M. Svensén, C. K. I. Williams (1997). Magnification factors for the GTM algorithm. IEE
+    Fifth International Conference on Artificial Neural Networks, 64-69.
+    """
+    fitted = fitted_map(model)
+    values = node_values.magnification(fitted.model)[:, None]
+    return Landscape("magnification", fitted.nodes, ("magnification",), values)
+
+
+def _weights(fitted: FittedMap, model: Any, tables: list[Any]) -> list[Array]:
+    """Return the weights of the nodes for each table, in one pass over all of them."""
+    found: list[Array] = fitted.reduce_each([rows_of(model, X) for X in tables], node_weights, label=LABEL)
+    for g in found:
+        _check_weight(g)
+    return found
+
+
+def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(tables, Mapping) or not tables:
+        raise TypeError("Give a dict of names to tables, with at least one of them.")
+    for name in tables:
+        if not isinstance(name, str) or name in RESERVED:
+            raise ValueError(f"A set is called {name!r}; give each a string that is none of {RESERVED}.")
+    return dict(tables)
+
+
+def _check_weight(totals: Array) -> None:
+    if not totals.sum() > 0:
+        raise ValueError("No row counts: all weights are zero, or all rows, values or labels are missing.")

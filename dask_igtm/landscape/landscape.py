@@ -1,0 +1,122 @@
+"""Values at the nodes of a map, as a table that prints, goes to pandas, and is saved without pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data import npz_io
+from dask_igtm.data.column_names import frame
+from dask_igtm.data.whole_outputs import Path
+
+Array = NDArray[np.float64]
+
+SHOWN_COLUMNS = 10
+# What some kinds say of everything that they show, in the order of their columns.
+PARTS = {"density": ("density", "support"), "property": ("mean", "std", "support")}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Landscape:
+    """Values at the nodes of a map.
+
+    Attributes
+    ----------
+    kind : {"density", "property", "classes", "coverage", "compare", "magnification"}
+    nodes : ndarray of shape (K, 2)
+        Coordinates x1, x2 of the nodes in [-1, 1]^2, x1 slowest.
+    columns : tuple of length C
+        What the columns of `values` are: names, or the labels of classes as the user gave them.
+    values : ndarray of shape (K, C)
+    support : ndarray of shape (K,) or None
+        How many rows lie at each node: the sum of their responsibilities, times their weights.
+    summary : dict of str to float
+        Figures of the whole map.
+    """
+
+    kind: str
+    nodes: Array
+    columns: tuple[Any, ...]
+    values: Array
+    support: Array | None = None
+    summary: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return what there is a column for of everything shown, in their order."""
+        return PARTS.get(self.kind, ("value",))
+
+    def part(self, name: str) -> Array:
+        """Return one part of everything shown, (K, T): "mean", "std" or "support" of T properties."""
+        return self.values[:, self.parts.index(name) :: len(self.parts)]
+
+    def labels_of(self, part: str) -> tuple[Any, ...]:
+        """Return the labels of the columns of one part."""
+        return self.columns[self.parts.index(part) :: len(self.parts)]
+
+    def __repr__(self) -> str:
+        """Return a table with one line a column: where it is least and largest on the map."""
+        labels = [str(column) for column in self.columns[:SHOWN_COLUMNS]]
+        width = max(map(len, labels), default=0)
+        lines = [f"{self.kind} on {len(self.nodes)} nodes"]
+        lines += [f"  {name}: {figure:.6g}" for name, figure in self.summary.items()]
+        lines.append(f"  {'':{width}}  {'least':>10}  {'largest':>10}  at x1, x2")
+        for label, values in zip(labels, self.values.T, strict=False):
+            lines.append(f"  {label:{width}}  {self._extremes(values)}")
+        if len(self.columns) > SHOWN_COLUMNS:
+            lines.append(f"  and {len(self.columns) - SHOWN_COLUMNS} more columns")
+        return "\n".join(lines)
+
+    def _extremes(self, values: Array) -> str:
+        if np.isnan(values).all():
+            return f"{'nan':>10}  {'nan':>10}"
+        x1, x2 = self.nodes[np.nanargmax(values)]
+        return f"{np.nanmin(values):10.4g}  {np.nanmax(values):10.4g}  {x1:5.2f}, {x2:5.2f}"
+
+    def to_frame(self) -> Any:
+        """Return a pandas.DataFrame with one row a node: x1, x2, then the columns.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return frame(np.hstack([self.nodes, self.values]), ["x1", "x2", *self.columns])
+
+    def save(self, path: Path) -> None:
+        """Write the landscape to one file, without pickle; `load_landscape` reads it.
+
+        Raises
+        ------
+        TypeError
+            If class labels are neither strings, numbers nor bools of one type.
+        """
+        npz_io.write(path, npz_io.LANDSCAPE, *self.pack())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the landscape that `save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
+        return cls.unpack(*npz_io.read(path, npz_io.LANDSCAPE))
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what a file holds: a header for JSON, and named arrays."""
+        columns = npz_io.pack_labels(self.columns)
+        arrays = {"nodes": self.nodes, "columns": columns, "values": self.values}
+        if self.support is not None:
+            arrays["support"] = self.support
+        return {"kind": self.kind, "summary": self.summary}, arrays
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        """Return the landscape of which `pack` made these."""
+        columns = tuple(arrays["columns"].tolist())
+        fields = (header["kind"], arrays["nodes"], columns, arrays["values"])
+        return cls(*fields, arrays.get("support"), header["summary"])
+
+
+def load_landscape(path: Path) -> Landscape:
+    """Return the landscape that `Landscape.save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
+    return Landscape.load(path)

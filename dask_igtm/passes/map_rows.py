@@ -1,0 +1,123 @@
+"""Rows mapped to rows: as lazy arrays, or handed to a sink where they are computed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dask
+import dask.array as da
+import numpy as np
+
+from dask_igtm._version import __version__
+from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.passes.graph import Block, Source, naming, span
+from dask_igtm.passes.reduce import walk
+from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
+from dask_igtm.posterior.row_outputs import Output
+
+
+def map_rows(
+    rows: RowBlocks, function: Callable[..., Any], *shared: Any, outputs: Sequence[Output]
+) -> tuple[da.Array, ...]:
+    """Return lazy arrays, one for each of `outputs`, of what `function(X, *shared)` makes of each block.
+
+    Computed together, they share one call a block.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+    function : callable
+        Takes the (n, D) rows of a block, returns a tuple of arrays with one row for each.
+    *shared
+        Further arguments, one node of the graph.
+    outputs : sequence of Output
+        What the arrays of that tuple are.
+    """
+    node: Any = _Shared(function, shared, rows.starts)
+    if not planned(rows.X):
+        node = dask.delayed(node, traverse=False, pure=False)
+    # An array in name only: a chunk of it is the tuple of a block.
+    tuples = rows.X.map_blocks(
+        _map_block, node, chunks=(rows.X.chunks[0], (1,)), dtype=np.float64, meta=np.empty((0, 0))
+    )
+    return tuple(_pick(tuples, index, output) for index, output in enumerate(outputs))
+
+
+def _pick(tuples: da.Array, index: int, output: Output) -> da.Array:
+    if output.width is None:
+        # Not map_blocks, which would concatenate the one chunk along the axis that goes.
+        meta: Any = np.empty(0, output.dtype)
+        return da.blockwise(_item, "i", tuples, "ij", index=index, concatenate=False, meta=meta)
+    meta = np.empty((0, 0), output.dtype)
+    chunks = (tuples.chunks[0], (output.width,))
+    return tuples.map_blocks(operator.itemgetter(index), chunks=chunks, dtype=output.dtype, meta=meta)
+
+
+def _item(chunks: Sequence[tuple[Any, ...]], index: int) -> Any:
+    return chunks[0][index]
+
+
+def compute(result: Any, *, in_memory: bool) -> Any:
+    """Compute results of `map_rows`, alone or in a container, where their input belongs."""
+    return dask.compute(result, **scheduler_for(in_memory))[0]
+
+
+def write(
+    source: Source,
+    function: Callable[..., tuple[Any, ...]],
+    sink: Callable[[int, tuple[Any, ...]], None],
+    *shared: Any,
+    label: str,
+) -> int:
+    """Hand the rows that `function(X, *shared)` makes to `sink`, a fold at a time; return their number.
+
+    Parameters
+    ----------
+    source : Source
+        Of rows whose number is known.
+    function : callable
+        Takes the rows of a block, returns a tuple of arrays with one row for each.
+    sink : callable
+        Takes the number of the first row, and those arrays for all rows of a fold. It runs on the
+        workers, and again for the same rows where a worker is lost.
+    *shared, label
+        As in `reduce`.
+    """
+    return int(walk([source], _write, (function, sink, shared), label)[0]) if source.folds else 0
+
+
+@dataclass(frozen=True)
+class _Shared:
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    rows: tuple[int, ...] | None
+    version: str = __version__
+
+
+def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
+    check_version(shared.version)
+    index = block_id[0] if block_id else 0
+    rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
+    with single_threaded_blas, naming(index, rows):
+        return shared.function(X, *shared.arguments)
+
+
+def _write(
+    blocks: Sequence[Block],
+    values: dict[Any, Any],
+    function: Callable[..., Any],
+    sink: Any,
+    shared: tuple[Any, ...],
+) -> int:
+    parts = []
+    for block in blocks:
+        X = block.read(values)[0]
+        with naming(block.index, block.rows):
+            parts.append(function(X, *shared))
+    columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    rows = cast(tuple[int, int], span(blocks))
+    sink(rows[0], columns)
+    return len(columns[0])

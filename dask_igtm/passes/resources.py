@@ -1,0 +1,117 @@
+"""Who computes a pass, with what memory and how many threads of BLAS."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.local
+import dask.threaded
+from dask.system import CPU_COUNT
+from distributed.system import MEMORY_LIMIT
+from threadpoolctl import ThreadpoolController
+
+from dask_igtm._version import __version__
+from dask_igtm.data.row_blocks import RowBlocks, planned, row_bytes
+
+
+def scheduler_for(in_memory: bool) -> dict[str, str]:
+    """Scheduler of a compute: the user's choice, except that arrays in memory stay in this process."""
+    if not in_memory:
+        return {}
+    chosen = dask.config.get("scheduler", None)
+    synchronous = chosen in ("sync", "synchronous", "single-threaded")
+    return {"scheduler": "synchronous" if synchronous else "threads"}
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who would compute lazy data now: how many threads, with how much memory for blocks, in bytes."""
+
+    n_threads: int
+    memory: int
+
+
+def workers() -> Workers:
+    """Ask the scheduler that Dask would take now."""
+    get = dask.base.get_scheduler()
+    client = getattr(get, "__self__", None)
+    if client is not None and hasattr(client, "scheduler_info"):
+        known = client.scheduler_info(n_workers=-1)["workers"].values()
+        memory = sum(worker["memory_limit"] or 0 for worker in known)
+        return Workers(sum(worker["nthreads"] for worker in known), memory)
+    n_threads = dask.config.get("num_workers", None) or CPU_COUNT
+    if get is dask.local.get_sync:
+        return Workers(1, MEMORY_LIMIT)
+    # Processes hand every block back to the driver, which would send it out again in each pass.
+    return Workers(n_threads, MEMORY_LIMIT if get in (None, dask.threaded.get) else 0)
+
+
+def worth_keeping(rows: RowBlocks, persist: bool | str) -> bool:
+    """Say whether the blocks of `rows` should stay in the workers' memory during a fit.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+    persist : {"auto", True, False}
+        "auto" keeps blocks of known size that fit in half of the workers' memory.
+    """
+    if planned(rows.X):
+        return False  # its arrays cannot be made from a graph
+    if rows.in_memory or persist != "auto":
+        return bool(persist) and not rows.in_memory
+    n_bytes = rows.X.shape[0] * row_bytes(rows.X)
+    return not math.isnan(n_bytes) and n_bytes <= workers().memory / 2
+
+
+def check_version(version: str) -> None:
+    """Raise RuntimeError unless this process has the version of the driver."""
+    if version != __version__:
+        raise RuntimeError(
+            f"The driver has dask_igtm {version}, and {socket.gethostname()} has {__version__}; install the "
+            "same version on every worker."
+        )
+
+
+class SingleThreadedBlas:
+    """Context manager that limits this process's BLAS to one thread, for tasks to enter.
+
+    The limit is the process's: the first of several concurrent tasks sets it and the last one lifts it.
+    One BLAS thread also keeps the bits of a product independent of who computes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._controller = self._controller or ThreadpoolController()
+                self._let_any_thread_decide()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._let_any_thread_decide()
+                self._limit.restore_original_limits()
+                self._let_any_thread_decide()
+
+    def _let_any_thread_decide(self) -> None:
+        """Undo that threadpoolctl >= 3.8 heeds only the first thread that set a limit."""
+        for library in self._controller.lib_controllers if self._controller else ():
+            clear = getattr(library, "clear_controlling_thread", None)
+            if clear is not None:
+                clear(force=True)
+
+
+single_threaded_blas = SingleThreadedBlas()

@@ -1,0 +1,74 @@
+"""Rows of one tile in model coordinates, and their squared norms: by NumPy, or in one compiled sweep."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.affine import Affine
+
+Array = NDArray[np.float64]
+Real = NDArray[np.floating[Any]]
+Forward = Callable[[NDArray[Any], Affine, Real], Array]
+
+
+def load_forward(kernel: str) -> Forward:
+    """Return what takes rows to model coordinates beside the softmax of that name.
+
+    Its arguments are rows (n, D), the map to these coordinates, and a float32 or float64 array
+    (n, Q + 1) in C order, whose first Q columns it overwrites with them. It returns their squared norms,
+    of shape (n,). The mean is subtracted in float64; entries that are NaN or infinite stay so.
+    """
+    return _numpy_forward if kernel == "numpy" else _numba_forward
+
+
+def _numpy_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
+    return squared_norms(affine.forward(X, out=Z1[:, :-1]))
+
+
+def squared_norms(Z: Real) -> Array:
+    """Return |z|^2 of each row, added up in float64."""
+    norms: Array = np.einsum("nq,nq->n", Z, Z, dtype=np.float64)
+    return norms
+
+
+def _numba_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
+    # Axes are a matrix product; and compiled code would read past the end of rows of another width.
+    if affine.axes is not None or X.shape[1:] != affine.mean.shape:
+        return _numpy_forward(X, affine, Z1)
+    X, mean = np.require(X, Z1.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
+    norms: Array = _compile(Z1.dtype.name)(X, mean, 1.0 / affine.scale, Z1)
+    return norms
+
+
+@functools.cache
+def _compile(name: str) -> Any:
+    """Compile `Affine.forward` without axes; NumPy spends more on starting its loop over each row."""
+    import numba
+
+    Array = numba.types.Array  # its own import is not safe among threads
+    real, double, narrow = numba.from_dtype(np.dtype(name)), numba.float64, np.dtype(name).type
+    X, column = Array(real, 2, "C", readonly=True), Array(double, 1, "C", readonly=True)
+
+    @numba.njit(  # type: ignore[untyped-decorator]
+        double[::1](X, column, column, real[:, ::1]),
+        fastmath={"reassoc", "contract"},
+        error_model="numpy",
+        nogil=True,
+    )
+    def forward(X: Any, mean: Any, per_scale: Any, Z1: Any) -> Any:
+        norms = np.empty(len(X))
+        for row in range(len(X)):
+            norm = 0.0
+            for q in range(len(mean)):
+                z = narrow((X[row, q] - mean[q]) * per_scale[q])
+                Z1[row, q] = z
+                norm += double(z) * double(z)
+            norms[row] = norm
+        return norms
+
+    return forward

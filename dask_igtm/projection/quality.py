@@ -1,0 +1,179 @@
+"""How good a map of some rows is, in a few figures from one pass over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.manifold import trustworthiness
+from sklearn.utils import check_random_state
+from sklearn.utils.random import sample_without_replacement
+
+from dask_igtm.model.checks import check_whole
+from dask_igtm.model.model import Model
+from dask_igtm.posterior.entry_checks import check_entries
+from dask_igtm.posterior.row_outputs import impute, project
+from dask_igtm.posterior.tiles import Rows
+from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.validate import fitted_map, map_estimator, rows_of
+from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.row_subsets import PickedRows, pick
+
+Array = NDArray[np.float64]
+
+DEAD = 0.5  # rows
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a map of some rows is; prints as a small table.
+
+    Attributes
+    ----------
+    n_samples : int
+        Rows that have an entry.
+    log_likelihood : float
+        Mean of ln p(x) per row, a density in the units of X.
+    bic : float
+        Bayesian information criterion over all rows, see `quality`; the lower, the better.
+    dead_nodes : float
+        Share of the nodes whose responsibilities sum to less than half a row.
+    trustworthiness : float
+        Of the map: 1 if neighbours on the map are neighbours in data space.
+    continuity : float
+        The converse: 1 if neighbours in data space are neighbours on the map.
+    n_sample : int
+        Rows of the sample in which neighbours were sought.
+    n_neighbors : int
+        How many of each row.
+    """
+
+    n_samples: int
+    log_likelihood: float
+    bic: float
+    dead_nodes: float
+    trustworthiness: float
+    continuity: float
+    n_sample: int
+    n_neighbors: int
+
+    def __str__(self) -> str:
+        near = f"{self.n_neighbors} neighbours, {self.n_sample} rows"
+        lines = (
+            ("rows", f"{self.n_samples}", ""),
+            ("log-likelihood", f"{self.log_likelihood:.6g}", "mean of ln p(x) per row"),
+            ("BIC", f"{self.bic:.6g}", "lower is better"),
+            ("dead nodes", f"{self.dead_nodes:.1%}", f"below {DEAD:g} rows"),
+            ("trustworthiness", f"{self.trustworthiness:.4f}", near),
+            ("continuity", f"{self.continuity:.4f}", near),
+        )
+        return "\n".join(f"{name:<16}{value:>12}  {note}".rstrip() for name, value, note in lines)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    statistics: SufficientStatistics
+    sample: PickedRows
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(self.statistics + other.statistics, self.sample + other.sample)
+
+
+def quality(
+    model: Any, X: Any, *, n_neighbors: int = 5, n_sample: int = 2000, random_state: Any = None
+) -> Quality:
+    """Say how good a map of some rows is; computes, in one pass.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted, to these rows or to others.
+    X : as in `IGTM.fit`; shape (n, D)
+    n_neighbors : int, default=5
+        Neighbours of a row, for trustworthiness and continuity.
+    n_sample : int, default=2000
+        Rows, drawn from all of X, in which neighbours are sought: they alone come into memory, with
+        matrices of their distances, (n_sample, n_sample).
+    random_state : int, RandomState or None, default=None
+        Seeds that draw; None takes that of `model`. The rows drawn do not depend on how X is chunked.
+
+    Returns
+    -------
+    Quality
+        `bic` is -2 times the sum of ln p(x), plus ln(n) for each free parameter: the (M + 1) * Q weights
+        of the sheet in Q model coordinates and 1 noise variance. The ridge ties these down, so that their
+        effective number is smaller. Neighbours are sought in model coordinates, in which the map was
+        fitted (with gaps filled as the map does, or by their expectations), and at the posterior means.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a fitted map.
+    ValueError
+        If chunk sizes of X are unknown, there are too few rows for so many neighbours, or X is not as
+        `IGTM.transform` wants it.
+
+    References
+    ----------
+    J. Venna, S. Kaski (2001). Neighborhood preservation in nonlinear projection methods: an experimental
+    study. ICANN 2001, 485-491.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, quality
+    >>> X = load_iris().data
+    >>> igtm = IGTM(k=8, scale="standard").fit(X)
+    >>> quality(igtm, X).n_samples
+    150
+    """
+    fitted, seed = fitted_map(model), random_state
+    check_whole("n_neighbors", n_neighbors, least=1)
+    check_whole("n_sample", n_sample, least=1)
+    rows = rows_of(model, X).numbered("A sample of rows")
+    if seed is None:
+        seed = map_estimator(model).random_state
+    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(seed))
+    if 2 * n_neighbors >= len(chosen):
+        raise ValueError(
+            f"n_neighbors={n_neighbors} of {len(chosen)} rows; neighbours say something where there are less "
+            f"than half as many as rows: give fewer of them, or more rows (n_sample={n_sample})."
+        )
+    return _quality(fitted, fitted.reduce(rows, _sums, chosen, label="igtm-quality"), n_neighbors)
+
+
+def _draw(n_rows: int, n_sample: int, random: Any) -> NDArray[np.int64]:
+    """Return the sorted numbers of `n_sample` of `n_rows` rows, or of all of them."""
+    if n_sample >= n_rows:
+        return np.arange(n_rows)
+    return np.sort(sample_without_replacement(n_rows, n_sample, random_state=random)).astype(np.int64)
+
+
+def _sums(
+    X: Rows, sample_weight: None, numbers: NDArray[np.int64], model: Model, kernel: str, chosen: Any
+) -> _Sums:
+    check_entries(X, model.gaps)
+    return _Sums(e_step(X, sample_weight, model, kernel), pick(X, numbers, chosen))
+
+
+def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
+    statistics, sample, model = sums.statistics, sums.sample.X, fitted.model
+    weight = statistics.weight
+    if round(weight) == 0:
+        raise ValueError("No row of X has an entry; give rows that have some.")
+    n_parameters = model.weights.size + 1
+    (means,) = project(sample, model, fitted.kernel, fitted.outputs(("means",)))
+    filled = impute(sample, model, fitted.kernel)[0] if model.gaps.marginal else model.gaps.filled(sample)
+    Z = model.affine.forward(filled)
+    return Quality(
+        n_samples=round(weight),
+        log_likelihood=statistics.log_likelihood / weight,
+        bic=float(n_parameters * np.log(weight) - 2.0 * statistics.log_likelihood),
+        dead_nodes=float(np.mean(statistics.g < DEAD)),
+        trustworthiness=float(trustworthiness(Z, means, n_neighbors=n_neighbors)),
+        continuity=float(trustworthiness(means, Z, n_neighbors=n_neighbors)),
+        n_sample=len(sample),
+        n_neighbors=n_neighbors,
+    )

@@ -1,0 +1,91 @@
+"""Plain EM that chooses its ridge and its noise by the evidence: how probable they make the rows, all in all.
+
+For weights W under a Gaussian prior of precision `regul`, the evidence averages the likelihood over the
+posterior of W, here taken as a Gaussian about its peak. Large weights cost, and so do weights that the
+rows leave undetermined. At its peak `regul` is the number of determined weights over their squared size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from dask_igtm.model.arrays import Arrays
+from dask_igtm.model.model import Model, Prior
+from dask_igtm.solvers import em
+from dask_igtm.statistics.e_step import SufficientStatistics
+
+FIRST = 5  # iteration that re-estimates; until then the map unfolds under the ridge it started with
+LARGEST_SHARE = 0.5  # of the entries of X that weights may use up, so that some are left for the noise
+
+
+@dataclass(frozen=True)
+class State(em.State):
+    """Plain EM that re-estimates its ridge and its noise, from the fifth iteration on.
+
+    Attributes
+    ----------
+    regul : float
+        Ridge of the next iteration; NaN before the first, which takes that of the prior.
+
+    Notes
+    -----
+    Bishop, Svensén & Williams (1998), Developments of the generative topographic mapping, Neurocomputing
+    21, 203-224, with the re-estimates of MacKay (1992), Bayesian interpolation, Neural Computation 4,
+    415-447. The objective moves with the ridge, so no quantity of `em.Iteration` needs to rise.
+    """
+
+    regul: float = np.nan
+
+    def prior(self, start: Prior) -> Prior:
+        """Return `start` with the ridge of the next iteration."""
+        return dataclasses.replace(start, regul=self.regul) if self.history else start
+
+    def step(self, statistics: SufficientStatistics, prior: Prior, tol: float) -> Self:
+        """Return the state after one iteration of EM and the re-estimates that follow it."""
+        number = len(self.history) + 1
+        prior = self.prior(prior)
+        # No change counts before the evidence has had its first say.
+        after = super().step(statistics, prior, tol if number > FIRST else 0.0)
+        model = after.model
+        if number >= FIRST:
+            n_determined = determined(statistics, self.model, prior)
+            n_entries = statistics.weight * model.weights.shape[1]
+            # EM divides the squared distances by all entries of X.
+            beta_inv = model.beta_inv * n_entries / (n_entries - n_determined)
+            model = dataclasses.replace(model, beta_inv=beta_inv)
+            prior = reestimate(prior, n_determined, model)
+        return dataclasses.replace(after, model=model, regul=prior.regul)
+
+    def pack(self) -> Arrays:
+        """Return named arrays from which `unpack` makes the same state."""
+        return {**super().pack(), "regul": np.array(self.regul)}
+
+    @classmethod
+    def unpack(cls, arrays: Arrays, model: Model, **own: Any) -> Self:
+        """Return the state that `pack` named."""
+        return super().unpack(arrays, model, regul=float(arrays["regul"]), **own)
+
+
+def determined(statistics: SufficientStatistics, model: Model, prior: Prior) -> float:
+    """Return gamma, how many of the (M + 1) * Q weights the rows determine rather than the prior.
+
+    Each direction of the weights counts by the share of its precision that is the rows'. The curvature of
+    the log-likelihood is that of the M-step, which takes responsibilities, and entries that stand in for
+    gaps, as given. At most half of the entries of X count, so that rows fewer than weights leave noise.
+    """
+    phi, n_columns = model.basis.phi, model.weights.shape[1]
+    precision = np.linalg.eigvalsh((phi.T * statistics.g) @ phi / model.beta_inv)
+    precision = precision[precision > 0]  # others are 0 but for rounding
+    per_column = float(np.sum(precision / (precision + prior.regul)))
+    return float(n_columns * min(per_column, LARGEST_SHARE * statistics.weight))
+
+
+def reestimate(prior: Prior, n_determined: float, model: Model) -> Prior:
+    """Return the prior whose ridge suits the weights of `model`, held at `prior.limit`."""
+    square = float(np.sum((model.weights - prior.mean) ** 2))
+    within = n_determined < prior.limit * square
+    return dataclasses.replace(prior, regul=n_determined / square if within else prior.limit)

@@ -1,0 +1,207 @@
+"""From the moments of the data to principal axes and the first model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from dask_igtm.model.affine import Affine
+from dask_igtm.model.basis import Basis
+from dask_igtm.model.gaps import REFUSED, Gaps
+from dask_igtm.model.model import Model, Prior
+from dask_igtm.statistics.moments import Moments
+
+Array = NDArray[np.float64]
+
+START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where EM sets out from.
+
+    Attributes
+    ----------
+    model : Model
+    prior : Prior
+    variance : float
+        Population variance of a model coordinate, averaged: the noise of a map that is a single point.
+    growth : float
+        Factor by which a map that is a single point grows in one iteration; below 1 the fit collapses.
+    """
+
+    model: Model
+    prior: Prior
+    variance: float
+    growth: float
+
+
+def initialize(
+    moments: Moments,
+    basis: Basis,
+    *,
+    regul: float | None,
+    scale: str | None,
+    n_components: float | None = None,
+    gaps: Gaps = REFUSED,
+    init: Model | None = None,
+) -> Start:
+    """Spread the map over the first two principal axes.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all rows, in the user's coordinates.
+    basis : Basis
+    regul : float or None
+        Ridge on the weights. None leaves it to the evidence, which sets out from a hundredth of the ridge
+        at which `growth` is 1, low enough for the map to unfold, and stays below one at which no direction
+        of the map grows.
+    scale : {None, "center", "standard"}
+        None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
+        the column means; "standard" also divides by the column standard deviations.
+    n_components : int, float in (0, 1), or None
+        Rotate to that many principal axes, or to as many as explain that share of the variance, which
+        is 80 % for -1.
+    gaps : Gaps
+        What the model does with entries that are missing.
+    init : Model, optional
+        Where to start instead, in its own coordinates.
+
+    Raises
+    ------
+    ValueError
+        If there is a single row, or if all rows are equal.
+
+    Notes
+    -----
+    Bishop, Svensén & Williams (1998), section 2.2, with ugtm's choice of the noise: the smaller of the
+    third eigenvalue and the squared half of the mean distance between two centres.
+    """
+    affine = init.affine if init else _affine(moments, scale)
+    # The sample covariance of counted rows; weights that were normalised to a sum of 1 count none.
+    divisor = moments.weight - 1.0 if moments.weight >= 2.0 else moments.weight
+    covariance = moments.scatter / np.outer(affine.scale, affine.scale) / divisor
+    eigenvalues, axes = principal_axes(covariance)
+    if eigenvalues[0] == 0 or _constant(moments).all():
+        raise ValueError(_no_variance_message(moments))
+    if affine.axes is not None:
+        eigenvalues, axes = principal_axes(affine.axes.T @ covariance @ affine.axes)
+    elif n_components is not None:
+        kept = _n_axes(eigenvalues, n_components)
+        affine = dataclasses.replace(affine, axes=axes[:, :kept])
+        eigenvalues, axes = eigenvalues[:kept], np.eye(kept)
+    weights = _plane(basis, axes[:, :2] * np.sqrt(eigenvalues[:2]))
+    variance = float(eigenvalues.mean() * divisor / moments.weight)
+    collapse, limit = _largest_ridges(basis, moments.weight, eigenvalues, variance)
+    regul = START_SHARE * collapse if regul is None else regul
+    prior = make_prior(affine, weights.shape, regul=regul, scale=scale, variance=variance)
+    prior = dataclasses.replace(prior, limit=limit)
+    beta_inv = max(_first_noise(eigenvalues, basis.phi @ weights), prior.noise_floor)
+    growth = _growth(basis, moments.weight, eigenvalues, variance, regul)
+    plane = Model(basis, affine, weights, beta_inv, gaps)
+    return Start(dataclasses.replace(init, gaps=gaps) if init else plane, prior, variance, growth)
+
+
+def make_prior(
+    affine: Affine, shape: tuple[int, ...], *, regul: float, scale: str | None, variance: float
+) -> Prior:
+    """Return the prior of weights of that shape; `variance` is that of a model coordinate."""
+    mean = np.zeros(shape)
+    if scale is None:
+        mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
+    return Prior(regul, mean, float(np.finfo(np.float64).eps * variance))
+
+
+def principal_axes(covariance: Array) -> tuple[Array, Array]:
+    """Eigenvalues (D,) in falling order and axes (D, D) in columns, with signs fixed.
+
+    The entry of largest magnitude of each axis is positive, the first of those that tie but for rounding.
+    Eigenvalues within rounding of 0, relative to the largest, are 0.
+    """
+    eigenvalues, axes = np.linalg.eigh(covariance)
+    eigenvalues, axes = eigenvalues[::-1], axes[:, ::-1]
+    tiny = len(eigenvalues) * np.finfo(np.float64).eps * eigenvalues[0]
+    magnitude = np.abs(axes)
+    decisive = (magnitude >= (1.0 - 1e-6) * magnitude.max(axis=0)).argmax(axis=0)
+    largest = axes[decisive, np.arange(len(eigenvalues))]
+    return np.where(eigenvalues <= tiny, 0.0, eigenvalues), axes * np.sign(largest)
+
+
+def _affine(moments: Moments, scale: str | None) -> Affine:
+    n_columns = len(moments.mean)
+    if scale != "standard":
+        return Affine(moments.mean, np.ones(n_columns))
+    deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
+    return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation), standardised=True)
+
+
+def _constant(moments: Moments) -> NDArray[np.bool_]:
+    """Which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
+    n, eps = moments.weight, np.finfo(np.float64).eps
+    variance = np.diag(moments.scatter) / n
+    return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
+
+
+def _n_axes(eigenvalues: Array, n_components: float) -> int:
+    if n_components >= 1:
+        return int(n_components)
+    n_components = 0.8 if n_components == -1 else n_components
+    explained = np.cumsum(eigenvalues) / eigenvalues.sum()
+    return int(np.searchsorted(explained, n_components, side="right")) + 1
+
+
+def _plane(basis: Basis, axes: Array) -> Array:
+    """Weights (M + 1, Q) whose centres lie on the plane of the principal axes."""
+    # A single RBF is even and cannot follow the nodes; its own values then run along the first axis.
+    latent = basis.nodes if len(basis.rbf_centers) > 1 else basis.phi[:, :1]
+    spread = latent.std(axis=0)
+    standardised = (latent - latent.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    used = min(latent.shape[1], axes.shape[1])
+    target = standardised[:, :used] @ axes[:, :used].T
+    return np.asarray(np.linalg.lstsq(basis.phi, target, rcond=None)[0])
+
+
+def _first_noise(eigenvalues: Array, centers: Array) -> float:
+    """Smaller of the third eigenvalue and (mean distance of the centres / 2)^2; zeros do not count."""
+    third = float(eigenvalues[2]) if len(eigenvalues) > 2 else 0.0
+    half_spacing = float((cdist(centers, centers).mean() / 2.0) ** 2)
+    positive = [noise for noise in (third, half_spacing) if noise > 0]
+    return min(positive, default=float(eigenvalues.mean()))
+
+
+def _growth(basis: Basis, weight: float, eigenvalues: Array, variance: float, regul: float) -> float:
+    """Growth of a small map per iteration, from EM linearised about a single point."""
+    phi = basis.phi
+    bent = phi - phi.mean(axis=0)
+    per_node = weight / len(phi)
+    ridge = per_node * phi.T @ phi + regul * variance * np.eye(phi.shape[1])
+    step = per_node * np.linalg.lstsq(ridge, bent.T @ bent, rcond=None)[0]
+    return float(eigenvalues[0] / eigenvalues.mean() * np.abs(np.linalg.eigvals(step)).max())
+
+
+def _largest_ridges(basis: Basis, weight: float, eigenvalues: Array, variance: float) -> tuple[float, float]:
+    """Return the ridge at which `_growth` is 1, and one at which it is below 1 for any data.
+
+    The former is 0 where the data spread alike in all directions; far bent maps may still suit them, so it
+    is no bound for the evidence, and the latter is.
+    """
+    phi = basis.phi
+    bent = phi - phi.mean(axis=0)
+    spread = eigenvalues[0] / eigenvalues.mean() * bent.T @ bent
+    collapse, limit = (float(np.linalg.eigvalsh(gain)[-1]) for gain in (spread - phi.T @ phi, spread))
+    per_node = weight / (len(phi) * variance)
+    return per_node * max(collapse, 0.0), per_node * max(limit, 0.0)
+
+
+def _no_variance_message(moments: Moments) -> str:
+    if moments.weight <= 1:
+        return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
+    return (
+        "All rows of X are equal, or differ by no more than rounding of the column means; a map needs at "
+        "least two rows that differ. Subtract a large offset, or multiply tiny values, before fitting."
+    )

@@ -1,0 +1,90 @@
+"""EM for streams: running averages of the sufficient statistics, and an M-step after every block.
+
+Stepwise EM (Cappé & Moulines 2009, eq. 8). A block of w rows, when n were seen before, moves the averages by
+the share (1 + n / w)^-0.6, which is their rule (t + 1)^-0.6 for blocks of one size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.model import Model, Prior
+from dask_igtm.solvers.m_step import m_step
+from dask_igtm.statistics.e_step import SufficientStatistics
+
+Array = NDArray[np.float64]
+
+EXPONENT = 0.6  # between 1/2 and 1; smaller forgets faster
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a stream has to remember between two blocks.
+
+    Attributes
+    ----------
+    model : Model
+    weight : float
+        Rows seen so far, each times its weight.
+    g : ndarray of shape (K,)
+        Averages over the rows of the responsibilities,
+    rx : ndarray of shape (K, Q)
+        of the rows times these, in model coordinates,
+    square : float
+        and of |x|^2.
+    """
+
+    model: Model
+    weight: float
+    g: Array
+    rx: Array
+    square: float
+
+    @property
+    def variance(self) -> float:
+        """Variance of the rows, averaged over the model coordinates."""
+        mean = self.rx.sum(axis=0)
+        return float(self.square - mean @ mean) / len(mean)
+
+
+def begin(model: Model, weight: float = 0.0) -> State:
+    """Return a state that has seen `weight` rows, distributed as `model` says."""
+    centers = model.centers
+    n_nodes, n_columns = centers.shape
+    g, rx = np.full(n_nodes, 1.0 / n_nodes), centers / n_nodes
+    return State(model, weight, g, rx, float(np.sum(centers * rx) + n_columns * model.beta_inv))
+
+
+def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
+    """Return the state after one more block, which has weight; `statistics` are those of its model."""
+    weight = statistics.weight
+    share = (1.0 + state.weight / weight) ** -EXPONENT
+    centers = state.model.centers
+    # Squares of the rows themselves, since the centres move under the averages.
+    squares = (
+        statistics.distance_sum
+        + 2.0 * np.sum(statistics.rx * centers)
+        - statistics.g @ np.einsum("kq,kq->k", centers, centers)
+    )
+    after = dataclasses.replace(
+        state,
+        weight=state.weight + weight,
+        g=state.g + share * (statistics.g / weight - state.g),
+        rx=state.rx + share * (statistics.rx / weight - state.rx),
+        square=float(state.square + share * (squares / weight - state.square)),
+    )
+    return dataclasses.replace(after, model=m_step(_of_all(after), state.model, prior))
+
+
+def _of_all(state: State) -> SufficientStatistics:
+    """Return the averages as sums over all rows seen, for the centres of the state's model."""
+    centers = state.model.centers
+    spread = (
+        state.square - 2.0 * np.sum(state.rx * centers) + state.g @ np.einsum("kq,kq->k", centers, centers)
+    )
+    n = state.weight
+    return SufficientStatistics(n * state.g, n * state.rx, n * max(float(spread), 0.0), np.nan, np.nan)

@@ -1,0 +1,78 @@
+"""What rows expect of the values at the nodes of a map, and how that compares with what is known of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.model import Model
+from dask_igtm.posterior.entry_checks import check_entries, check_weights
+from dask_igtm.posterior.posterior import posteriors
+from dask_igtm.posterior.tiles import Rows
+from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, totals_of
+from dask_igtm.statistics.targets import distinct, known_labels, known_numbers
+
+Array = NDArray[np.float64]
+
+
+def expected(X: Rows, model: Model, kernel: str, values: Array) -> Array:
+    """Return what the rows of a block expect of values at the nodes, (n, C) of (K, C); (n,) of (K,)."""
+    check_entries(X, model.gaps)
+    columns = np.column_stack([values, np.ones(len(values))])
+    result = np.empty((X.shape[0], columns.shape[1]))
+    for tile in posteriors(X, model, kernel):
+        np.matmul(tile.responsibilities, columns, out=result[tile.rows])
+    result = result[:, :-1] / result[:, -1:]  # responsibilities in float32 sum to 1 in float32
+    return result if values.ndim > 1 else result[:, 0]
+
+
+def answer(X: Rows, model: Model, kernel: str, values: Array) -> tuple[Array]:
+    """Return what `expected` does, as the only output of its rows."""
+    return (expected(X, model, kernel, values),)
+
+
+def count_right(
+    X: Rows,
+    sample_weight: Array | None,
+    labels: Any,
+    model: Model,
+    kernel: str,
+    values: Array,
+    classes: NDArray[Any],
+) -> Array:
+    """Return how many rows of a block are of the likeliest class, and how many there are, (2,)."""
+    check_weights(sample_weight)
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    right = classes[expected(X, model, kernel, values).argmax(axis=1)] == known_labels(labels)
+    return np.array([weight @ right, weight.sum()])
+
+
+def residuals(
+    X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, values: Array
+) -> NodeTotals:
+    """Return the moments of T columns of y and of what it exceeds its expectation by, as if of one node."""
+    check_weights(sample_weight)
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    numbers = known_numbers(y)
+    if numbers.shape[1] != values.shape[1]:
+        raise ValueError(
+            f"y has {numbers.shape[1]} columns, and had {values.shape[1]} in fit; give the same ones."
+        )
+    beyond = numbers - expected(X, model, kernel, values)
+    return totals_of(np.ones((len(numbers), 1)), weight, np.hstack([numbers, beyond]))
+
+
+def count_labels(y: NDArray[Any], _weight: Array | None) -> ClassTotals:
+    """Return how often each label is in a block of y, (n, 1); raise ValueError where one is missing."""
+    if y.shape[1] > 1:
+        raise ValueError(f"y has {y.shape[1]} columns; give a 1D array, one label a row.")
+    labels, codes = distinct(known_labels(np.asarray(y)[:, 0]))
+    return ClassTotals(labels, np.bincount(codes, minlength=len(labels))[None].astype(np.float64))
+
+
+def check_numbers(y: NDArray[Any], _weight: Array | None) -> int:
+    """Raise ValueError where a value of a block of y, (n, T), is missing, infinite or no number."""
+    known_numbers(y)
+    return 0

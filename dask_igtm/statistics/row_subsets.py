@@ -1,0 +1,99 @@
+"""Some of the rows, chosen by their numbers, so that how they lie in blocks changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.posterior.tiles import Rows, row_tiles
+
+Array = NDArray[np.float64]
+Parts = tuple[int, ...]
+
+TILE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Additive statistics side by side, each of which adds to its like."""
+
+    each: tuple[Any, ...]
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(tuple(one + another for one, another in zip(self.each, other.each, strict=True)))
+
+
+def draw(numbers: NDArray[np.int64], seed: int, edges: Sequence[float]) -> NDArray[np.uint16]:
+    """Return the part into which each row falls, whatever blocks the rows are divided into.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n,)
+        Of the rows in the whole of X.
+    seed : int
+    edges : sequence of float
+        Where in (0, 1] one part ends and the next begins; rows are spread evenly over [0, 1).
+    """
+    return np.searchsorted(edges, _uniform(numbers, seed), side="right").astype(np.uint16)
+
+
+def _uniform(numbers: NDArray[np.int64], seed: int) -> Array:
+    """SplitMix64 (Steele, Lea & Flood 2014) at the place in its stream that each number says, in [0, 1)."""
+    z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return np.asarray((z >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def sums(
+    X: Rows,
+    sample_weight: Array | None,
+    part: NDArray[np.uint16],
+    function: Callable[..., Any],
+    wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
+) -> Sums:
+    """Return `function(X, sample_weight, *arguments)` of the rows of some parts of a block, several times.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    sample_weight : ndarray of shape (n,) or None
+    part : ndarray of shape (n,)
+        To which part each row belongs.
+    function : callable
+    wanted : sequence of (parts, arguments)
+    """
+    X = X.tocsr() if hasattr(X, "tocsr") else X
+    found: dict[int, Any] = {}
+    for parts in dict.fromkeys(parts for parts, _ in wanted):  # so that rows are copied once for each union
+        rows = np.isin(part, parts)
+        chosen, weight = X[rows], None if sample_weight is None else sample_weight[rows]
+        for index, (its_parts, arguments) in enumerate(wanted):
+            if its_parts == parts:
+                found[index] = function(chosen, weight, *arguments)
+    return Sums(tuple(found[index] for index in range(len(wanted))))
+
+
+@dataclass(frozen=True)
+class PickedRows:
+    """Rows (n, D) in float64; those of neighbouring blocks are added in their order."""
+
+    X: NDArray[np.float64]
+
+    def __add__(self, other: PickedRows) -> PickedRows:
+        return PickedRows(np.concatenate([self.X, other.X]))
+
+
+def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
+    """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
+    found = [np.empty((0, X.shape[1]))]
+    for rows, tile in row_tiles(X, TILE_ROWS):
+        within = chosen - numbers[rows.start]
+        first, last = np.searchsorted(within, [0, len(tile)])
+        found.append(tile[within[first:last]].astype(np.float64))
+    return PickedRows(np.concatenate(found))
