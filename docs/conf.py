@@ -6,7 +6,7 @@ from docutils.parsers.rst import Directive
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import dask_igtm
-from dask_igtm.cli import main
+from dask_igtm.cli.commands import main
 
 project = "dask_igtm"
 author = "The dask_igtm developers"
