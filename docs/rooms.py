@@ -9,6 +9,7 @@ the picture true.
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
@@ -75,43 +76,52 @@ def arrows() -> Counter[tuple[str, str]]:
     return Counter(pair for pair in pairs if pair[0] != pair[1])
 
 
-WIDTH, HEIGHT, GAP, LEFT = 560, 44, 14, 190
+TEXT, ROW, CELL = 660, 62, 27  # pixels: width of the words, height of a room, side of a square
+TOP_ROW = 92  # where the names of the columns stand
 
 
 def picture() -> str:
-    """Draw the rooms as a stack, the first one below, and on its left what each imports."""
-    rooms = list(FILES)
-    top = {room: 10 + (len(rooms) - 1 - i) * (HEIGHT + GAP) for i, room in enumerate(rooms)}
-    height = 20 + len(rooms) * (HEIGHT + GAP)
+    """Draw the rooms in their order, each with a square for every room that it imports."""
+    rooms, found = list(FILES), arrows()
+    width, height = TEXT + CELL * len(rooms) + 10, TOP_ROW + ROW * len(rooms) + 10
     shapes = []
-    for (room, other), count in sorted(arrows().items()):
-        start, end = top[room] + HEIGHT / 2 - 6, top[other] + HEIGHT / 2 + 6
-        bend = LEFT - 20 - 12 * (rooms.index(room) - rooms.index(other))
-        shapes.append(
-            f'<path d="M{LEFT} {start} C{bend} {start} {bend} {end} {LEFT - 5} {end}" '
-            f'stroke-width="{min(0.6 + count / 6, 3):.1f}" marker-end="url(#head)">'
-            f"<title>{room} imports {other} {count} times</title></path>"
-        )
-    boxes = []
-    for room, files in FILES.items():
-        boxes.append(
-            f'<rect x="{LEFT}" y="{top[room]}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
-            f'<text x="{LEFT + 12}" y="{top[room] + 18}" class="room">{escape(room)}</text>'
-            f'<text x="{LEFT + 12}" y="{top[room] + 34}">{escape(" · ".join(files))}</text>'
-        )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 10} {height}" role="img" '
-        f'aria-label="The rooms of the package, and what each imports">\n'
-        "<style>text { font: 11px system-ui, sans-serif; fill: #333 }"
-        " .room { font-weight: bold; font-size: 14px }"
-        " path { fill: none; stroke: #4477aa; stroke-opacity: 0.55 }"
-        " rect { fill: #f4f6f8; stroke: #8899aa }"
-        " marker path { fill: #4477aa; stroke: none }</style>\n"
-        '<defs><marker id="head" viewBox="0 0 6 6" refX="5" refY="3" markerWidth="7" markerHeight="7" '
-        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L6 3L0 6z"/></marker></defs>\n'
-        + "\n".join([*shapes, *boxes])
-        + "\n</svg>\n"
+    for column, room in enumerate(rooms):
+        x = TEXT + CELL * column + CELL / 2
+        shapes.append(f'<text transform="translate({x + 4} {TOP_ROW - 8}) rotate(-60)">{room}</text>')
+    for row, room in enumerate(rooms):
+        y = TOP_ROW + ROW * row
+        shapes.append(f'<path d="M0 {y}H{width}"/>')
+        shapes.append(f'<text x="8" y="{y + 18}" class="room">{room}</text>')
+        shapes.append(f'<text x="112" y="{y + 18}">{escape(_what(room))}</text>')
+        for number, line in enumerate(textwrap.wrap(" · ".join(FILES[room]), 85)):
+            shapes.append(f'<text x="112" y="{y + 34 + 15 * number}" class="files">{escape(line)}</text>')
+        for column, other in enumerate(rooms):
+            x, middle = TEXT + CELL * column + CELL / 2, y + ROW / 2
+            count = found[room, other]
+            if room == other:
+                shapes.append(f'<circle cx="{x}" cy="{middle}" r="3"/>')
+            elif count:
+                side = min(8 + 1.1 * count, CELL - 3)
+                left, top = x - side / 2, middle - side / 2
+                shapes.append(
+                    f'<rect x="{left:.1f}" y="{top:.1f}" width="{side:.1f}" height="{side:.1f}">'
+                    f"<title>{room} imports {other} {count} times</title></rect>"
+                )
+    style = (
+        "text { font: 12px system-ui, sans-serif; fill: #333 } .room { font-weight: bold; font-size: 15px } "
+        ".files { fill: #777 } path { stroke: #ccd } rect { fill: #4477aa } circle { fill: #99a }"
     )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        'aria-label="The rooms of the package, and which of them each imports">\n'
+        f"<style>{style}</style>\n" + "\n".join(shapes) + "\n</svg>\n"
+    )
+
+
+def _what(room: str) -> str:
+    """Return the first sentence of what a room says of itself."""
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) or ""
+    return text.partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -48,12 +48,7 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
 def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays of a file that `write` made.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is something else, damaged, or of a newer format.
+    Raises FileNotFoundError where there is none, ValueError where it is something else, damaged or newer.
     """
     name = os.fspath(path)
     try:

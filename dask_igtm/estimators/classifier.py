@@ -51,14 +51,11 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         The fitted map.
     landscape_ : Landscape
         P(class | node), a column for each class.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only where X had column names.
+    n_features_in_, feature_names_in_ : as in `IGTM`
 
     References
     ----------
-    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
-    Informatics 34, 348-356.
+    H. A. Gaspar et al. (2015), see `dask_igtm.landscape.classes`.
 
     Examples
     --------
@@ -121,8 +118,7 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
-            (for lazy X when computed).
+            As `IGTM.transform`.
         """
         check_is_fitted(self, "igtm_")
         return self._expected(X, self.landscape_.values)

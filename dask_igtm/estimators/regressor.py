@@ -38,14 +38,11 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
         The fitted map.
     landscape_ : Landscape
         Mean, standard deviation and support of y at each node, see `dask_igtm.landscape.property`.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only where X had column names.
+    n_features_in_, feature_names_in_ : as in `IGTM`
 
     References
     ----------
-    H. A. Gaspar et al. (2015). GTM-based QSAR models and their applicability domains. Molecular
-    Informatics 34, 348-356.
+    H. A. Gaspar et al. (2015), see `dask_igtm.landscape.classes`.
 
     Examples
     --------
@@ -67,8 +64,7 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X has other columns than in `fit`, or holds infinities, or NaN that `missing` does not allow
-            (for lazy X when computed).
+            As `IGTM.transform`.
         """
         check_is_fitted(self, "igtm_")
         return self._expected(X, self._means[:, 0] if self._single else self._means)

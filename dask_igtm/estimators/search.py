@@ -117,11 +117,11 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        TypeError
-            If `estimator` is not an IGTM, or `scoring` not callable.
         ValueError
             If the grid holds other parameters, chunk sizes of X are unknown, or a candidate cannot be fitted:
             a note then names it. A candidate that collapses is warned of by name, and gets its score.
+        TypeError
+            If `estimator` is not an IGTM, or `scoring` not callable.
         """
         with unchanged_on_error(self):
             return self._fit(X, sample_weight)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
-from dask_igtm.passes import map_rows as rows_to_rows
 from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.map_rows import compute, map_rows
 from dask_igtm.passes.reduce import reduce, reduce_each
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.posterior.row_outputs import Output, impute, outputs_of, project
@@ -80,8 +80,8 @@ class FittedMap:
 
         They are lazy and share a pass; ndarrays where the rows are in memory.
         """
-        arrays = rows_to_rows.map_rows(rows, function, self.model, self.kernel, *shared, outputs=outputs)
-        computed: tuple[Any, ...] = rows_to_rows.compute(arrays, in_memory=True) if rows.in_memory else arrays
+        arrays = map_rows(rows, function, self.model, self.kernel, *shared, outputs=outputs)
+        computed: tuple[Any, ...] = compute(arrays, in_memory=True) if rows.in_memory else arrays
         return computed
 
     def project(self, rows: RowBlocks, outputs: tuple[Output, ...]) -> tuple[Any, ...]:
