@@ -45,7 +45,7 @@ TOP = ("_version", "_lazy", "__main__")  # beside the rooms
 def imports(path: Path) -> Iterator[tuple[str, str]]:
     """Yield package and dotted rest of all that a file imports, wherever that stands.
 
-    A name that is imported from a package is part of the rest where it may be a module.
+    A name that is imported from a room is part of the rest, since it may be a file.
     """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -53,9 +53,11 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
                 package, _, rest = alias.name.partition(".")
                 yield package, rest
         elif isinstance(node, ast.ImportFrom):
-            package, _, rest = (node.module or "").partition(".")
+            above = [PACKAGE.name, *path.relative_to(PACKAGE).parent.parts]
+            within = above[: len(above) - node.level + 1] if node.level else []
+            package, *rest_of_path = [*within, *(node.module or "").split(".")]
             for alias in node.names:
-                yield package, f"{rest}.{alias.name}" if rest.count(".") < 1 and rest else rest or alias.name
+                yield package, ".".join([*filter(None, rest_of_path), alias.name])
 
 
 def imported_modules(module: str) -> set[str]:
