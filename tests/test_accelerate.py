@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from data import correlated, reference_sets
+from helpers.data import correlated, reference_sets
+from helpers.running import run_alone
 from numpy.testing import assert_allclose, assert_array_equal
-from running import run_alone
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from dask_igtm import IGTM

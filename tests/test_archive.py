@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from data import correlated
+from helpers.data import correlated
 from sklearn.datasets import load_iris
 
 from dask_igtm import IGTM, load

@@ -6,7 +6,7 @@ import os
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated
+from helpers.data import correlated
 
 from dask_igtm import IGTM
 from dask_igtm.data import npz_io

@@ -13,8 +13,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from cluster import running
-from data import correlated
+from helpers.cluster import running
+from helpers.data import correlated
 from numpy.testing import assert_array_equal
 
 from dask_igtm import IGTM, load

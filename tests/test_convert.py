@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM

@@ -3,11 +3,11 @@
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated, reference_sets
+from helpers.data import correlated, reference_sets
+from helpers.running import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from running import run_alone
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 

@@ -5,11 +5,11 @@ import warnings
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated, reference_sets
+from helpers.data import correlated, reference_sets
+from helpers.running import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from running import run_alone
 from scipy.special import logsumexp
 from sklearn.datasets import load_iris, load_wine
 from test_checkpoint import bits, cut_after

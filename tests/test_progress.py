@@ -9,9 +9,9 @@ import sys
 import dask.array as da
 import numpy as np
 import pytest
-import terminal
 from dask.callbacks import Callback
-from data import correlated
+from helpers import terminal
+from helpers.data import correlated
 from rich.console import Console
 
 from dask_igtm import IGTM, IterationEvent, load, runIGTM

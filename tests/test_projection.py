@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from data import correlated
+from helpers.data import correlated
 
 from dask_igtm import IGTM, load
 from dask_igtm.projection import to_zarr

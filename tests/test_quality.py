@@ -3,7 +3,7 @@
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError

@@ -6,7 +6,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose
 from threadpoolctl import threadpool_info
 

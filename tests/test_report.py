@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 

@@ -7,7 +7,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM, saturation

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
-from data import correlated
 from distributed import Client, LocalCluster
+from helpers.data import correlated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal

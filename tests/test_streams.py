@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 

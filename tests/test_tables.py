@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 import xarray as xr
-from data import correlated
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.datasets import load_digits

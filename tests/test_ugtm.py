@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 import ugtm
-from data import reference_sets
+from helpers.data import reference_sets
 from numpy.testing import assert_allclose
 
 from dask_igtm import IGTM, runIGTM

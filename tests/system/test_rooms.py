@@ -9,7 +9,7 @@ import pytest
 
 import dask_igtm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "docs" / "rooms.py"
 if not SCRIPT.exists():
     pytest.skip("the documentation is not here", allow_module_level=True)

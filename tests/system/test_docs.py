@@ -16,7 +16,7 @@ import dask_igtm
 from dask_igtm import landscape, plot
 from dask_igtm.cli.commands import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "docs/index.md", "docs/tutorial.md", "docs/howto.md", "docs/ugtm.md"]
 ONLY_READ = ["CONTRIBUTING.md", "examples/README.md", "examples/moses/README.md"]
 # Comments in the line above a block: code that needs what is not here, and figures that hang on the machine.

@@ -11,8 +11,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from cluster import end, free_port, running
-from data import correlated
+from helpers.cluster import end, free_port, running
+from helpers.data import correlated
 
 from dask_igtm import IGTM, load
 
@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+SERVER = Path(__file__).parents[1] / "helpers" / "s3_server.py"
 X = correlated(4000, 6)
 
 
@@ -41,7 +42,7 @@ def bucket(request, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     s3fs.S3FileSystem.clear_instance_cache()
-    command = [sys.executable, str(Path(__file__).parent / "s3_server.py"), str(port), str(request.param)]
+    command = [sys.executable, str(SERVER), str(port), str(request.param)]
     with open(tmp_path / "s3.log", "wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:

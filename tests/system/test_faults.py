@@ -15,8 +15,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from cluster import HERE, end, running, slowed, worker_pids
-from data import correlated
+from helpers.cluster import HERE, end, running, slowed, worker_pids
+from helpers.data import correlated
 
 from dask_igtm import IGTM, load
 
@@ -180,7 +180,7 @@ import logging, sys, time
 import dask.array as da
 import numpy as np
 from distributed import Client
-from test_faults import data, estimator
+from system.test_faults import data, estimator
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 logging.getLogger("distributed").setLevel(logging.CRITICAL)
 address, path, folder = sys.argv[1:]

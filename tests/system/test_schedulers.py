@@ -12,8 +12,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from data import correlated
 from distributed import Client, LocalCluster
+from helpers.data import correlated
 
 from dask_igtm import IGTM, landscape
 from dask_igtm.passes.graph import Parcel

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from distributed import Client
 
-HERE = {"PYTHONPATH": str(Path(__file__).parent)}  # where workers find `slowed`
+HERE = {"PYTHONPATH": str(Path(__file__).parents[1])}  # where workers find `slowed`
 
 
 def slowed(block):

@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 import pytest
 import zarr
-from cluster import end, free_port, running, worker_pids
-from data import correlated
 from distributed import Client
+from helpers.cluster import end, free_port, running, worker_pids
+from helpers.data import correlated
 
 import dask_igtm
 from dask_igtm import IGTM

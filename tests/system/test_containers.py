@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = "igtm-test"
 ROWS, NITER = 400_000, 40
 with socket.create_server(("127.0.0.1", 0)) as free:
