@@ -29,3 +29,10 @@ def correlated(n_rows, n_columns, seed=0):
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.normal(size=(n_columns, n_columns)))[0]
     return rng.normal(size=(n_rows, n_columns)) * 2.0 ** -np.arange(n_columns) @ axes + 1.0
+
+
+def holed(X, share=0.3, seed=0):
+    """Return rows of which a share of the entries is missing."""
+    X = np.array(X, float)
+    X[np.random.default_rng(seed).random(X.shape) < share] = np.nan
+    return X

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from distributed import Client, LocalCluster
 from helpers.data import correlated
 
 from dask_igtm import IGTM, landscape
-from dask_igtm.passes.graph import Parcel
 
 # 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
 SIZES = tuple(np.random.default_rng(1).integers(0, 40, 201).tolist())
@@ -180,25 +178,3 @@ report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)
-
-
-class Counted:
-    """Something that counts how often it is pickled, and unpickled."""
-
-    pickled = unpickled = 0
-
-    def __getstate__(self):
-        Counted.pickled += 1
-        return {"value": 1}
-
-    def __setstate__(self, state):
-        Counted.unpickled += 1
-
-
-def test_what_every_pass_sends_is_pickled_once_and_unpickled_where_it_is_used():
-    parcel = Parcel((Counted(),))
-    sent = [pickle.loads(pickle.dumps(parcel)) for _ in range(3)]
-    sent = [pickle.loads(pickle.dumps(one)) for one in sent]
-    assert (Counted.pickled, Counted.unpickled) == (1, 0)
-    assert isinstance(sent[0].open()[0], Counted)
-    assert Counted.unpickled == 1
