@@ -1,0 +1,170 @@
+"""How commands speak, how they fail, and who computes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import zarr
+from helpers.cluster import running
+from helpers.command_line import FIT, HEEDING
+from helpers.data import correlated
+
+from dask_igtm import IGTM, load
+from dask_igtm.cli.commands import main
+
+X = correlated(600, 5)
+COMMANDS = ("convert", "fit", "transform", "report", "info", "estimate")
+SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
+
+# What goes where
+
+
+def test_facts_in_words_on_stdout_and_progress_on_stderr(cli):
+    code, out, err = cli("fit", "x.zarr", "-o", "m.npz", *SMALL)
+    assert code == 0
+    assert {"path", "rows", "converged"} <= {line.split()[0] for line in out.splitlines()}
+    lines = [line for line in err.splitlines() if line.startswith("iteration")]
+    assert len(lines) == 5
+    assert err.splitlines()[-1] == "not converged after 5 iterations; for more, give a larger --niter"
+
+
+def test_quiet(cli, model):
+    assert cli("transform", model, "x.zarr", "-o", "y.zarr", "--quiet")[2] == ""
+    _, _, err = cli("fit", "x.zarr", "-o", "n.npz", *SMALL, "--quiet")
+    assert "iteration  " not in err
+
+
+def test_warnings_are_one_line_each(cli):
+    # pytest turns warnings into errors, and the command shows them.
+    zarr.create_array("far.zarr", data=1e3 + X, chunks=(600, 5))
+    code, _, err = cli("fit", "far.zarr", "-o", "m.npz", "--regul", "100", "--niter", "2")
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if line.startswith("Warning") and "offset" not in line][:1]
+    assert "scale" in line
+
+
+# Failing
+
+FAILURES = [
+    (["fit", "x.zarr"], 2, "--output"),
+    (["fit", "x.zarr", "-o", "n.npz", "--solver", "newton"], 2, "'em', 'accelerated'"),
+    (["fit", "x.zarr", "-o", "n.npz", "--k", "many"], 2, "not a valid integer"),
+    (["fit", "x.npy", "-o", "n.npz"], 2, "first run: dask-igtm convert x.npy x.zarr"),
+    (["fit", "x.csv.gz", "-o", "n.npz"], 2, "dask-igtm convert x.csv.gz x.zarr"),
+    (["fit", "x.zarr", "-o", "n.npz", "--scheduler", "tcp://a:1", "--workers", "2"], 2, "not both"),
+    (["fit", "x.zarr", "-o", "n.npz", "--workers", "0"], 2, "--workers"),
+    (["nothing"], 2, "No such command"),
+    (["fit", "x.zarr", "-o", "n.npz", "--missing", "often"], 1, "missing='often'; give one of"),
+    (["fit", "none.zarr", "-o", "n.npz"], 1, "none.zarr'; give the path"),
+    (["fit", "x.zarr", "-o", "none/n.npz"], 1, "no folder"),
+    (["fit", "x.zarr", "-o", "x.zarr"], 1, "something at 'x.zarr'"),
+    (["fit", "x.zarr", "-o", "x.zarr", "--overwrite"], 1, "something at 'x.zarr'"),
+    (["transform", "none.npz", "x.zarr", "-o", "y.zarr"], 1, "no file at 'none.npz'"),
+    (["transform", "m.npz", "x.zarr", "-o", "y.zarr", "--outputs", "colour"], 1, "give some of"),
+    (["transform", "m.npz", "wide.zarr", "-o", "y.zarr"], 1, "features"),
+    (["info", "text.txt"], 1, "not a file saved by dask_igtm"),
+    (["convert", "x.npy", "x.zarr"], 1, "x.npy"),
+    (["estimate", "gone.zarr"], 1, "gone.zarr"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), FAILURES)
+def test_a_failure_is_one_line_and_a_code(cli, model, arguments, code, message, folder):
+    zarr.create_array("wide.zarr", data=np.ones((20, 7)))
+    (folder / "text.txt").write_text("no model")
+    before = sorted(path.name for path in folder.iterdir())
+    found, out, err = cli(*arguments)
+    assert found == code
+    assert out == ""
+    *_, last = err.splitlines()
+    assert last.startswith("Error: ")
+    assert message in last
+    assert "Traceback" not in err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_failing_block_is_told_with_its_rows_and_the_checkpoint(cli, folder):
+    IGTM(k=4, m=2, niter=2).fit("x.zarr", checkpoint="fit.npz")
+    (folder / "x.zarr" / "c" / "3" / "0").write_bytes(b"garbage")
+    code, out, err = cli("fit", "x.zarr", "-o", "m.npz", "--json", "--persist", "false")
+    assert code == 1
+    assert len([line for line in err.splitlines() if line.startswith("Error")]) == 1
+    assert "rows" in err
+    assert json.loads(out)["error"] in err
+
+
+def test_debug_shows_the_error_itself(model):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        main(["info", "none.npz", "--debug"])
+
+
+def test_an_error_without_words_is_named(cli, model, monkeypatch):
+    monkeypatch.setattr(IGTM, "project_to_zarr", lambda *_: 1 / 0)
+    code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr")
+    assert (code, err) == (1, "Error: ZeroDivisionError: division by zero, see --debug\n")
+
+
+def test_every_command_has_json_debug_and_quiet():
+    assert sorted(main.commands) == sorted(COMMANDS)
+    for command in main.commands.values():
+        assert {"json", "debug", "verbose"} <= {parameter.name for parameter in command.params}
+
+
+# Computing elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_worker_processes(interrupted, folder):
+    command = [
+        sys.executable,
+        "-c",
+        HEEDING,
+        *FIT,
+        "--niter",
+        "6",
+        "--workers",
+        "2",
+        "--checkpoint",
+        "c.npz",
+    ]
+    if interrupted:  # as a terminal does it: every process of the group gets the signal
+        process = subprocess.Popen(
+            [*command, "--niter", "100000"],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        for line in process.stderr:
+            if line.startswith("iteration    3"):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "'c.npz' keeps" in err
+    else:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "dashboard at" in done.stderr
+        assert load("m.npz").centers_.tobytes() == whole(6)
+
+
+def whole(niter):
+    return IGTM(k=4, m=2, tol=0, niter=niter).fit("x.zarr").centers_.tobytes()
+
+
+@pytest.mark.slow
+def test_a_scheduler(cli, folder):
+    (folder / "cluster").mkdir()
+    with running(folder / "cluster") as cluster, warnings.catch_warnings():
+        path = "x.zarr"  # the workers are at home elsewhere
+        arguments = ("-o", "m.npz", *FIT[4:], "--niter", "4", "--scheduler", cluster.address)
+        assert cli("fit", path, *arguments)[0] == 0
+        assert cli("transform", "m.npz", path, "-o", "y.zarr", "--scheduler", cluster.address)[0] == 0
+    assert load("m.npz").centers_.tobytes() == whole(4)
+    assert zarr.open_group("y.zarr").attrs["dask_igtm"]["complete"]

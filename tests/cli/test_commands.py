@@ -1,0 +1,189 @@
+"""The commands: what they write where, what they tell of it, and how they go on."""
+
+import json
+import signal
+import subprocess
+import sys
+import types
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from helpers.command_line import FIT, HEEDING
+from helpers.data import correlated
+from numpy.testing import assert_array_equal
+
+from dask_igtm import IGTM, load
+
+X = correlated(600, 5)
+COMMANDS = ("convert", "fit", "transform", "report", "info", "estimate")
+SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
+
+
+def test_from_a_file_to_a_map(cli):
+    np.save("x.npy", X)
+    assert cli("convert", "x.npy", "again.zarr")[0] == 0
+    assert_array_equal(zarr.open_array("again.zarr")[:], X)
+    assert cli("fit", "again.zarr", "-o", "m.npz", *SMALL, "--scale", "standard")[0] == 0
+    assert (
+        cli("transform", "m.npz", "again.zarr", "-o", "y.zarr", "--outputs", "means,log_likelihood")[0] == 0
+    )
+    igtm = IGTM(k=4, m=2, niter=5, tol=0, scale="standard").fit(da.from_array(X, chunks=(600, 5)))
+    assert load("m.npz").centers_.tobytes() == igtm.centers_.tobytes()
+    assert load("m.npz").get_params() == igtm.get_params()
+    group = zarr.open_group("y.zarr", mode="r")
+    assert sorted(group.array_keys()) == ["log_likelihood", "means"]
+    assert_array_equal(group["means"][:], igtm.transform(X))
+
+
+def test_the_ridge_that_the_evidence_chose_is_told(cli):
+    chosen = ("--niter", "8", "--scale", "center", "--regul", "auto")
+    assert cli("fit", "x.zarr", "-o", "m.npz", *SMALL, *chosen)[0] == 0
+    assert json.loads(cli("info", "m.npz", "--json")[1])["regul"] == load("m.npz").regul_ != "auto"
+
+
+# What is told
+
+
+def test_json_is_one_object(cli, model):
+    np.save("x.npy", X)
+    results = {
+        name: json.loads(cli(*arguments, "--json")[1])
+        for name, arguments in {
+            "convert": ("convert", "x.npy", "c.zarr"),
+            "fit": ("fit", "x.zarr", "-o", "fitted.npz", *SMALL),
+            "transform": ("transform", model, "x.zarr", "-o", "y.zarr"),
+            "info": ("info", model),
+            "array": ("info", "x.zarr"),
+            "group": ("info", "y.zarr"),
+            "estimate": ("estimate", "x.zarr", "--niter", "7"),
+        }.items()
+    }
+    assert results["convert"]["shape"] == results["array"]["shape"] == [600, 5]
+    assert results["array"]["chunks"] == [100, 5]
+    assert results["fit"]["log_likelihood"] == load("fitted.npz").log_likelihood_
+    assert results["fit"]["iterations"] == 5
+    assert results["info"]["converged"] is False
+    assert results["group"] == results["transform"]
+    assert results["group"]["complete"] is True
+    assert results["group"]["means"] == [600, 2]
+    assert results["estimate"]["n_passes"] == 9
+
+
+def test_names_of_columns_are_told(cli):
+    with open("x.csv", "w") as file:
+        file.write("height,weight\n1,2\n3,5\n")
+    assert "height, weight" in cli("convert", "x.csv", "named.zarr")[1]
+    assert "height, weight" in cli("info", "named.zarr")[1]
+
+
+def test_a_model_is_not_replaced_unless_asked(cli, model):
+    before = load(model).centers_.tobytes()
+    assert cli("fit", "x.zarr", "-o", model, *SMALL)[0] == 1
+    assert load(model).centers_.tobytes() == before
+    assert cli("fit", "x.zarr", "-o", model, *SMALL, "--overwrite")[0] == 0
+    assert load(model).n_iter_ == 5
+
+
+# Going on
+
+
+def test_fit_sets_out_from_another_map(cli, model):
+    assert cli("fit", "x.zarr", "-o", "on.npz", *SMALL, "--init", model)[0] == 0
+    expected = IGTM(k=4, m=2, niter=5, tol=0).fit("x.zarr", init=load(model))
+    assert load("on.npz").centers_.tobytes() == expected.centers_.tobytes()
+
+
+def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(cli, folder):
+    command = [sys.executable, "-c", HEEDING, *FIT, "--niter", "100000", "--checkpoint", "fit.npz"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("iteration    3"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    last = err.splitlines()[-1]
+    assert last.startswith("interrupted after iteration ")
+    assert last.endswith(
+        "; the checkpoint 'fit.npz' keeps what was done, and the same command goes on from it"
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["fit.npz", "x.zarr"]
+    done = int(last.removeprefix("interrupted after iteration ").split(";")[0])
+    code, _, err = cli(*FIT, "--niter", done + 3, "--checkpoint", "fit.npz")
+    assert code == 0
+    # The signal may have come between writing a state and taking note of it.
+    assert any(f"going on after iteration {n} " in err for n in (done, done + 1))
+    whole = IGTM(k=4, m=2, tol=0, niter=done + 3).fit("x.zarr")
+    assert load("m.npz").centers_.tobytes() == whole.centers_.tobytes()
+
+
+def test_ctrl_c_without_a_checkpoint_says_what_would_have_helped(cli, folder, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(IGTM, "fit", interrupt)
+    code, out, err = cli(*FIT)
+    assert (code, out) == (130, "")
+    assert err == (
+        "interrupted before the first iteration; nothing is kept; with --checkpoint PATH the same command "
+        "could go on\n"
+    )
+    assert not (folder / "m.npz").exists()
+
+
+def test_a_conversion_that_was_cut_leaves_nothing(cli, folder, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    np.save("x.npy", X)
+    monkeypatch.setattr(zarr.Array, "append", interrupt)
+    assert cli("convert", "x.npy", "new.zarr") == (130, "", "interrupted\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["x.npy", "x.zarr"]
+
+
+def test_a_projection_that_was_cut_goes_on(cli, model, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dask_igtm.projection.to_zarr.write_rows", interrupt)
+        code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr")
+        assert code == 130
+        assert err.splitlines()[-1] == "interrupted; the same command goes on with what is missing"
+    assert "complete        no" in cli("info", "y.zarr")[1]
+    assert cli("transform", model, "x.zarr", "-o", "y.zarr")[0] == 0
+    assert "complete        yes" in cli("info", "y.zarr")[1]
+
+
+def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
+    asked = []
+    fake = types.SimpleNamespace(report=lambda *arguments: asked.append(arguments))
+    monkeypatch.setitem(sys.modules, "dask_igtm.plot.report", fake)
+    assert cli("report", model, "x.zarr", "-o", "map.html")[0] == 0
+    ((igtm, rows, path),) = asked
+    assert isinstance(igtm, IGTM)
+    assert (rows, path) == (str(folder / "x.zarr"), "map.html")
+
+
+def test_a_report(cli, model, folder):
+    pytest.importorskip("dask_igtm.plot.report")
+    assert cli("report", model, "x.zarr", "-o", "map.html")[0] == 0
+    assert "<html" in (folder / "map.html").read_text()
+
+
+# Starting
+
+
+def test_help_loads_nothing_slow():
+    code = (
+        "import sys, contextlib, dask_igtm.cli.commands\n"
+        "with contextlib.suppress(SystemExit): dask_igtm.cli.commands.main(['--help'])\n"
+        "print(*{'numpy', 'dask', 'sklearn', 'zarr', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == ""
+    assert all(command in done.stdout for command in COMMANDS)
+    assert "130  interrupted" in done.stdout

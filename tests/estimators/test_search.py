@@ -1,0 +1,401 @@
+"""Many maps in the passes of one: each is fitted and judged as it would be by itself."""
+
+import pickle
+import re
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import zarr
+from distributed import Client, LocalCluster
+from helpers.data import correlated
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dask_igtm import IGTM, IGTMSearch
+
+N = 240
+GRID = [{"k": [3, 5]}, {"m": [2], "s": [1.0], "regul": [2.0]}]
+SETTINGS = {
+    "plain": {},
+    "accelerated": {"solver": "accelerated", "niter": 14},
+    "standard": {"scale": "standard"},
+    "axes": {"scale": "center", "n_components": 3},
+    "automatic": {"k": 0, "m": 0},
+    "evidence": {"regul": "auto", "scale": "standard", "niter": 8},
+    "converging": {"niter": 200, "tol": 1e-2},
+}
+
+
+def igtm(**parameters):
+    return IGTM(**{"k": 4, "m": 3, "niter": 4, "tol": 0, **parameters})
+
+
+class Captured:
+    """A scoring that keeps what it is given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, estimator, X):
+        self.calls.append((estimator, X))
+        return estimator.score(X)
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    return correlated(N, 5)
+
+
+@pytest.fixture(scope="module")
+def folds(X):
+    """Say to which of three folds each row belongs, as the rows handed to a scoring tell it."""
+    captured = Captured()
+    IGTMSearch(igtm(niter=0), {"k": [2]}, scoring=captured, refit=False).fit(X)
+    of = {row.tobytes(): fold for fold, (_, rows) in enumerate(captured.calls) for row in rows}
+    return np.array([of[row.tobytes()] for row in X])
+
+
+def by_itself(estimator, params, X, held_out, sample_weight=None):
+    """Fit to all rows but some, and return that map and its likelihood of these."""
+    weight = (None, None) if sample_weight is None else (sample_weight[~held_out], sample_weight[held_out])
+    one = clone(estimator).set_params(**params).fit(X[~held_out], sample_weight=weight[0])
+    return one, one.score(X[held_out], sample_weight=weight[1])
+
+
+# The same as one by one
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_fit_is_the_one_it_would_be_by_itself(X, folds, name):
+    estimator, captured = igtm(**SETTINGS[name]), Captured()
+    search = IGTMSearch(estimator, GRID, scoring=captured, refit=False).fit(X)
+    by_likelihood = IGTMSearch(estimator, GRID, refit=False).fit(X).cv_results_
+    calls = iter(captured.calls)
+    for fold in range(3):
+        for i, params in enumerate(search.cv_results_["params"]):
+            found, rows = next(calls)
+            one, score = by_itself(estimator, params, X, folds == fold)
+            assert found.get_params() == one.get_params()
+            assert found.n_iter_ == one.n_iter_
+            assert found.n_passes_ == one.n_passes_
+            assert found.converged_ == one.converged_ == by_likelihood[f"split{fold}_converged"][i]
+            assert_allclose(found.centers_, one.centers_, rtol=0, atol=1e-8)
+            assert_allclose(found.beta_inv_, one.beta_inv_, rtol=1e-8)
+            assert_allclose(found.history_, one.history_, rtol=1e-9)
+            assert_allclose(found.log_likelihood_, one.log_likelihood_, rtol=1e-9)
+            assert_allclose(by_likelihood[f"split{fold}_test_score"][i], score, rtol=1e-9)
+            assert_array_equal(rows, X[folds == fold])
+    assert next(calls, None) is None
+
+
+@pytest.mark.parametrize("missing", ["marginalize", "mean", "median", "most_frequent", "constant"])
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+def test_gaps_are_filled_from_the_rows_of_each_fit(X, folds, missing, lazy):
+    rng = np.random.default_rng(0)
+    holed = np.where(rng.random(X.shape) < 0.2, np.nan, np.round(X, 1))
+    holed[3] = np.nan
+    weight = rng.integers(0, 4, N)
+    estimator = igtm(scale="center", missing=missing)
+    given = da.from_array(holed, chunks=(50, -1)) if lazy else holed
+    search = IGTMSearch(estimator, {"k": [3, 4]}, refit=False).fit(given, sample_weight=weight)
+    for fold in range(3):
+        for i, k in enumerate((3, 4)):
+            held_out = folds == fold
+            if lazy:  # whose medians come from a histogram
+                w = da.from_array(weight[~held_out], chunks=-1)
+                one = clone(estimator).set_params(k=k).fit(da.from_array(holed[~held_out]), sample_weight=w)
+                score = one.score(holed[held_out], sample_weight=weight[held_out])
+            else:
+                _, score = by_itself(estimator, {"k": k}, holed, held_out, weight)
+            assert_allclose(search.cv_results_[f"split{fold}_test_score"][i], score, rtol=1e-8)
+
+
+def test_results_are_those_of_a_grid_search(X, folds):
+    # scikit-learn's, whose folds are those that were drawn here.
+    theirs = GridSearchCV(igtm(), GRID, cv=PredefinedSplit(folds)).fit(X)
+    ours = IGTMSearch(igtm(), GRID).fit(X)
+    scores = [name for name in theirs.cv_results_ if "time" not in name]
+    assert set(scores) < set(ours.cv_results_)
+    for name in scores:
+        one, other = ours.cv_results_[name], theirs.cv_results_[name]
+        if name.startswith("param"):
+            assert list(one) == list(other)
+            assert_array_equal(
+                np.ma.getmaskarray(np.ma.asarray(one)), np.ma.getmaskarray(np.ma.asarray(other))
+            )
+        else:
+            assert_allclose(one, other, rtol=1e-8, atol=1e-9)
+    for name in ("best_index_", "best_params_", "n_splits_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert_allclose(ours.best_score_, theirs.best_score_, rtol=1e-9)
+    assert_allclose(ours.transform(X), theirs.transform(X), atol=1e-9)
+    assert_allclose(ours.score(X), theirs.score(X), rtol=1e-12)
+    assert_array_equal(ours.score_samples(X), theirs.best_estimator_.score_samples(X))
+    every_node = np.eye(len(ours.best_estimator_.nodes_))
+    assert_array_equal(ours.inverse_transform(every_node), theirs.inverse_transform(every_node))
+    assert pd.DataFrame(ours.cv_results_).shape[0] == 3
+
+
+def test_scores_take_weights_where_the_scoring_does(X):
+    weight = np.arange(N) % 3.0
+    search = IGTMSearch(igtm(), {"k": [3]}, cv=2).fit(X)
+    expected = search.best_estimator_.score(X, sample_weight=weight)
+    assert search.score(X, sample_weight=weight) == expected != search.score(X)
+    search.set_params(scoring=Captured())
+    with pytest.raises(ValueError, match="takes no sample_weight"):
+        search.score(X, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "kind", ["uneven", "float32", "csr", "sparse_chunks", "zarr", "path", "frame", "numbered", "xarray"]
+)
+def test_folds_and_scores_do_not_depend_on_where_the_rows_come_from(X, kind, tmp_path):
+    stored = zarr.create_array(tmp_path / "x.zarr", shape=X.shape, chunks=(70, 5), dtype=float)
+    stored[...] = X
+    lazy = da.from_array(X, chunks=((1, 99, 40, 100), -1))
+    given = {
+        "uneven": lazy,
+        "float32": da.from_array(X.astype(np.float32), chunks=(64, -1)),
+        "csr": sparse.csr_matrix(X),
+        "sparse_chunks": lazy.map_blocks(sparse.csr_matrix),
+        "zarr": stored,
+        "path": tmp_path / "x.zarr",
+        "frame": pd.DataFrame(X, columns=list("abcde")),
+        "numbered": pd.DataFrame(X),
+        "xarray": xr.DataArray(lazy, dims=("row", "column"), coords={"column": list("abcde")}),
+    }[kind]
+    rtol = 1e-4 if kind == "float32" else 1e-9
+    scores = [
+        IGTMSearch(igtm(niter=2), {"k": [3, 5]}, cv=2, refit=False, scoring=scoring)
+        .fit(rows)
+        .cv_results_["mean_test_score"]
+        for scoring in (None, lambda one, held_out: one.score(held_out))
+        for rows in (given, X)
+    ]
+    for one in scores:
+        assert_allclose(one, scores[-1], rtol=rtol)
+
+
+def test_same_bits_on_every_scheduler(X):
+    lazy = da.from_array(X, chunks=(20, -1))
+    scores = []
+    for scheduler in ("synchronous", "threads"):
+        with dask.config.set(scheduler=scheduler):
+            scores.append(IGTMSearch(igtm(), GRID, refit=False).fit(lazy).cv_results_["mean_test_score"])
+    assert_array_equal(*scores)
+
+
+@pytest.mark.slow
+def test_same_bits_on_a_cluster(X):
+    lazy = da.from_array(X, chunks=(20, -1))
+    one = IGTMSearch(igtm(missing="median"), GRID, refit=False).fit(lazy)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        other = clone(one).fit(lazy)
+    assert_array_equal(other.cv_results_["mean_test_score"], one.cv_results_["mean_test_score"])
+
+
+def test_data_in_memory_never_meet_the_scheduler_of_dask_config(X):
+    def refuse(*args, **kwargs):
+        raise AssertionError("something was computed")
+
+    with dask.config.set(scheduler=refuse):
+        IGTMSearch(igtm(niter=1, missing="median"), {"k": [3]}, scoring=Captured()).fit(
+            X, sample_weight=np.ones(N)
+        )
+
+
+# What is read
+
+
+@pytest.fixture
+def counted(X):
+    """Return a dask array of three blocks, and the list to which each block adds its number when computed."""
+    computed = []
+
+    def note(block, block_id):
+        computed.append(block_id[0])
+        return block
+
+    lazy = da.from_array(X, chunks=(80, -1))
+    return lazy.map_blocks(note, dtype=float, meta=np.empty((0, 0))), computed
+
+
+@pytest.mark.parametrize("missing", ["error", "marginalize", "median"])
+@pytest.mark.parametrize("grid", [{"k": [4]}, {"k": [2, 3, 4], "regul": [0.1, 1.0], "s": [0.3, 1.0]}])
+def test_reads_do_not_grow_with_candidates(counted, grid, missing):
+    lazy, computed = counted
+    estimator = igtm(persist=False, niter=5, missing=missing)
+    search = IGTMSearch(estimator, grid, refit=False).fit(lazy)
+    assert search.n_passes_ == 5 + 1
+    fills = 3 * 2 if missing == "median" else 0  # of each fold, its ranges and its histograms
+    assert len(computed) == 3 * (fills + 1 + search.n_passes_)
+
+
+def test_what_is_kept_is_read_once_and_the_refit_reads_by_itself(counted):
+    lazy, computed = counted
+    IGTMSearch(igtm(persist=True), {"k": [2, 3]}, refit=False).fit(lazy)
+    assert len(computed) == 3
+    search = IGTMSearch(igtm(persist=False), {"k": [2, 3]}).fit(lazy)
+    assert search.best_estimator_.n_passes_ == 4 + 1
+    assert len(computed) == 3 + 3 * (1 + 4 + 1) + 3 * (1 + 4 + 1)
+
+
+def test_rows_for_a_scoring_are_lazy_where_those_given_are(counted):
+    lazy, computed = counted
+    captured = []
+    search = IGTMSearch(
+        igtm(persist=False, niter=0), {"k": [2, 3]}, scoring=lambda _, rows: captured.append(rows) or 1.0
+    )
+    search.set_params(refit=False).fit(lazy)
+    assert len(computed) == 3 * (1 + 1)
+    assert all(isinstance(rows, da.Array) for rows in captured)
+    assert sum(len(rows.compute()) for rows in captured[::2]) == N
+
+
+def test_random_state_draws_the_folds(X):
+    def scores(random_state, of_map=1234):
+        search = IGTMSearch(
+            igtm(random_state=of_map, niter=0), {"k": [3]}, cv=2, refit=False, random_state=random_state
+        )
+        return search.fit(X).cv_results_["split0_test_score"][0]
+
+    assert scores(1) == scores(1) == scores(np.random.RandomState(1))
+    assert scores(1) != scores(2)
+    assert scores(None, of_map=2) == scores(2)
+
+
+# scikit-learn's manners
+
+
+@pytest.mark.filterwarnings("ignore:.*The (map|column means):UserWarning")
+@parametrize_with_checks(
+    [IGTMSearch(IGTM(k=3, m=2, niter=1), {"regul": [0.1, 1.0]}, cv=2)],
+    expected_failed_checks=lambda _: dict.fromkeys(
+        [
+            "check_sample_weight_equivalence_on_dense_data",
+            "check_sample_weight_equivalence_on_sparse_data",
+        ],
+        "they give folds as lists of rows, and here rows are drawn",
+    ),
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_parameters_of_the_map_are_parameters_of_the_search():
+    search = IGTMSearch(igtm(), GRID, cv=4, scoring=len, refit=False, random_state=3)
+    assert search.get_params()["estimator__k"] == 4
+    assert clone(search).set_params(estimator__k=7).estimator.k == 7
+    assert search.estimator.k == 4
+
+
+def test_a_search_pickles_to_kilobytes(X):
+    search = IGTMSearch(igtm(), GRID).fit(X)
+    pickled = pickle.dumps(search)
+    assert len(pickled) < 20_000
+    assert_array_equal(pickle.loads(pickled).transform(X), search.transform(X))
+
+
+def test_names_of_columns_reach_the_scoring_and_the_best(X):
+    frame, captured = pd.DataFrame(X, columns=list("abcde"), index=np.arange(N) + 7), Captured()
+    search = IGTMSearch(igtm(), {"k": [3]}, scoring=captured).fit(frame)
+    assert [list(rows.columns) for _, rows in captured.calls] == [list("abcde")] * 3
+    assert list(search.feature_names_in_) == list(search.best_estimator_.feature_names_in_) == list("abcde")
+    assert search.score(frame) == search.best_estimator_.score(frame)
+    assert len(captured.calls) == 4
+
+
+def test_a_score_that_is_nan_ranks_last(X):
+    search = IGTMSearch(igtm(), {"k": [2, 3, 4]}, scoring=lambda one, _: {2: np.nan, 3: 1, 4: 2}[one.k])
+    search.set_params(refit=False).fit(X)
+    assert search.cv_results_["rank_test_score"].tolist() == [3, 2, 1]
+    assert search.best_params_ == {"k": 4}
+
+
+def test_without_refit_there_is_no_best_map(X):
+    search = IGTMSearch(igtm(), {"k": [2]}).fit(X)
+    search.set_params(refit=False).fit(X)
+    assert not hasattr(search, "best_estimator_")
+    with pytest.raises(AttributeError, match="refit=True"):
+        search.transform(X)
+
+
+def test_fit_transform_of_lazy_rows_is_lazy(X):
+    positions = IGTMSearch(igtm(), {"k": [3]}).fit_transform(da.from_array(X, chunks=(50, -1)))
+    assert isinstance(positions, da.Array)
+
+
+# What is refused, and what is warned of
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        (
+            {"param_grid": {"scale": ["center"], "k": [3]}},
+            ValueError,
+            r"'scale'.*k, m, s, regul.*GridSearchCV",
+        ),
+        ({"param_grid": {"regul": ["auto"]}}, ValueError, r"regul='auto'"),
+        ({"param_grid": {"k": [-1]}}, ValueError, "k=-1"),
+        ({"param_grid": {"k": [3]}, "cv": 1}, ValueError, "cv=1"),
+        ({"param_grid": {"k": [3]}, "scoring": "accuracy"}, TypeError, "callable"),
+        ({"param_grid": {"k": [3]}, "refit": "k"}, TypeError, "refit='k'"),
+        ({"param_grid": {"k": [3]}, "estimator": PredefinedSplit([0])}, TypeError, "GridSearchCV"),
+        ({"param_grid": {"k": [3]}, "estimator": igtm(n_components=9)}, ValueError, "n_components=9"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_by_name(X, parameters, error, message):
+    with pytest.raises(error, match=message):
+        IGTMSearch(**{"estimator": igtm(), **parameters}).fit(X)
+
+
+def test_unknown_chunk_sizes_are_refused_with_the_remedy(X):
+    lazy = da.from_array(X, chunks=(50, -1))
+    with pytest.raises(ValueError, match=r"IGTMSearch.*compute_chunk_sizes"):
+        IGTMSearch(igtm(), {"k": [3]}).fit(lazy[lazy[:, 0] > 0])
+
+
+def test_bad_entries_are_counted_in_all_rows_before_the_first_iteration(counted, X):
+    lazy, computed = counted
+    holed = da.where(da.isin(lazy, X[::20, 2]), np.nan, lazy)
+    search = IGTMSearch(igtm(persist=False), {"k": [3]})
+    with pytest.raises(ValueError, match="12 in column 2"):
+        search.fit(holed)
+    assert len(computed) == 3
+    assert not hasattr(search, "n_features_in_")
+
+
+def test_nothing_held_out_is_refused(X):
+    with pytest.raises(ValueError, match=r"held out.*random_state"):
+        IGTMSearch(igtm(), {"k": [3]}, cv=20).fit(X[:25])
+    with pytest.raises(ValueError, match="n_samples=3, too few"):
+        IGTMSearch(igtm(), {"k": [3]}, cv=4).fit(X[:3])
+
+
+def test_an_error_names_its_candidate(X):
+    with pytest.raises(ValueError, match=r"s=0") as caught:
+        IGTMSearch(igtm(), {"k": [3], "m": [2, 1], "s": [0]}).fit(X)
+    assert any("k=3, m=1, s=0" in note for note in caught.value.__notes__)
+
+
+def test_a_collapse_is_warned_of_by_name_once(X):
+    search = IGTMSearch(igtm(niter=100, tol=1e-3), {"regul": [0.1, 1e6]}, refit=False)
+    with pytest.warns(UserWarning, match="collapse") as caught:
+        search.fit(X)
+    messages = [str(warning.message) for warning in caught]
+    assert [re.split(r": the|: its", message)[0] for message in messages] == [
+        "regul=1000000.0: The map will collapse onto one point",
+        "regul=1000000.0: The map has collapsed onto one point",
+    ]
+    assert {warning.filename for warning in caught} == {__file__}
+    assert not any(search.cv_results_[f"split{fold}_converged"][1] for fold in range(3))
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_params_ == {"regul": 0.1}

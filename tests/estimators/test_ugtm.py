@@ -1,0 +1,142 @@
+"""ugtm 2.3.0 as an oracle, and its functions by its names."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import ugtm
+from helpers.data import correlated, reference_sets
+from helpers.errors import assert_says, raised
+from numpy.testing import assert_allclose
+from oracles.ugtm_reference import ugtm_fit
+
+from dask_igtm import IGTM, runIGTM
+
+SETS = reference_sets()
+
+
+def assert_same_map(igtm, X, expected):
+    assert_allclose(igtm.beta_inv_, expected.betaInv, rtol=1e-8)
+    assert np.abs(igtm.centers_ - expected.matY.T).max() <= 1e-8 * np.abs(expected.matY).max()
+    means = igtm.transform(X)
+    assert means.std(axis=0).min() > 0.3, "a collapsed map agrees with everything"
+    assert np.abs(means - expected.matMeans).max() < 1e-6
+    assert (igtm.set_params(model="modes").transform(X) == expected.matModes).all()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_twenty_iterations(name):
+    X = SETS[name]
+    expected, n_iter = ugtm_fit(X, niter=20)
+    assert n_iter == 20
+    assert not expected.converged, "ugtm has stopped, so that 20 iterations prove nothing"
+    igtm = IGTM(niter=20, tol=0).fit(X)
+    assert igtm.n_iter_ == 20
+    assert_same_map(igtm, X, expected)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_default_settings(name):
+    X = SETS[name]
+    expected, n_iter = ugtm_fit(X)
+    igtm = IGTM().fit(X)
+    assert igtm.n_iter_ == n_iter
+    assert igtm.converged_ == expected.converged
+    assert_same_map(igtm, X, expected)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"k": 9, "m": 3, "s": 1.0, "regul": 10.0},
+        {"k": 5, "m": 6, "s": 0.1, "regul": 1e-3},
+        {"k": 0, "m": 0},
+        {"k": 8, "m": 3, "s": 0.0},
+    ],
+)
+def test_other_parameters(parameters):
+    X = SETS["iris"]
+    expected, _ = ugtm_fit(X, niter=10, **parameters)
+    igtm = IGTM(niter=10, tol=0, **parameters).fit(X)
+    assert_allclose(igtm.beta_inv_, expected.betaInv, rtol=1e-7)
+    assert_allclose(igtm.transform(X), expected.matMeans, atol=1e-5)
+
+
+def test_names_of_ugtm():
+    X = SETS["iris"]
+    expected = ugtm.eIGTM(niter=10, model="complete").fit(X)
+    igtm = IGTM(niter=10, model="complete").fit(X)
+    ours, theirs = igtm.optimizedModel, expected.optimizedModel
+    for field in ("matW", "matY", "matX", "betaInv", "n_dimensions", "converged"):
+        assert_allclose(getattr(ours, field), getattr(theirs, field), rtol=1e-6, atol=1e-9)
+    assert ours.matMeans is ours.matModes is ours.matR is ours.matP is None
+    ours, theirs = igtm.transform(X), expected.transform(X)
+    for field in ("matMeans", "matModes", "matR", "matP"):
+        assert_allclose(getattr(ours, field), getattr(theirs, field), atol=1e-6)
+
+
+def test_inverse_transform():
+    X = SETS["iris"]
+    expected = ugtm.eIGTM(niter=10, model="responsibilities").fit(X)
+    igtm = IGTM(niter=10, model="responsibilities").fit(X)
+    R = igtm.transform(X)
+    assert_allclose(igtm.inverse_transform(R), expected.inverse_transform(R), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "breast cancer"])
+def test_run_igtm_agrees_with_standard_gtm(name):
+    expected, ours = ugtm.runGTM(SETS[name]), runIGTM(SETS[name])
+    for axis in range(2):
+        assert np.corrcoef(expected.matMeans[:, axis], ours.matMeans[:, axis])[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("parameters", [{}, {"doPCA": True}, {"doPCA": True, "n_components": 4}])
+def test_run_igtm(parameters, capsys):
+    X = SETS["wine"] * [1, 10, 0.1, 1, 5, 1, 1, 1, 1, 3, 1, 1, 100] + 3
+    X[::7, 2] = np.nan
+    expected = ugtm.runIGTM(X, niter=15, n_blocks=5, **parameters)
+    ours = runIGTM(X, niter=15, n_blocks=5, **parameters)
+    assert ours.n_dimensions == expected.n_dimensions
+    assert_allclose(ours.betaInv, expected.betaInv, rtol=1e-8)
+    assert_allclose(ours.matY, expected.matY, atol=1e-8)
+    assert_allclose(ours.matW, expected.matW, atol=1e-7)
+    assert_allclose(ours.matMeans, expected.matMeans, atol=1e-6)
+    assert_allclose(ours.matModes, expected.matModes, atol=1e-6)
+
+
+ROWS = correlated(300, 5)
+
+
+@pytest.mark.parametrize("n_components", ["mle", 2.7, 0, -2, 99])
+def test_wrong_numbers_of_components(n_components):
+    with pytest.raises(ValueError, match="n_components"):
+        runIGTM(ROWS, doPCA=True, n_components=n_components)
+
+
+N = 300
+
+
+def lazy(rows, chunk=100):
+    return da.from_array(rows, chunks=(chunk, *rows.shape[1:]))
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(N, 5)) * [4, 3, 1, 0.7, 0.5] + [1, -2, 0, 3, 5]
+
+
+# What is refused
+
+
+def test_runigtm_refuses_gaps_where_it_is_told_to(X):
+    rows = X.copy()
+    rows[250, 2] = np.nan
+    for given in (rows, lazy(rows)):
+        message = raised(ValueError, runIGTM, given, k=6, m=3, niter=3, missing=False)
+        assert_says(message, r"nan|gap|missing", r"fill|drop|impute")
+
+
+@pytest.mark.parametrize("parameter", [{"k": -1}, {"s": -0.1}, {"niter": 1.5}, {"n_blocks": N + 1}], ids=str)
+def test_runigtm_checks_its_parameters(X, parameter):
+    ((name, value),) = parameter.items()
+    assert_says(raised(ValueError, runIGTM, X, **{"k": 6, **parameter}), rf"\b{name}={value}\b")

@@ -1,0 +1,52 @@
+"""A landscape as a table that prints, goes to pandas, and comes back from a file."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
+
+from dask_igtm import IGTM, landscape, load
+
+X, SPECIES = load_iris(return_X_y=True)
+SIZES = X[:, :3] * [1.0, 10.0, -2.0] + [0.0, 5.0, 100.0]
+N = len(X)
+
+
+@pytest.fixture(scope="module")
+def igtm():
+    return IGTM(k=6, m=3, niter=10, scale="standard").fit(X)
+
+
+def test_a_landscape_comes_back_from_a_file(igtm, tmp_path):
+    for found in (landscape.coverage(igtm, X[:50], X), landscape.magnification(igtm)):
+        found.save(tmp_path / "landscape")
+        back = landscape.Landscape.load(tmp_path / "landscape")
+        assert (back.kind, back.columns, back.summary) == (found.kind, found.columns, found.summary)
+        assert back.values.tobytes() == found.values.tobytes()
+        assert_array_equal(back.nodes, found.nodes)
+        assert (back.support is None) == (found.support is None)
+    with pytest.raises(ValueError, match="not a dask_igtm model"):
+        load(tmp_path / "landscape")
+
+
+def test_a_frame_has_one_row_a_node(igtm, monkeypatch):
+    frame = landscape.classes(igtm, X, SPECIES).to_frame()
+    assert frame.columns.tolist() == ["x1", "x2", 0, 1, 2]
+    assert_array_equal(frame[["x1", "x2"]], igtm.nodes_)
+    density = landscape.density(igtm, X)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install"):
+        density.to_frame()
+
+
+def test_a_landscape_prints_as_a_small_table(igtm):
+    text = str(landscape.density(igtm, X))
+    assert "density on 36 nodes" in text
+    assert "n_rows: 150" in text
+    assert len(text.splitlines()) == 5
+    many = str(landscape.classes(igtm, X, np.arange(N)))
+    assert "and 140 more columns" in many
+    assert len(many.splitlines()) < 16
+    assert "nan" in str(landscape.property(igtm, X, np.column_stack([SIZES[:, 0], np.full(N, np.nan)])))

@@ -1,0 +1,102 @@
+"""Charts of landscapes carry the values at the nodes."""
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.charts import drawn, panels
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dask_igtm import landscape, plot
+from dask_igtm.landscape import Landscape
+
+N = 400
+K = 6
+
+
+def test_a_density_is_drawn_node_by_node(igtm, X):
+    density = landscape.density(igtm, X)
+    table = drawn(plot.landscape(density))
+    assert_allclose(table[["x1", "x2"]], igtm.nodes_, rtol=1e-5)
+    assert_allclose(table["value"], density.values[:, 0], rtol=1e-5)
+    support = plot.landscape(density, columns=["support"])
+    assert_allclose(drawn(support)["value"], density.support, rtol=1e-5)
+    assert support.to_dict()["encoding"]["color"]["title"] == "rows"
+
+
+def test_means_are_drawn_with_the_rows_that_they_are_of(igtm, X, y):
+    values = landscape.property(igtm, X, y)
+    table = drawn(plot.landscape(values, name="yield (%)"))
+    assert_allclose(table[["value", "support"]], values.values[:, [0, 2]], rtol=1e-5)
+    gappy = np.where(np.arange(N) < 50, np.nan, -y)
+    both = landscape.property(igtm, X, pd.DataFrame({"a.b": y, "c[0]": gappy}))
+    first, second = panels(plot.landscape(both))
+    assert_allclose(first[["value", "support"]], both.values[:, [0, 2]], rtol=1e-5)
+    assert_allclose(second[["value", "support"]], both.values[:, [3, 5]], rtol=1e-5)
+    deviation = drawn(plot.landscape(both, columns=["c[0]_std"]))
+    assert_allclose(deviation[["value", "support"]], both.values[:, [4, 5]], rtol=1e-5)
+
+
+def test_a_node_has_its_most_probable_class(igtm, X, labels):
+    classes = landscape.classes(igtm, X, labels)
+    chart = plot.landscape(classes)
+    table = drawn(chart)
+    assert_array_equal(table["label"], np.array(classes.columns)[classes.values.argmax(axis=1)])
+    assert_allclose(table["certainty"], classes.values.max(axis=1), rtol=1e-5)
+    named = pd.DataFrame(chart.to_dict()["layer"][-1]["data"]["values"])
+    at = {tuple(np.round(place, 4)): label for *place, label in table[["x1", "x2", "label"]].to_numpy()}
+    assert all(at[tuple(np.round(place, 4))] == label for *place, label in named.to_numpy())
+
+
+def test_more_than_ten_classes_need_columns(igtm, X):
+    classes = landscape.classes(igtm, X, np.arange(N) % 11)
+    with pytest.raises(ValueError, match=r"11 classes.*give columns=\[...\]"):
+        plot.landscape(classes)
+    tables = panels(plot.landscape(classes, columns=[4, 10]))
+    for table, column in zip(tables, [4, 10], strict=True):
+        assert_allclose(table["value"], classes.values[:, column], rtol=1e-5)
+
+
+def test_sets_are_compared_on_one_scale(igtm, X):
+    for found in (
+        landscape.compare(igtm, {"one": X[:100], "other": X[100:]}),
+        landscape.coverage(igtm, X[:100], {"one": X[100:]}),
+    ):
+        chart = plot.landscape(found)
+        for table, values in zip(panels(chart), found.values.T, strict=True):
+            assert_allclose(table["value"], values, rtol=1e-5)
+        domains = [panel["encoding"]["color"]["scale"]["domain"] for panel in chart.to_dict()["concat"]]
+        assert_allclose(domains, [[0, found.values.max()]] * 2)
+
+
+def test_nodes_without_a_value_are_left_out(igtm):
+    values = np.arange(3.0 * K * K).reshape(-1, 3)
+    values[5] = np.nan
+    table = drawn(plot.landscape(Landscape("property", igtm.nodes_, ("mean", "std", "support"), values)))
+    assert_allclose(table["value"], np.delete(values[:, 0], 5))
+
+
+def test_a_column_without_any_value_is_an_empty_panel(igtm, X, y):
+    found = landscape.property(igtm, X, np.column_stack([y, np.full(N, np.nan)]))
+    full, empty = panels(plot.landscape(found))
+    assert (len(full), len(empty)) == (K * K, 0)
+
+
+def test_labels_of_several_types_are_refused_across_blocks(igtm, X):
+    labels = da.from_array(np.array([1] * 200 + ["a"] * 200, dtype=object), chunks=200)
+    with pytest.raises(ValueError, match="give them as strings"):
+        plot.projection(igtm, da.from_array(X, chunks=(200, -1)), labels=labels)
+
+
+def test_unknown_columns_are_refused(igtm, X):
+    for columns in (["nothing"], []):
+        with pytest.raises(ValueError, match=r"give some of \['density', 'support'\]"):
+            plot.landscape(landscape.density(igtm, X), columns=columns)
+
+
+def test_magnification_is_drawn_on_a_log_scale_where_it_can(igtm):
+    chart = plot.magnification(igtm)
+    assert_allclose(drawn(chart)["value"], landscape.magnification(igtm).values[:, 0], rtol=1e-5)
+    assert chart.to_dict()["encoding"]["color"]["scale"]["type"] == "log"
+    flat = Landscape("magnification", igtm.nodes_, ("magnification",), np.zeros((K * K, 1)))
+    assert plot.landscape(flat).to_dict()["encoding"]["color"]["scale"]["type"] == "linear"

@@ -1,0 +1,216 @@
+"""A report is one page that holds all that it shows, loads nothing, and is whole or not there."""
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import altair as alt
+import dask.array as da
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.data import correlated
+from numpy.testing import assert_array_equal
+from sklearn.exceptions import NotFittedError
+
+from dask_igtm import IGTM, IGTMClassifier, landscape, plot
+from dask_igtm.plot.report import report
+
+N = 200
+EVIL = "</script><script>alert('<b>&')</script>"
+
+
+class Page(HTMLParser):
+    """What a browser finds in a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.cells, self.text, self._inside = [], [], "", None
+        self.feed(path.read_text())
+        self.charts = json.loads(re.search(r'id="charts">(.*?)</script>', self.source, re.DOTALL)[1])
+
+    def feed(self, source):
+        self.source = source
+        super().feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag in {"th", "td"}:
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside in {"th", "td"}:
+            self.cells[-1] += data
+        if self._inside not in {"script", "style"}:
+            self.text += data
+
+    @property
+    def figures(self):
+        return dict(zip(self.cells[::2], self.cells[1::2], strict=True))
+
+    @property
+    def maps(self):
+        return [panel["layer"][0] if "layer" in panel else panel for panel in self.charts["maps"]["concat"]]
+
+
+@pytest.fixture(scope="module")
+def X():  # noqa: N802
+    return correlated(N, 4)
+
+
+@pytest.fixture(scope="module")
+def igtm(X):
+    return IGTM(k=5, m=2, niter=6).fit(X)
+
+
+def test_charts_are_valid_and_linked(igtm, X, tmp_path):
+    report(igtm, X, tmp_path / "map.html", y=X[:, 0], labels=X[:, 1] > 1)
+    page = Page(tmp_path / "map.html")
+    for spec in page.charts.values():
+        alt.Chart.from_dict(spec)  # validates
+    assert len(page.maps) == 6
+    (region,) = page.charts["maps"]["params"]
+    assert region["views"] == [panel["name"] for panel in page.maps]
+    assert {panel["encoding"]["opacity"]["condition"]["param"] for panel in page.maps} == {region["name"]}
+    assert len(page.charts["history"]["layer"]) == 2
+
+
+def test_settings_and_figures_are_told(igtm, X, tmp_path):
+    report(igtm, X, tmp_path / "map.html", title="A map")
+    page = Page(tmp_path / "map.html")
+    assert {name: page.figures[name] for name in igtm.get_params()} == {
+        name: str(value) for name, value in igtm.get_params().items()
+    }
+    assert page.figures["Rows"] == "200"
+    assert page.figures["Nodes"] == "5 x 5"
+    assert page.figures["Iterations"] == "6"
+    assert page.figures["Converged"] == "no"
+    assert float(page.figures["Mean of ln p(x) a row"]) == pytest.approx(igtm.score(X), rel=1e-5)
+    assert ("h1", {}) in page.tags
+    assert page.text.count("A map") == 2
+
+
+def test_values_that_are_all_missing_have_no_share(igtm, X, tmp_path):
+    y = pd.DataFrame({"known": X[:, 0], "unknown": np.full(len(X), np.nan)})
+    report(igtm, X, tmp_path / "map.html", y=y)
+    assert Page(tmp_path / "map.html").figures["Share of the variance of unknown between nodes"] == "nan"
+
+
+def test_quality_is_that_of_the_rows(igtm, X, tmp_path):
+    y, labels = X[:, 0] ** 2, np.where(X[:, 1] > 1, "a", "b")
+    report(igtm, X, tmp_path / "map.html", y=pd.DataFrame({"square": y, "first": X[:, 0]}), labels=labels)
+    figures = Page(tmp_path / "map.html").figures
+    R = IGTM(model="responsibilities").set_params(k=5, m=2, niter=6).fit(X).transform(X)
+    density = R.mean(axis=0)
+    nodes = next(value for name, value in figures.items() if name.startswith("Effective number"))
+    assert float(nodes) == pytest.approx(np.exp(-(density * np.log(density)).sum()), rel=1e-4)
+    means = R.T @ y / R.sum(axis=0)
+    explained = density @ (means - y.mean()) ** 2 / y.var()
+    assert float(figures["Share of the variance of square between nodes"]) == pytest.approx(
+        explained, rel=1e-4
+    )
+    certain = density @ landscape.classes(igtm, X, labels).values.max(axis=1)
+    key = "Mean probability of the most probable class at a node"
+    assert float(figures[key]) == pytest.approx(certain, rel=1e-4)
+
+
+def test_the_page_loads_nothing(igtm, X, tmp_path):
+    report(igtm, X, tmp_path / "map.html")
+    page = Page(tmp_path / "map.html")
+    assert not any({"src", "href", "data"} & attributes.keys() for _, attributes in page.tags)
+    assert not re.search(r"@import|url\(", page.source[: page.source.index("<script>")])
+    policy = next(attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+
+
+def test_text_is_shown_and_not_run(X, tmp_path):
+    frame = pd.DataFrame(X, columns=[EVIL, *"abc"])
+    igtm = IGTM(k=5, m=2, niter=2).fit(frame)
+    labels = pd.Series(np.where(X[:, 1] > 1, EVIL, "b"), name=EVIL)
+    report(igtm, frame, tmp_path / "map.html", title=EVIL, labels=labels, y=pd.Series(X[:, 0], name=EVIL))
+    page = Page(tmp_path / "map.html")
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert page.source.count("</script>") == 3
+    assert page.text.count(EVIL) == 3
+    assert EVIL in page.figures["Share of the variance of " + EVIL + " between nodes"] or EVIL in str(
+        page.cells
+    )
+    assert page.maps[0]["encoding"]["color"]["scale"]["domain"] == [EVIL, "b"]
+
+
+@pytest.mark.parametrize(
+    ("y", "labels", "passes"), [(False, False, 2), (True, False, 3), (False, True, 3), (True, True, 5)]
+)
+def test_rows_are_read_as_often_as_promised(igtm, X, tmp_path, y, labels, passes):
+    computed = []
+
+    def note(block, block_id):
+        computed.append(block_id[0])
+        return block
+
+    lazy = da.from_array(X, chunks=(50, -1)).map_blocks(note, dtype=float, meta=np.empty((0, 0)))
+    look = {"y": X[:, 0]} if y else {}
+    look |= {"labels": X[:, 1] > 1} if labels else {}
+    report(igtm, lazy, tmp_path / "map.html", **look)
+    assert_array_equal(np.bincount(computed), np.full(4, passes))
+
+
+def test_many_rows_stay_out_of_the_page(igtm, tmp_path):
+    X = correlated(30_000, 4)
+    report(igtm, da.from_array(X, chunks=(5000, -1)), tmp_path / "map.html", y=X[:, 0])
+    page = Page(tmp_path / "map.html")
+    assert sum(row["rows"] for row in page.maps[0]["data"]["values"]) == 30_000
+    assert len(json.dumps(page.charts)) < 2**20
+
+
+def test_a_page_is_whole_or_not_there(igtm, X, tmp_path, monkeypatch):
+    path = tmp_path / "map.html"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            report(igtm, X, path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["map.html"]
+    report(igtm, X, path)
+    first = path.read_bytes()
+    report(igtm, X, path)
+    assert path.read_bytes() == first  # nothing in it but what it is of
+
+
+def test_nothing_is_computed_where_nothing_can_be_written(igtm, tmp_path):
+    def fail(_):
+        raise AssertionError("something was computed")
+
+    X = da.zeros((N, 4), chunks=(50, 4)).map_blocks(fail, dtype=float, meta=np.empty((0, 0)))
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        report(igtm, X, tmp_path / "none" / "map.html")
+    with pytest.raises(NotFittedError):
+        report(IGTM(), X, tmp_path / "map.html")
+
+
+def test_a_classifier_is_drawn_by_its_map(X, tmp_path):
+    labels = X[:, 1] > 1
+    classifier = IGTMClassifier(k=5, m=2, niter=6).fit(X, labels)
+    report(classifier, X, tmp_path / "one.html", labels=labels)
+    report(classifier.igtm_, X, tmp_path / "other.html", labels=labels)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+    assert plot.projection(classifier, X) == plot.projection(classifier.igtm_, X)
+    assert plot.history(classifier) == plot.history(classifier.igtm_)
+
+
+def test_a_page_goes_to_a_url(igtm, X):
+    report(igtm, X, "memory://reports/map.html")
+    with fsspec.open("memory://reports/map.html", "rb") as file:
+        assert file.read().startswith(b"<!DOCTYPE html>")

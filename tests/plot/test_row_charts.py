@@ -1,0 +1,163 @@
+"""Charts of rows carry their figures, and no more of the rows than a picture needs."""
+
+import altair as alt
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+from helpers.charts import drawn, subtitle
+from helpers.data import correlated
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dask_igtm import plot
+
+N = 400
+K = 6
+EDGES = np.linspace(-K / (K - 1), K / (K - 1), 12 * K + 1)  # 12 bins a node, from the outer edges of nodes
+CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
+
+
+def grid(table, column):
+    """Lay out a column of binned records as an array of bins."""
+    first, second = np.abs(CENTRES - table[["x1", "x2"]].to_numpy()[:, :, None]).argmin(axis=2).T
+    values = table[column].to_numpy()
+    result = np.zeros((len(CENTRES), len(CENTRES)), values.dtype)
+    result[first, second] = values
+    return result
+
+
+def binned(igtm, X, **look):
+    return drawn(plot.projection(igtm, X, max_points=0, n_bins=12 * K, **look))
+
+
+def test_few_rows_are_points_at_their_means(igtm, X):
+    table = drawn(plot.projection(igtm, X))
+    assert_allclose(table[["x1", "x2"]], igtm.transform(X), rtol=1e-5)
+    assert_array_equal(table["row"], np.arange(N))
+
+
+def test_points_carry_values_and_labels(igtm, X, y, labels):
+    assert_allclose(drawn(plot.projection(igtm, X, y=y))["value"], y, rtol=1e-5)
+    assert_array_equal(drawn(plot.projection(igtm, X, labels=labels))["label"], labels)
+
+
+@pytest.mark.parametrize(("max_points", "points"), [(N, True), (N - 1, False)])
+def test_more_rows_than_max_points_are_binned(igtm, X, max_points, points):
+    chart = plot.projection(igtm, da.from_array(X, chunks=(150, -1)), max_points=max_points)
+    assert ("row" in drawn(chart)) is points
+    assert subtitle(chart).startswith(f"{N} rows at their posterior means")
+    assert ("bins" in subtitle(chart)) is not points
+
+
+def test_bins_count_all_rows(igtm, X):
+    expected = np.histogram2d(*igtm.transform(X).T, bins=EDGES)[0]
+    table = binned(igtm, X)
+    assert table["value"].sum() == N
+    assert_array_equal(grid(table, "value"), expected)
+
+
+def test_bins_have_the_mean_of_their_values(igtm, X, y):
+    counts, sums = (np.histogram2d(*igtm.transform(X).T, bins=EDGES, weights=w)[0] for w in [None, y])
+    table = binned(igtm, X, y=y)
+    assert_array_equal(grid(table, "rows"), counts)
+    assert_allclose(grid(table, "value"), np.divide(sums, counts, where=counts > 0, out=sums), rtol=1e-5)
+
+
+def test_bins_have_their_most_frequent_label_and_its_share(igtm, X, labels):
+    means, names = igtm.transform(X), np.unique(labels)
+    counts = np.array([np.histogram2d(*means[labels == name].T, bins=EDGES)[0] for name in names])
+    table = binned(igtm, X, labels=labels)
+    seen = counts.sum(axis=0) > 0
+    assert_array_equal(grid(table, "label")[seen], names[counts.argmax(axis=0)][seen])
+    share = counts.max(axis=0)[seen] / counts.sum(axis=0)[seen]
+    assert_allclose(grid(table, "certainty")[seen], share, rtol=1e-5)
+
+
+@pytest.mark.parametrize("max_points", [0, 1000])
+def test_every_kind_of_input_gives_the_same_picture(igtm, X, labels, max_points, tmp_path):
+    stored = zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(100, 4))
+    unknown = da.from_array(X, chunks=(130, -1))
+    unknown = unknown[unknown[:, 0] > -np.inf]
+    lazy_labels = da.from_array(labels, chunks=90)
+    kinds = [(X, labels), (X.tolist(), labels.astype(object)), (stored, lazy_labels)]
+    kinds += [(str(tmp_path / "x.zarr"), pd.Series(labels)), (unknown, lazy_labels.rechunk(130))]
+    specs = [plot.projection(igtm, x, labels=own, max_points=max_points).to_dict() for x, own in kinds]
+    assert all(spec == specs[0] for spec in specs)
+
+
+def test_rows_without_a_value_are_left_out_and_counted(igtm, X, y, labels):
+    y, labels = y.copy(), labels.astype(object)
+    y[[3, 7]] = np.nan
+    labels[5], labels[350] = None, np.nan
+    chart = plot.projection(igtm, da.from_array(X, chunks=(64, -1)), y=y)
+    assert subtitle(chart) == f"{N - 2} rows at their posterior means; 2 without a value left out"
+    assert_array_equal(drawn(chart)["row"], np.delete(np.arange(N), [3, 7]))
+    chart = plot.projection(igtm, X, labels=labels, max_points=0)
+    assert "2 without a label left out" in subtitle(chart)
+    assert drawn(chart)["rows"].sum() == N - 2
+
+
+def test_a_picture_is_one_pass_and_small(igtm):
+    computed = []
+
+    def rows(block_id):
+        computed.append(block_id[0])
+        return correlated(5000, 4, seed=block_id[0])
+
+    X = da.map_blocks(rows, chunks=((5000,) * 12, (4,)), dtype=float, meta=np.empty((0, 0)))
+    table = drawn(plot.projection(igtm, X, y=X[:, 1]))
+    assert_array_equal(np.bincount(computed), np.full(12, 2))  # once for X, once for y, which is made of it
+    assert table["rows"].sum() == 60_000
+    assert len(table) <= 102**2
+
+
+def test_the_name_of_a_series_is_that_of_the_legend(igtm, X, y):
+    def legend(**look):
+        return plot.projection(igtm, X, **look).to_dict()["encoding"]["color"]["title"]
+
+    assert legend(y=pd.Series(y, name="yield (%)")) == "yield (%)"
+    assert legend(y=pd.Series(y, name="yield (%)"), name="mass (g)") == "mass (g)"
+    assert legend(y=da.from_array(y)) == "value"
+
+
+def test_maps_are_square_and_whole_pixels(igtm, X):
+    for chart in (plot.projection(igtm, X), plot.magnification(igtm)):
+        spec = chart.to_dict()
+        assert spec["width"] == spec["height"]
+        assert spec["width"] % K == 0
+        domains = [spec["encoding"][axis]["scale"]["domain"] for axis in "xy"]
+        assert_allclose(domains, [[-1.2, 1.2]] * 2)
+
+
+def test_what_is_not_selected_is_faded(igtm, X):
+    region = alt.selection_interval(name="region", encodings=["x", "y"])
+    for chart in (plot.projection(igtm, X, selection=region), plot.magnification(igtm, selection=region)):
+        opacity = chart.add_params(region).to_dict()["encoding"]["opacity"]
+        assert opacity["condition"]["param"] == "region"
+        assert opacity["value"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        ({"y": np.ones(N), "labels": np.ones(N, int)}, "y and labels are both given; give one"),
+        ({"y": np.ones((N, 2))}, "one of the 2 columns"),
+        ({"y": np.full(N, np.nan)}, "every value or label is missing"),
+        ({"y": np.array(["a"] * N)}, "not a real number"),
+        ({"y": np.zeros(N), "scale": "log"}, "above 0; give 'symlog'"),
+        ({"y": np.ones(N), "scale": "cubic"}, "scale='cubic'; give one of"),
+        ({"labels": np.arange(N) % 11}, "more than 10 labels.*merge the rare ones"),
+        ({"labels": np.linspace(0, 1, N)}, "fractions"),
+        ({"n_bins": 0}, "n_bins=0; give a whole number from 1 to 300"),
+        ({"max_points": 10**6}, "max_points=1000000; give a whole number from 0 to 20000"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(igtm, X, look, message):
+    with pytest.raises(ValueError, match=message):
+        plot.projection(igtm, X, **look)
+
+
+def test_a_table_of_one_column_is_a_column(igtm, X, y):
+    one, other = (drawn(plot.projection(igtm, X, y=values, max_points=0)) for values in (y, y[:, None]))
+    pd.testing.assert_frame_equal(one, other)
