@@ -185,10 +185,8 @@ def test_workers_that_do_not_see_the_path(tmp_path):
 def test_workers_with_another_release(path, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(Path(dask_igtm.__file__).parent, other / "dask_igtm")
-    init = other / "dask_igtm" / "__init__.py"
-    init.write_text(
-        init.read_text().replace(f'__version__ = "{dask_igtm.__version__}"', '__version__ = "0.0.7"')
-    )
+    version = other / "dask_igtm" / "_version.py"
+    version.write_text('__version__ = "0.0.7"\n')
     igtm = estimator().fit(path)
     with running(tmp_path, n_workers=0) as cluster:
         cluster.start_workers(1, env={"PYTHONPATH": str(other)})
