@@ -2,8 +2,8 @@
 
     python tests/oracles/write_files.py FOLDER
 
-Those in `files_of_0_1` were written by 0.1.0 before its modules moved. Sums over these rows are exact, so that
-their moments, of which a checkpoint has a digest, have the same bits on every processor.
+Those in `files_of_0_1` were written by 0.1.0 before its modules moved. Sums over these rows are exact, so
+that their moments, of which a checkpoint has a digest, have the same bits on every processor.
 """
 
 import sys
@@ -18,6 +18,7 @@ from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape
 
 SMALL = {"k": 4, "m": 2, "s": 1.0, "regul": 0.001}
 SOLVERS = {"em": {}, "accelerated": {"solver": "accelerated"}, "evidence": {"regul": "auto"}}
+OUTPUTS = ("means", "node", "log_likelihood")
 PRIOR = {"high": 0.25, "low": 0.75}
 
 
@@ -25,11 +26,8 @@ def rows():
     """Return rows, and a value and a label of each."""
     u, v = np.random.default_rng(0).integers(-16, 16, size=(2, 64))
     X = np.column_stack([u, v, u * v // 8, u - v // 4]).astype(float)
-    return (
-        X,
-        np.column_stack([X[:, 0] + 0.5 * X[:, 1], -X[:, 0] - 0.5 * X[:, 1]]),
-        np.where(u > 0, "high", "low"),
-    )
+    y = X[:, 0] + 0.5 * X[:, 1]
+    return X, np.column_stack([y, -y]), np.where(u > 0, "high", "low")
 
 
 def fit_with(solver, niter, X, **run):
@@ -81,16 +79,14 @@ def main(folder):
         expected[f"checkpoint_{solver}_centers"] = fit_with(solver, 20, X).centers_
 
     # A projection that was cut before the second of its four parts.
-    group = igtm.project_to_zarr(da.from_array(X, chunks=(16, 4)), folder / "projection.zarr", OUTPUTS)
-    cut = zarr.open_group(group.store_path.store, mode="r+")
+    igtm.project_to_zarr(da.from_array(X, chunks=(16, 4)), folder / "projection.zarr", OUTPUTS)
+    cut = zarr.open_group(folder / "projection.zarr", mode="r+")
     cut.attrs["dask_igtm"] = dict(cut.attrs["dask_igtm"]) | {"complete": False}
     for name in OUTPUTS:
         part = folder / "projection.zarr" / name / "c" / "1"
         (part / "0" if part.is_dir() else part).unlink()
     np.savez(folder / "expected.npz", **expected)
 
-
-OUTPUTS = ("means", "node", "log_likelihood")
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
