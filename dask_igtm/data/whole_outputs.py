@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+logger = logging.getLogger("dask_igtm")
 
 Path = str | os.PathLike[str]
 
@@ -78,30 +81,44 @@ def _or_nothing(files: Any, name: str) -> Iterator[str]:
 
 
 def _replace(files: Any, new: str, name: str) -> None:
-    """Move an array to the place of another, which is whole under one name or the other at any moment."""
+    """Move an array to the place of another, of which a whole copy is there until the new one is."""
     if not files.exists(name):
-        _move_array(files, new, name)
+        with _or_nothing(files, name):
+            _move_array(files, new, name)
         return
-    with _or_nothing(files, f"{new}.old") as old:
+    old = f"{new}.old"
+    with _or_nothing(files, old):
         _set_aside(files, name, old)
     try:
+        if files.exists(name):
+            files.rm(name, recursive=True)
         _move_array(files, new, name)
     except BaseException as error:
-        error.add_note(f"What was at {name!r} is put back; if that fails too, it is at {old!r}.")
+        _put_back(files, old, name, error)
+        raise
+    try:
+        files.rm(old, recursive=True)
+    except OSError:
+        logger.warning("the array that was at %s is replaced, and could not be removed from %s", name, old)
+
+
+def _set_aside(files: Any, name: str, old: str) -> None:
+    """Move a folder, or copy objects, which cannot be moved at once."""
+    if isinstance(files, LocalFileSystem):
+        os.rename(name, old)
+    else:
+        files.copy(name, old, recursive=True)
+
+
+def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:
+    try:
         if files.exists(name):
             files.rm(name, recursive=True)
         _set_aside(files, old, name)
-        raise
-    files.rm(old, recursive=True)
-
-
-def _set_aside(files: Any, name: str, aside: str) -> None:
-    """Move whatever it is; of objects, none is removed before all are copied."""
-    if isinstance(files, LocalFileSystem):
-        os.rename(name, aside)
-    else:
-        files.copy(name, aside, recursive=True)
-        files.rm(name, recursive=True)
+        if files.exists(old):
+            files.rm(old, recursive=True)
+    except Exception:  # noqa: BLE001 - file systems raise what they like
+        error.add_note(f"What was at {name!r} is whole at {old!r}; it could not be put back.")
 
 
 def _move_array(files: Any, new: str, name: str) -> None:

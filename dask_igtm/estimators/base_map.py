@@ -444,7 +444,8 @@ class BaseMap(
             `R @ centers_`, lazy for lazy R.
         """
         centers = self.centers_
-        R = row_blocks(R).X if is_lazy(R) else np.asarray(array_in(R, "R"))
+        R = array_in(R, "R")
+        R = row_blocks(R).X if is_lazy(R) else np.asarray(R)
         if R.ndim != 2 or R.shape[1] != len(centers):
             raise ValueError(
                 f"R has shape {R.shape}; give responsibilities of shape (n, {len(centers)}), "

@@ -51,11 +51,16 @@ class Landscape:
 
     def part(self, name: str) -> Array:
         """Return one part of everything shown, (K, T): "mean", "std" or "support" of T properties."""
-        return self.values[:, self.parts.index(name) :: len(self.parts)]
+        return self.values[:, self._first(name) :: len(self.parts)]
 
     def labels_of(self, part: str) -> tuple[Any, ...]:
         """Return the labels of the columns of one part."""
-        return self.columns[self.parts.index(part) :: len(self.parts)]
+        return self.columns[self._first(part) :: len(self.parts)]
+
+    def _first(self, part: str) -> int:
+        if part not in self.parts:
+            raise ValueError(f"part={part!r}; give one of {self.parts}.")
+        return self.parts.index(part)
 
     def __repr__(self) -> str:
         """Return a table with one line a column: where it is least and largest on the map."""

@@ -1,5 +1,8 @@
 """ugtm 2.3.0 as an oracle, and its functions by its names."""
 
+import inspect
+import pickle
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -8,8 +11,11 @@ from helpers.data import correlated, reference_sets
 from helpers.errors import assert_says, raised
 from numpy.testing import assert_allclose
 from oracles.ugtm_reference import ugtm_fit
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 
-from dask_igtm import IGTM, runIGTM
+from dask_igtm import IGTM, IGTMSearch, eIGTM, load, runIGTM, saturation
 
 SETS = reference_sets()
 
@@ -140,3 +146,49 @@ def test_runigtm_refuses_gaps_where_it_is_told_to(X):
 def test_runigtm_checks_its_parameters(X, parameter):
     ((name, value),) = parameter.items()
     assert_says(raised(ValueError, runIGTM, X, **{"k": 6, **parameter}), rf"\b{name}={value}\b")
+
+
+# A class of its own
+
+
+def test_eigtm_stands_beside_igtm():
+    assert not issubclass(eIGTM, IGTM)
+    assert not issubclass(IGTM, eIGTM)
+    ours, theirs = (inspect.signature(kind.__init__) for kind in (IGTM, eIGTM))
+    assert list(ours.parameters) == list(theirs.parameters)
+    assert "__init__" in vars(eIGTM)
+
+
+def test_eigtm_keeps_the_defaults_of_ugtm():
+    reference = inspect.signature(ugtm.eIGTM.__init__).parameters
+    ours = inspect.signature(eIGTM.__init__).parameters
+    assert list(reference)[1:] == [name for name, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+    assert {name: p.default for name, p in reference.items()}.items() <= {
+        name: p.default for name, p in ours.items()
+    }.items()
+    assert (eIGTM().scale, eIGTM().solver, eIGTM().missing, eIGTM().tol) == (None, "em", "error", 1e-4)
+
+
+def test_a_class_comes_back_as_itself(tmp_path):
+    X = correlated(200, 4)
+    for kind in (IGTM, eIGTM):
+        igtm = kind(k=5, m=3, niter=3, scale="standard").fit(X)
+        igtm.save(tmp_path / "model.npz")
+        for again in (load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(igtm))):
+            assert type(again) is kind
+            assert again.transform(X).tobytes() == igtm.transform(X).tobytes()
+        assert type(clone(igtm)) is kind
+        assert igtm.get_feature_names_out().tolist() == ["igtm0", "igtm1"]
+        assert list(igtm.set_output(transform="pandas").transform(X).columns) == ["igtm0", "igtm1"]
+        with pytest.raises(NotFittedError):
+            kind(model="responsibilities").get_feature_names_out()
+
+
+def test_what_takes_a_map_takes_eigtm():
+    X = correlated(200, 4)
+    igtm = eIGTM(k=5, m=3, niter=3, scale="standard")
+    grid = {"m": [2, 3]}
+    assert type(IGTMSearch(igtm, grid).fit(X).best_estimator_) is eIGTM
+    assert type(GridSearchCV(igtm, grid, cv=2).fit(X).best_estimator_) is eIGTM
+    assert saturation(igtm, X, shares=(0.5, 1)).n_passes > 1
+    IGTM(k=5, m=3, niter=1, scale="standard").fit(X, init=igtm.fit(X))

@@ -192,3 +192,12 @@ def test_object_stores():
     target = "memory://checkpoints/fit.npz"
     estimator(niter=10).fit(X, checkpoint=target)
     assert bits(estimator().fit(X, checkpoint=target)) == bits(estimator().fit(X))
+
+
+def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
+    estimator(niter=5).fit(X, checkpoint=tmp_path / "fit.npz")
+    reads, read = [], npz_io.read
+    monkeypatch.setattr(npz_io, "read", lambda *args: reads.append(args) or read(*args))
+    again = estimator().fit(X, checkpoint=tmp_path / "fit.npz")
+    assert len(reads) == 1
+    assert bits(again) == bits(estimator().fit(X))

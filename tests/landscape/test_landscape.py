@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
 from dask_igtm import IGTM, landscape, load
@@ -50,3 +50,18 @@ def test_a_landscape_prints_as_a_small_table(igtm):
     assert "and 140 more columns" in many
     assert len(many.splitlines()) < 16
     assert "nan" in str(landscape.property(igtm, X, np.column_stack([SIZES[:, 0], np.full(N, np.nan)])))
+
+
+def test_parts_have_names(igtm):
+    found = landscape.property(igtm, X, SIZES)
+    assert found.parts == ("mean", "std", "support")
+    for part in found.parts:
+        each = [landscape.property(igtm, X, column).part(part)[:, 0] for column in SIZES.T]
+        assert_allclose(found.part(part), np.column_stack(each), rtol=1e-12)
+        assert found.labels_of(part) == tuple(f"y{i}_{part}" for i in range(3))
+    density = landscape.density(igtm, X)
+    assert density.parts == ("density", "support")
+    assert_array_equal(density.part("support")[:, 0], density.support)
+    assert landscape.magnification(igtm).part("value").shape == (36, 1)
+    with pytest.raises(ValueError, match=r"part='median'.*'mean', 'std', 'support'"):
+        found.part("median")

@@ -7,10 +7,13 @@ from html.parser import HTMLParser
 
 import altair as alt
 import dask.array as da
+import dask.dataframe as dd
 import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+import zarr
 from helpers.data import correlated
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
@@ -214,3 +217,104 @@ def test_a_page_goes_to_a_url(igtm, X):
     report(igtm, X, "memory://reports/map.html")
     with fsspec.open("memory://reports/map.html", "rb") as file:
         assert file.read().startswith(b"<!DOCTYPE html>")
+
+
+# A single column of y, in whatever container, has a projection
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.normal(size=(150, 3)) * [3, 2, 1]
+Y = ROWS[:, 0] - ROWS[:, 1]
+INDEX = [f"row{i}" for i in range(150)]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return IGTM(k=4, m=2, niter=3).fit(ROWS)
+
+
+def maps(drawn, path, **given):
+    """Return the maps of a page, without the density and the magnification."""
+    report(drawn, ROWS, path, **given)
+    found = json.loads(re.search(r'id="charts">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+    return found["maps"]["concat"]
+
+
+def stored(tmp_path, y, name="y.zarr"):
+    zarr.create_array(tmp_path / name, data=y, chunks=(50, *y.shape[1:]))
+    return tmp_path / name
+
+
+COLUMN = Y[:, None]
+SINGLE = {
+    "array": lambda _: Y,
+    "column": lambda _: COLUMN,
+    "list": lambda _: Y.tolist(),
+    "list of lists": lambda _: COLUMN.tolist(),
+    "series": lambda _: pd.Series(Y, name="height"),
+    "frame": lambda _: pd.DataFrame({"height": Y}, index=INDEX),
+    "dask": lambda _: da.from_array(Y, chunks=50),
+    "dask column": lambda _: da.from_array(COLUMN, chunks=(50, 1)),
+    "dask frame": lambda _: dd.from_pandas(pd.DataFrame({"height": Y}), npartitions=1),
+    "dask series": lambda _: dd.from_pandas(pd.Series(Y, name="height"), npartitions=1),
+    "xarray": lambda _: xr.DataArray(COLUMN, dims=("row", "column")),
+    "path": lambda tmp_path: stored(tmp_path, Y),
+    "path of a column": lambda tmp_path: stored(tmp_path, COLUMN),
+    "path as a string": lambda tmp_path: str(stored(tmp_path, COLUMN)),
+    "zarr of a column": lambda tmp_path: zarr.open_array(stored(tmp_path, COLUMN), mode="r"),
+    "int32": lambda _: COLUMN.astype("i4"),
+}
+SEVERAL = {
+    "array": lambda _: np.column_stack([Y, -Y]),
+    "list": lambda _: np.column_stack([Y, -Y]).tolist(),
+    "frame": lambda _: pd.DataFrame({"height": Y, "depth": -Y}),
+    "dask": lambda _: da.from_array(np.column_stack([Y, -Y]), chunks=(50, 2)),
+    "path": lambda tmp_path: stored(tmp_path, np.column_stack([Y, -Y])),
+}
+OF_NODES = 2  # density and magnification
+
+
+def colour(panels):
+    """Return which field of the table of the first map, which is of the rows, colours it."""
+    return panels[0]["encoding"]["color"].get("field")
+
+
+@pytest.fixture(scope="module")
+def plain(drawn, tmp_path_factory):
+    return maps(drawn, tmp_path_factory.mktemp("plain") / "page.html", y=Y)
+
+
+@pytest.fixture(scope="module")
+def bare(drawn, tmp_path_factory):
+    return maps(drawn, tmp_path_factory.mktemp("bare") / "page.html")
+
+
+def test_there_is_something_to_tell_apart(plain, bare):
+    assert len(plain) == 1 + 1 + OF_NODES
+    assert len(bare) == 1 + OF_NODES
+    assert colour(plain) != colour(bare)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_single_column_has_a_projection_and_a_landscape(drawn, plain, tmp_path, kind):
+    found = maps(drawn, tmp_path / "page.html", y=SINGLE[kind](tmp_path))
+    assert len(found) == len(plain)
+    assert colour(found) == colour(plain)
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_several_columns_have_a_landscape_each_and_one_projection_without_them(drawn, bare, tmp_path, kind):
+    found = maps(drawn, tmp_path / "page.html", y=SEVERAL[kind](tmp_path))
+    assert len(found) == 1 + 2 + OF_NODES
+    assert colour(found) == colour(bare)
+
+
+@pytest.mark.parametrize("kind", ["column", "frame", "dask column", "path of a column"])
+def test_labels_have_a_projection_beside_it(drawn, tmp_path, kind):
+    labels = np.where(Y > 0, "high", "low")
+    found = maps(drawn, tmp_path / "page.html", y=SINGLE[kind](tmp_path), labels=labels)
+    assert len(found) == 2 + 2 + OF_NODES
+
+
+def test_the_name_of_the_only_column_is_that_of_its_chart(drawn, tmp_path):
+    found = maps(drawn, tmp_path / "page.html", y=pd.DataFrame({"height": Y}))
+    assert "height" in json.dumps(found[0])

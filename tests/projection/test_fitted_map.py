@@ -10,8 +10,11 @@ import pytest
 from helpers.inputs import LAZY, MODELS, all_kinds
 from helpers.lazy import computing, counting
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.utils import check_random_state
 
 from dask_igtm import IGTM
+from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.projection.fitted_map import FittedMap
 
 N = 300
 
@@ -140,3 +143,21 @@ def test_inverse_transform_of_lazy_responsibilities_computes_nothing(X, columns)
     assert isinstance(rows, da.Array)
     assert rows.shape == (N, 5)
     assert_allclose(rows.compute(), estimator.transform(X) @ estimator.centers_)
+
+
+def test_the_value_behind_an_estimator_says_the_same(X):
+    fitted = igtm(scale="standard", random_state=5).fit(X)
+    value = FittedMap(fitted.model_)
+    assert value.kernel == fitted.kernel_
+    for name in ("nodes", "centers", "weights", "noise_variance"):
+        assert_array_equal(getattr(value, name), getattr(fitted, f"{name}_"))
+    rows = row_blocks(X)
+    means, scores = value.project(rows, value.outputs(("means", "log_likelihood")))
+    assert_array_equal(means, fitted.transform(X))
+    assert_array_equal(scores, fitted.score_samples(X))
+    assert value.likelihood(rows).mean == fitted.score(X)
+    gaps = np.where(np.arange(X.size).reshape(X.shape) % 7 == 0, np.nan, X)
+    assert_array_equal(value.impute(row_blocks(gaps)), fitted.impute(gaps))
+    assert_array_equal(value.sample(9, check_random_state(5)), fitted.sample(9))
+    with pytest.raises(AttributeError):
+        value.kernel = "numpy"

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 from dask_igtm import IGTM
 from dask_igtm.model.basis import make_basis
-from dask_igtm.solvers import em
+from dask_igtm.solvers import accelerated, em, evidence
 from dask_igtm.solvers.initialize import initialize
 from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.moments import moments_of
@@ -125,3 +125,50 @@ def test_a_fit_that_is_done_drops_out():
     assert len(told) == 3
     assert [state.converged for state in states] == [True, False, True]
     assert [state.stopped_by for state in states] == ["tolerance", "iterations", "tolerance"]
+
+
+# States
+
+
+@pytest.mark.parametrize("solver", [em.State, accelerated.State, evidence.State])
+@pytest.mark.parametrize("niter", [0, 1, 15])
+def test_a_state_comes_back_from_its_arrays(solver, niter):
+    X = correlated(200, 4)
+    start = initialize(moments_of(X, None), make_basis(6, 3, 0.3), regul=0.1, scale="standard")
+
+    def on_rows(model):
+        return e_step(X, None, model, "numpy")
+
+    state = run_alone(solver(start.model), start.prior, on_rows, niter=niter, tol=0)
+    back = state.unpack(state.pack(), start.model)
+    assert type(back) is solver
+    ends = [run_alone(one, start.prior, on_rows, niter=niter + 12, tol=0) for one in (state, back)]
+    assert ends[0].result.weights.tobytes() == ends[1].result.weights.tobytes()
+    assert ends[0].history == ends[1].history
+    packed = [one.pack() for one in ends]
+    assert {name: array.tobytes() for name, array in packed[0].items()} == {
+        name: array.tobytes() for name, array in packed[1].items()
+    }
+
+
+def test_many_states_go_as_each_by_itself():
+    X = correlated(200, 4)
+    starts = [
+        initialize(moments_of(X, None), make_basis(k, 3, 0.3), regul=regul, scale="standard")
+        for k, regul in ((4, 0.1), (6, 1.0), (5, 0.01))
+    ]
+    solvers, asked = [em.State, accelerated.State, evidence.State], []
+
+    def pass_over(models):
+        asked.append(len(models))
+        return [e_step(X, None, model, "numpy") for model in models.values()]
+
+    states = [solver(start.model) for solver, start in zip(solvers, starts, strict=True)]
+    priors = [start.prior for start in starts]
+    together = em.run(states, priors, pass_over, niter=60, tol=1e-3)
+    for state, prior, after in zip(states, priors, together, strict=True):
+        alone = run_alone(state, prior, lambda model: e_step(X, None, model, "numpy"), niter=60, tol=1e-3)
+        assert after.pack()["history"].tobytes() == alone.pack()["history"].tobytes()
+    lengths = [len(state.history) for state in together]
+    assert len(asked) == max(lengths)
+    assert asked == [sum(length > i for length in lengths) for i in range(max(lengths))]

@@ -91,3 +91,21 @@ def test_public_names():
         assert getattr(dask_igtm, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = dask_igtm.nothing
+
+
+def test_a_fresh_import_is_light():
+    code = "import sys, dask_igtm; print(*{'numpy', 'dask', 'sklearn', 'zarr'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.split() == []
+
+
+def test_fits_need_no_scikit_learn():
+    code = "import sys, dask_igtm.fitting.fit, dask_igtm.fitting.fit_many; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_package_runs_as_a_command():
+    run = subprocess.run(
+        [sys.executable, "-m", "dask_igtm", "-h"], check=True, capture_output=True, text=True
+    )
+    assert run.stdout.startswith("Usage: dask-igtm")
