@@ -12,6 +12,7 @@ from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM, load
+from dask_igtm.passes import graph
 from dask_igtm.projection import to_zarr
 
 X = correlated(4000, 5)
@@ -305,3 +306,126 @@ def test_other_rows_are_told_apart_by_indices(fitted, tmp_path):
     fitted.project_to_zarr(ROWS, tmp_path / "map.zarr", ("node",))
     with pytest.raises(ValueError, match=r"other node of rows .* projection of other data"):
         fitted.project_to_zarr(ROWS[::-1].copy(), tmp_path / "map.zarr", ("node",))
+
+
+# How high parts are, and that finished ones are not read again
+
+N, BLOCK, LIMIT = 1600, 4, 2**13
+BYTES = {"means": 16, "modes": 16, "responsibilities": 4 * 4 * 8, "node": 4, "log_likelihood": 8}
+
+
+def rows(n_columns, dtype=float):
+    X = np.random.default_rng(0).normal(size=(N, n_columns)) * [5, 3, *[1] * (n_columns - 2)]
+    return da.from_array(X.astype(dtype), chunks=(BLOCK, n_columns))
+
+
+def height(tmp_path, monkeypatch, X, outputs):
+    """Rows of a chunk where a part may take 8 KiB instead of 16 MiB."""
+    monkeypatch.setattr(graph, "FOLD_BYTES", (LIMIT, 8 * LIMIT))
+    igtm = IGTM(k=4, m=2, niter=1).fit(X[:200].compute())
+    group = igtm.project_to_zarr(X, tmp_path / f"{X.shape[1]}-{X.dtype}-{'-'.join(outputs)}.zarr", outputs)
+    heights = {group[output].chunks[0] for output in outputs}
+    assert len(heights) == 1
+    assert group.attrs["dask_igtm"]["complete"] is True
+    return heights.pop()
+
+
+@pytest.mark.parametrize("outputs", [("means",), ("means", "responsibilities", "log_likelihood")])
+def test_a_wide_table_has_lower_parts_than_a_narrow_one(tmp_path, monkeypatch, outputs):
+    narrow, middle, wide = (height(tmp_path, monkeypatch, rows(n), outputs) for n in (4, 40, 120))
+    assert narrow > middle > wide >= BLOCK
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n_columns", [12, 60])
+@pytest.mark.parametrize("outputs", [("means",), ("means", "responsibilities")])
+def test_a_part_reads_and_writes_no_more_than_its_bytes(tmp_path, monkeypatch, dtype, n_columns, outputs):
+    X = rows(n_columns, dtype)
+    found = height(tmp_path, monkeypatch, X, outputs)
+    row = n_columns * X.dtype.itemsize + sum(BYTES[output] for output in outputs)
+    assert found % BLOCK == 0
+    assert found * row <= max(LIMIT, BLOCK * row)
+    full = (found + BLOCK) * row > LIMIT
+    assert full or N // found <= 2 * 32  # many parts keep many workers busy
+
+
+def test_more_outputs_make_lower_parts(tmp_path, monkeypatch):
+    X = rows(12)
+    few = height(tmp_path, monkeypatch, X, ("means",))
+    many = height(tmp_path, monkeypatch, X, ("means", "responsibilities"))
+    assert many < few
+
+
+def test_blocks_above_the_limit_are_a_part_each(tmp_path, monkeypatch):
+    assert height(tmp_path, monkeypatch, rows(400), ("means",)) == BLOCK
+
+
+WRITTEN = ("means", "node", "log_likelihood")
+PARTS = 8
+
+
+def half_done(tmp_path, finished):
+    """Return a map, its rows, and the path of a projection of them of which some parts are finished."""
+    X = da.from_array(np.random.default_rng(0).normal(size=(400, 3)) * [3, 2, 1], chunks=(50, 3))
+    igtm = IGTM(k=4, m=2, niter=2).fit(X)
+    path = tmp_path / "map.zarr"
+    assert igtm.project_to_zarr(X, path, WRITTEN)["means"].chunks == (50, 2)
+    group = zarr.open_group(path, mode="r+")
+    group.attrs["dask_igtm"] = dict(group.attrs["dask_igtm"]) | {"complete": False}
+    for part in set(range(PARTS)) - set(finished):
+        for output in WRITTEN:
+            chunk = path / output / "c" / str(part)
+            shutil.rmtree(chunk) if chunk.is_dir() else chunk.unlink()
+    return igtm, X, path
+
+
+def stored(path, output, part):
+    chunk = path / output / "c" / str(part)
+    return chunk / "0" if chunk.is_dir() else chunk
+
+
+@pytest.mark.parametrize("finished", [(0, 1, 2, 5), (2, 3, 7), (6,), tuple(range(PARTS))])
+def test_finished_parts_but_the_first_are_not_read(tmp_path, finished):
+    """All others hold what cannot be read, and the missing ones are written all the same."""
+    igtm, X, path = half_done(tmp_path, finished)
+    for part in finished[1:]:
+        for output in WRITTEN:
+            stored(path, output, part).write_bytes(b"garbage")
+    group = igtm.project_to_zarr(X, path, WRITTEN)
+    assert group.attrs["dask_igtm"]["complete"] is True
+    means = igtm.transform(X).compute()
+    for part in set(range(PARTS)) - set(finished[1:]):
+        rows = slice(50 * part, 50 * part + 50)
+        np.testing.assert_allclose(group["means"][rows], means[rows], rtol=1e-9, atol=1e-12)
+        assert not np.isnan(group["log_likelihood"][rows]).any()
+    for part in finished[1:]:
+        assert all(stored(path, output, part).read_bytes() == b"garbage" for output in WRITTEN)
+
+
+def test_of_the_first_one_only_the_last_output_is_read(tmp_path):
+    """Which is enough to tell other rows from these."""
+    igtm, X, path = half_done(tmp_path, (2, 3))
+    for output in WRITTEN[:-1]:
+        stored(path, output, 2).write_bytes(b"garbage")
+    assert igtm.project_to_zarr(X, path, WRITTEN).attrs["dask_igtm"]["complete"] is True
+
+
+def test_other_rows_are_still_told_from_these(tmp_path):
+    igtm, X, path = half_done(tmp_path, (2, 3))
+    with pytest.raises(ValueError, match=r"other log_likelihood of rows 100:150"):
+        igtm.project_to_zarr(X + 0.1, path, WRITTEN)
+
+
+@pytest.mark.parametrize("finished", [(0, 1, 2, 5), (2, 3, 7)])
+def test_chunks_that_are_read_are_few(tmp_path, monkeypatch, finished):
+    igtm, X, path = half_done(tmp_path, finished)
+    real, read = zarr.Array.__getitem__, []
+
+    def counting(self, selection):
+        rows = real(self, selection)
+        read.append((self.basename, len(rows)))
+        return rows
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", counting)
+    igtm.project_to_zarr(X, path, WRITTEN)
+    assert read == [("log_likelihood", 50)]
