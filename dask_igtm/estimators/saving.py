@@ -65,7 +65,7 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     """Return the estimator of that class of which `pack` made these."""
     igtm = kind(**parameters(kind, header["parameters"]))
     fitted = dict(header["fitted"])
-    fitted.setdefault("regul_", header["parameters"]["regul"])  # of files before it was an attribute
+    fitted.setdefault("regul_", igtm.regul)  # of files before it was an attribute
     if "converged_" in fitted:
         fitted["stopped_by_"] = _stopped_by(fitted.pop("converged_"), fitted["n_iter_"], igtm.niter, arrays)
     for name, value in fitted.items():

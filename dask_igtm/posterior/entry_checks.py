@@ -13,8 +13,6 @@ from dask_igtm.posterior.tiles import Rows, row_tiles
 
 Array = NDArray[np.float64]
 
-TILE_ROWS = 4096
-
 
 def check_weights(sample_weight: Array | None) -> None:
     """Raise ValueError if a weight of a block is negative, NaN or infinite."""
@@ -38,7 +36,7 @@ def invalid_entries(X: Rows, sample_weight: Array | None, gaps: Gaps) -> NDArray
     """Count what `check_entries` refuses in each column of a block."""
     check_weights(sample_weight)
     invalid = np.zeros(X.shape[1], np.int64)
-    for _, tile in row_tiles(X, TILE_ROWS):
+    for _, tile in row_tiles(X):
         invalid += np.count_nonzero(np.isinf(tile) if gaps.allowed else ~np.isfinite(tile), axis=0)
     return invalid
 

@@ -55,7 +55,6 @@ class Output:
         return not missing.any()
 
 
-TILE_ROWS = 4096
 OF_TOP = {"top_nodes", "top_responsibilities"}
 NUMBERED = ("int32", -1)  # type and fill of a node's index
 
@@ -181,7 +180,7 @@ def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
     check_entries(X, model.gaps)
     centers = model.affine.inverse(model.centers)
     filled = np.empty(X.shape)
-    for rows, tile in row_tiles(X, TILE_ROWS):
+    for rows, tile in row_tiles(X):
         filled[rows] = tile
     for posterior in posteriors(filled, model, kernel):
         if posterior.gaps is not None:

@@ -12,7 +12,10 @@ from scipy.sparse import vstack
 Rows = Any  # an ndarray of shape (n, D), or a scipy.sparse or CuPy array that can be cut into tiles of one
 
 
-def row_tiles(X: Rows, height: int) -> Iterator[tuple[slice, NDArray[np.generic]]]:
+TILE_ROWS = 4096  # where nothing else decides
+
+
+def row_tiles(X: Rows, height: int = TILE_ROWS) -> Iterator[tuple[slice, NDArray[np.generic]]]:
     """Yield where a tile of at most `height` rows lies in `X`, and its rows as an ndarray.
 
     Sparse rows are made dense, and those of a GPU fetched, a tile at a time.

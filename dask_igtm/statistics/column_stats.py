@@ -12,7 +12,6 @@ from dask_igtm.posterior.tiles import Rows, row_tiles
 
 Array = NDArray[np.float64]
 
-TILE_ROWS = 4096
 MOST_DISTINCT = 100_000
 
 
@@ -151,7 +150,7 @@ def _merge(one: dict[float, float] | None, other: dict[float, float] | None) -> 
 
 def _observed(X: Rows, sample_weight: Array | None) -> Iterator[tuple[Array, Array]]:
     """Yield rows (n, D) with 0 in gaps and for infinities, and the weight of each entry, 0 there."""
-    for rows, tile in row_tiles(X, TILE_ROWS):
+    for rows, tile in row_tiles(X):
         seen = np.isfinite(tile)
         weight = 1.0 if sample_weight is None else sample_weight[rows, None]
         yield np.where(seen, tile, 0).astype(np.float64), seen * weight

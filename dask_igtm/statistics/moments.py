@@ -13,8 +13,6 @@ from dask_igtm.posterior.tiles import Rows, row_tiles
 
 Array = NDArray[np.float64]
 
-TILE_ROWS = 4096
-
 
 @dataclass(frozen=True)
 class Moments:
@@ -99,7 +97,7 @@ def moments_of(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Mo
     check_weights(sample_weight)
     n_columns = X.shape[1]
     total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
-    for rows, tile in row_tiles(X, TILE_ROWS):
+    for rows, tile in row_tiles(X):
         weight = None if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
             total += _tile_moments(gaps.filled(np.asarray(tile, dtype=np.float64)), weight)
@@ -127,7 +125,7 @@ def pairwise_moments_of(X: Rows, sample_weight: Array | None) -> PairwiseMoments
     check_weights(sample_weight)
     zeros = np.zeros((X.shape[1], X.shape[1]))
     total = PairwiseMoments(0.0, zeros, zeros, zeros, np.zeros(X.shape[1], np.int64))
-    for rows, tile in row_tiles(X, TILE_ROWS):
+    for rows, tile in row_tiles(X):
         weight = np.ones(len(tile)) if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
             total += _tile_pairwise_moments(np.asarray(tile, dtype=np.float64), weight)

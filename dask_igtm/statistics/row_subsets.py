@@ -14,8 +14,6 @@ from dask_igtm.posterior.tiles import Rows, row_tiles
 Array = NDArray[np.float64]
 Parts = tuple[int, ...]
 
-TILE_ROWS = 4096
-
 
 @dataclass(frozen=True)
 class Sums:
@@ -92,7 +90,7 @@ class PickedRows:
 def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
     """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
     found = [np.empty((0, X.shape[1]))]
-    for rows, tile in row_tiles(X, TILE_ROWS):
+    for rows, tile in row_tiles(X):
         within = chosen - numbers[rows.start]
         first, last = np.searchsorted(within, [0, len(tile)])
         found.append(tile[within[first:last]].astype(np.float64))

@@ -110,6 +110,11 @@ def test_what_a_file_lacks_comes_from_a_table_and_not_from_a_signature(tmp_path,
     assert load(without("tol", tmp_path)).tol == 1e-4
 
 
+@pytest.mark.parametrize("name", sorted(PARAMETERS_OF_0_1.keys() - {"prior"}))
+def test_a_file_may_lack_any_parameter(name, tmp_path):
+    assert getattr(load(without(name, tmp_path)), name) == PARAMETERS_OF_0_1[name]
+
+
 @pytest.mark.parametrize("kind", [IGTM, eIGTM, IGTMClassifier, IGTMRegressor])
 def test_every_parameter_has_its_value_of_0_1(kind):
     parameters = inspect.signature(kind.__init__).parameters.values()
