@@ -59,12 +59,17 @@ def array_in(X: Any, name: str = "X") -> Any:
         # A series of pandas' own types, such as strings, has no array but one of objects.
         objects = X.ndim == 1 and not isinstance(X.dtype, np.dtype)
         X = (X.astype(object) if objects else X).to_dask_array()
-    if isinstance(getattr(X, "_meta", X), np.ma.MaskedArray):  # `_meta`: what the chunks of a dask array are
+    refuse_mask(X, name)
+    return X
+
+
+def refuse_mask(X: Any, name: str) -> None:
+    """Raise TypeError if an array, or the chunks of a dask array, have a mask, which would be lost."""
+    if isinstance(getattr(X, "_meta", X), np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, and its mask would be lost; fill it, with {name}.filled(value) in "
             f"memory or da.ma.filled({name}, value)."
         )
-    return X
 
 
 def check_table(X: Any) -> None:

@@ -67,7 +67,7 @@ def convert(
         known = ", ".join(NPY + CSV + PARQUET)
         raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
     _check_target(target, overwrite=overwrite)
-    with whole_array(target) as partial:
+    with whole_array(target, overwrite=overwrite) as partial:
         _write(partial, blocks, {} if names is None else {"columns": names})
     return zarr.open_array(target, mode="r")
 
@@ -132,6 +132,7 @@ def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any]) -> Non
                 shape=(0, rows.shape[1]),
                 chunks=rows.shape,
                 dtype=rows.dtype,
+                zarr_format=3,
                 attributes=attributes,
                 config={"write_empty_chunks": True},  # what is not stored passes for lost
             )

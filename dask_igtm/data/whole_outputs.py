@@ -23,9 +23,9 @@ def is_url(path: Path) -> bool:
 
 
 def absolute(path: Path) -> str:
-    """Return a path that means the same in other processes; URLs do already."""
+    """Return a path that means the same in other processes, as URLs do; without a slash at its end."""
     name = os.fspath(path)
-    return name if is_url(name) else os.path.abspath(name)
+    return name.rstrip("/") if is_url(name) else os.path.abspath(name)
 
 
 def check_writable(path: Path) -> None:
@@ -43,7 +43,7 @@ def write_whole(path: Path, content: bytes) -> None:
     if is_url(path):
         files.pipe_file(name, content)  # one request: an object appears whole
         return
-    with _or_nothing(files, _partial(name)) as partial:
+    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         with open(partial, "xb") as file:
             file.write(content)
             file.flush()
@@ -52,21 +52,27 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def whole_array(target: Path) -> Iterator[str]:
+def whole_array(target: Path, *, overwrite: bool) -> Iterator[str]:
     """Yield a path to write a Zarr array to, which then takes the place of what is at `target`.
 
     Where writing or moving fails, what was at `target` stays or comes back.
+
+    Raises
+    ------
+    FileExistsError
+        If something is at `target`, or has come there meanwhile, that is not to be replaced.
     """
     files, name = fsspec.core.url_to_fs(os.fspath(target))
     name = name.rstrip("/")
-    with _or_nothing(files, _partial(name)) as partial:
+    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         yield files.unstrip_protocol(partial) if is_url(target) else partial
-        _replace(files, partial, name)
+        if not files.exists(name):
+            _move_array(files, partial, name)
+        elif overwrite:
+            _replace(files, partial, name)
+        else:
+            raise FileExistsError(f"Something has come to {str(target)!r} meanwhile; give another path.")
     files.invalidate_cache()
-
-
-def _partial(name: str) -> str:
-    return f"{name}.{uuid.uuid4().hex}.part"
 
 
 @contextlib.contextmanager
@@ -82,19 +88,19 @@ def _or_nothing(files: Any, name: str) -> Iterator[str]:
 
 def _replace(files: Any, new: str, name: str) -> None:
     """Move an array to the place of another, of which a whole copy is there until the new one is."""
-    if not files.exists(name):
-        with _or_nothing(files, name):
-            _move_array(files, new, name)
-        return
     old = f"{new}.old"
-    with _or_nothing(files, old):
-        _set_aside(files, name, old)
+    if not isinstance(files, LocalFileSystem):
+        with _or_nothing(files, old):
+            files.copy(name, old, recursive=True)
     try:
-        if files.exists(name):
+        if isinstance(files, LocalFileSystem):
+            os.rename(name, old)
+        else:
             files.rm(name, recursive=True)
         _move_array(files, new, name)
     except BaseException as error:
-        _put_back(files, old, name, error)
+        if files.exists(old):
+            _put_back(files, old, name, error)
         raise
     try:
         files.rm(old, recursive=True)
@@ -102,30 +108,25 @@ def _replace(files: Any, new: str, name: str) -> None:
         logger.warning("the array that was at %s is replaced, and could not be removed from %s", name, old)
 
 
-def _set_aside(files: Any, name: str, old: str) -> None:
-    """Move a folder, or copy objects, which cannot be moved at once."""
-    if isinstance(files, LocalFileSystem):
-        os.rename(name, old)
-    else:
-        files.copy(name, old, recursive=True)
-
-
 def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:
     try:
         if files.exists(name):
             files.rm(name, recursive=True)
-        _set_aside(files, old, name)
-        if files.exists(old):
+        if isinstance(files, LocalFileSystem):
+            os.rename(old, name)
+        else:
+            files.copy(old, name, recursive=True)
             files.rm(old, recursive=True)
     except Exception:  # noqa: BLE001 - file systems raise what they like
         error.add_note(f"What was at {name!r} is whole at {old!r}; it could not be put back.")
 
 
 def _move_array(files: Any, new: str, name: str) -> None:
-    """Move an array; of objects its chunks, and last what makes an array of them."""
+    """Move an array to where nothing is; of objects its chunks, and last what makes an array of them."""
     if isinstance(files, LocalFileSystem):
         os.rename(new, name)
-    else:
+        return
+    with _or_nothing(files, name):
         files.copy(f"{new}/c", f"{name}/c", recursive=True)
         files.copy(f"{new}/zarr.json", f"{name}/zarr.json")
         files.rm(new, recursive=True)

@@ -130,9 +130,13 @@ def create(path: str, tables: Mapping[str, Table], chunk_rows: int, attributes: 
 
 
 def stored_chunks(path: str, name: str) -> set[int]:
-    """Return which chunks along the rows are stored of a table of a group, from the names in the store."""
+    """Return which chunks along the rows are stored of a table of a group, by the names in the store.
+
+    What has its name is whole: Zarr renames files that it has written, and objects appear at once.
+    """
     table: Any = zarr.open_group(path, mode="r")[name]
-    files, root = fsspec.core.url_to_fs(f"{path}/{name}")
+    files, root = fsspec.core.url_to_fs(path)
+    root = f"{root.rstrip('/')}/{name}"
     files.invalidate_cache()  # others may have written meanwhile
     found = {key.removeprefix(root).strip("/") for key in files.find(root)}
     across = (0,) * (table.ndim - 1)

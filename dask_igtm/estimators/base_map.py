@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.containers import array_in, is_lazy
-from dask_igtm.data.row_blocks import row_blocks
+from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
 from dask_igtm.estimators.rollback import unchanged_on_error
@@ -134,21 +134,31 @@ class BaseMap(
             if init is not None and not isinstance(getattr(init, "model_", None), Model):
                 raise TypeError(f"init is {init!r}; give a fitted IGTM.")
             rows = rows_of(self, X, sample_weight, n_blocks=self.n_blocks, reset=True)
-            try:
-                with shown(self.verbose) as listeners:
-                    found = fit(
-                        rows,
-                        settings,
-                        persist=self.persist,
-                        feature_names=getattr(self, "feature_names_in_", None),
-                        checkpoint=checkpoint,
-                        init=None if init is None else init.model_,
-                        listeners=(*listeners, *callbacks),
-                    )
-            except Interrupted as interrupt:
-                self._keep(interrupt.fit)
-                raise
-            return self._keep(found)
+            return self._fit(rows, settings, checkpoint, init, callbacks)
+
+    def _fit(
+        self,
+        rows: RowBlocks,
+        settings: Settings,
+        checkpoint: Path | None = None,
+        init: BaseMap | None = None,
+        callbacks: Sequence[Listener] = (),
+    ) -> Self:
+        try:
+            with shown(self.verbose) as listeners:
+                found = fit(
+                    rows,
+                    settings,
+                    persist=self.persist,
+                    feature_names=getattr(self, "feature_names_in_", None),
+                    checkpoint=checkpoint,
+                    init=None if init is None else init.model_,
+                    listeners=(*listeners, *callbacks),
+                )
+        except Interrupted as interrupt:
+            self._keep(interrupt.fit)
+            raise
+        return self._keep(found)
 
     def _keep(self, found: Fit) -> Self:
         self.model_ = found.model

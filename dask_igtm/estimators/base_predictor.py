@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
-from dask_igtm.data.containers import array_in
+from dask_igtm.data.containers import refuse_mask
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
@@ -111,7 +111,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
 
     def _target(self, y: Any) -> Any:
         """Return y, checked as far as that reads nothing lazy."""
-        array_in(y, "y")  # which refuses what would lose a mask
+        refuse_mask(y, "y")
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
@@ -151,7 +151,11 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "igtm_")
         header, arrays = saving.pack(self.igtm_)
         landscape_header, landscape_arrays = self.landscape_.pack()
-        header |= {"class": type(self).__name__, "landscape": landscape_header, "predictor": self._state()}
+        header |= {
+            "class": saving.class_name(self),
+            "landscape": landscape_header,
+            "predictor": self._state(),
+        }
         arrays |= {f"landscape_{name}": array for name, array in landscape_arrays.items()}
         npz_io.write(path, npz_io.MODEL, header, arrays)
 

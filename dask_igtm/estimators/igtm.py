@@ -98,7 +98,8 @@ class IGTM(BaseMap):
     stopped_by_ : {"tolerance", "iterations", "callback", "collapse", "interrupt"}
         Why the fit ended: changes within `tol`; `niter` iterations done, or the one of a block of
         `partial_fit`; a callback's wish; changes within `tol` on a map that has collapsed onto a point or
-        whose ridge ran away; Ctrl-C. "unknown" in maps of 0.1 that had not converged.
+        whose ridge ran away; Ctrl-C. "unknown" in files of 0.1 of fits that ended before
+        `niter`, for whatever reason.
     converged_ : bool
         Whether that is "tolerance".
     log_likelihood_ : float

@@ -21,6 +21,7 @@ NUMBERS = (
     "n_samples_seen_",
     "regul_",
 )
+FORMER = "converged_"  # which 0.1 reads instead of `stopped_by_`
 STREAM = ("g", "rx", "square")  # the averages of a stream
 # What release 0.1 took where its files are silent; signatures may say otherwise by now.
 PARAMETERS_OF_0_1 = {
@@ -47,9 +48,9 @@ def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return a header for JSON and named arrays: class, parameters, model, and what that does not tell."""
     header = {
         "package_version": __version__,
-        "class": type(igtm).__name__,
+        "class": class_name(igtm),
         "parameters": igtm.get_params(),
-        "fitted": {name: getattr(igtm, name) for name in NUMBERS},
+        "fitted": {name: getattr(igtm, name) for name in (*NUMBERS, FORMER)},
     }
     arrays = {"history": igtm.history_, **models.pack(igtm.model_)}
     if hasattr(igtm, "stream_"):
@@ -66,8 +67,7 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     igtm = kind(**parameters(kind, header["parameters"]))
     fitted = dict(header["fitted"])
     fitted.setdefault("regul_", igtm.regul)  # of files before it was an attribute
-    if "converged_" in fitted:
-        fitted["stopped_by_"] = _stopped_by(fitted.pop("converged_"), fitted["n_iter_"], igtm.niter, arrays)
+    fitted.setdefault("stopped_by_", _stopped_by(fitted.pop(FORMER), fitted["n_iter_"], igtm.niter, arrays))
     for name, value in fitted.items():
         setattr(igtm, name, value)
     igtm.history_ = arrays["history"]
@@ -79,6 +79,12 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     if "feature_names" in arrays:
         igtm.feature_names_in_ = arrays["feature_names"].astype(object)
     return igtm
+
+
+def class_name(estimator: Any) -> str:
+    """Return the name of its class, or of the nearest of ours above a class of somebody else."""
+    ours = (kind for kind in type(estimator).__mro__ if kind.__module__.startswith("dask_igtm."))
+    return next(ours).__name__
 
 
 def parameters(kind: Any, saved: dict[str, Any]) -> dict[str, Any]:

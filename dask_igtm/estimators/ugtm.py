@@ -141,8 +141,9 @@ def runIGTM(  # noqa: N802 - ugtm's name and signature
         scale="standard",
         missing=missing_strategy if missing else "error",
         n_components=n_components if doPCA else None,
-    ).fit(data)
-    fitted = fitted_map(igtm)
-    outputs = fitted.outputs(("means", "modes"))
-    means, modes = fitted.project(rows_of(igtm, data, n_blocks=n_blocks), outputs)
+    )
+    settings = igtm._settings()
+    rows = rows_of(igtm, data, n_blocks=n_blocks, reset=True)
+    fitted = fitted_map(igtm._fit(rows, settings))
+    means, modes = fitted.project(rows, fitted.outputs(("means", "modes")))
     return dataclasses.replace(igtm.optimizedModel, matMeans=means, matModes=modes)

@@ -59,12 +59,13 @@ def fit(
     Interrupted
         By Ctrl-C, once there is a model.
     """
+    settings.check_columns(rows.X.shape[1])
     if init:
         check_init(init, settings, rows.X.shape[1])
     kernel, saved = best_kernel(), None
     if checkpoint is not None:  # before the first pass, which may take hours
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))
-    source = prepare_fit(rows, settings, persist)
+    source = prepare_fit(rows, persist)
     moments, start = start_of(source, settings, feature_names, init)
     state = settings.begin(start.model)
     if saved:

@@ -120,7 +120,8 @@ def fit_many(
         held out of one.
     """
     settings, kernel = candidates[0].settings, best_kernel()
-    source = prepare_fit(rows, settings, persist)
+    settings.check_columns(rows.X.shape[1])
+    source = prepare_fit(rows, persist)
     starts, weights = _set_out(rows, source, candidates, feature_names)
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:

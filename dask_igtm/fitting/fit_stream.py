@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.settings import Settings
-from dask_igtm.fitting.start import check_init, prepare_fit, start_of
+from dask_igtm.fitting.start import check_init, start_of
+from dask_igtm.passes.graph import keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import invalid_entries, invalid_message
 from dask_igtm.posterior.kernels import best_kernel
@@ -31,7 +32,9 @@ def advance(
     feature_names : sequence of str or None
         For messages.
     """
-    source = prepare_fit(rows, settings, persist=True)
+    source = prepare(rows)
+    if not rows.in_memory:
+        source = keep(source)
     if state is None:
         state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
     else:

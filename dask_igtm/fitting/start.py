@@ -51,15 +51,8 @@ def check_init(init: Model, settings: Settings, n_columns: int) -> None:
         )
 
 
-def prepare_fit(rows: RowBlocks, settings: Settings, persist: bool | str) -> Source:
-    """Return rows that are ready to be read in every pass of a fit, kept in memory where that is worth it.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer columns than axes to keep.
-    """
-    settings.check_columns(rows.X.shape[1])
+def prepare_fit(rows: RowBlocks, persist: bool | str) -> Source:
+    """Return rows that are ready to be read in every pass of a fit, kept in memory where that is worth it."""
     source = prepare(rows)
     if worth_keeping(rows, persist):
         logger.info("keeping the blocks of X in the workers' memory during the fit")

@@ -46,15 +46,15 @@ class Landscape:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Return what there is a column for of everything shown, in their order."""
+        """Return the names of the columns that repeat for each thing shown, such as mean, std, support."""
         return PARTS.get(self.kind, ("value",))
 
     def part(self, name: str) -> Array:
-        """Return one part of everything shown, (K, T): "mean", "std" or "support" of T properties."""
+        """Return the values of one part of each thing shown, (K, T): "mean", say, of T properties."""
         return self.values[:, self._first(name) :: len(self.parts)]
 
-    def labels_of(self, part: str) -> tuple[Any, ...]:
-        """Return the labels of the columns of one part."""
+    def columns_of(self, part: str) -> tuple[Any, ...]:
+        """Return the columns that hold one part."""
         return self.columns[self._first(part) :: len(self.parts)]
 
     def _first(self, part: str) -> int:

@@ -211,7 +211,7 @@ def _landscapes(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[li
     if y is not None:
         means = from_rows.property(model, X, y)
         parts = (means.part(part).T for part in means.parts)
-        for what, *figures_of in zip(means.labels_of("mean"), *parts, strict=True):
+        for what, *figures_of in zip(means.columns_of("mean"), *parts, strict=True):
             name = (series_name(y) or "y") if what == "mean" else what.removesuffix("_mean")
             chart = pictures.landscape(means, columns=[what], title=name, scale=scale, selection=REGION)
             charts.append(chart)

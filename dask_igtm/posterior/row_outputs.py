@@ -49,11 +49,6 @@ class Output:
         """Shape of that many rows."""
         return (n_rows,) if self.width is None else (n_rows, self.width)
 
-    def written(self, rows: NDArray[Any]) -> bool:
-        """Whether every one of these stored rows was written."""
-        missing = np.isnan(rows) if np.isnan(self.fill) else rows == self.fill
-        return not missing.any()
-
 
 OF_TOP = {"top_nodes", "top_responsibilities"}
 NUMBERED = ("int32", -1)  # type and fill of a node's index

@@ -51,7 +51,8 @@ def regressor():
 @parametrize_with_checks(
     [
         IGTMClassifier(k=5, m=3, niter=10, scale="standard"),
-        IGTMRegressor(k=10, m=5, niter=30, scale="standard"),
+        # With a smaller ridge, 30 iterations on 15 rows amplify rounding beyond the 1e-7 that a check allows.
+        IGTMRegressor(k=10, m=5, niter=30, regul=0.2, scale="standard"),
     ]
 )
 def test_scikit_learns_checks(estimator, check):

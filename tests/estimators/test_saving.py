@@ -50,3 +50,15 @@ def test_what_json_cannot_hold_is_refused_and_nothing_is_left(tmp_path):
 def test_pickle_is_small_and_free_of_data():
     wide = correlated(20000, 50)
     assert len(pickle.dumps(IGTM(niter=2).fit(wide))) < 150_000
+
+
+class Mine(IGTM):
+    """A class of somebody else."""
+
+
+def test_a_class_of_somebody_else_comes_back_as_the_one_that_it_extends(tmp_path):
+    mine = Mine(k=5, m=3, niter=3).fit(X)
+    mine.save(tmp_path / "model")
+    back = load(tmp_path / "model")
+    assert type(back) is IGTM
+    assert back.transform(X).tobytes() == mine.transform(X).tobytes()

@@ -58,7 +58,7 @@ def test_parts_have_names(igtm):
     for part in found.parts:
         each = [landscape.property(igtm, X, column).part(part)[:, 0] for column in SIZES.T]
         assert_allclose(found.part(part), np.column_stack(each), rtol=1e-12)
-        assert found.labels_of(part) == tuple(f"y{i}_{part}" for i in range(3))
+        assert found.columns_of(part) == tuple(f"y{i}_{part}" for i in range(3))
     density = landscape.density(igtm, X)
     assert density.parts == ("density", "support")
     assert_array_equal(density.part("support")[:, 0], density.support)

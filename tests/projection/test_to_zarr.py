@@ -429,3 +429,12 @@ def test_chunks_that_are_read_are_few(tmp_path, monkeypatch, finished):
     monkeypatch.setattr(zarr.Array, "__getitem__", counting)
     igtm.project_to_zarr(X, path, WRITTEN)
     assert read == [("log_likelihood", 50)]
+
+
+def test_a_url_that_ends_with_a_slash_is_gone_on_with():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    igtm = IGTM(k=4, m=2, niter=2).fit(X)
+    igtm.project_to_zarr(X, "memory://ends/with/slash/")
+    with pytest.raises(ValueError, match="other log_likelihood"):
+        igtm.project_to_zarr(X + 1, "memory://ends/with/slash/")
+    assert igtm.project_to_zarr(X, "memory://ends/with/slash").attrs["dask_igtm"]["complete"]
