@@ -25,7 +25,8 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     """Values of rows by their place on a map of all of them: the mean at each node.
 
     The map is that of `IGTM` and knows nothing of y. Each node then has the mean of y, weighted by the
-    responsibilities, and a row the mean of that over its own.
+    responsibilities, and a row the mean of that over its own (Gaspar et al. 2015, see
+    `dask_igtm.landscape.classes`).
 
     Parameters
     ----------
@@ -40,10 +41,6 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
         Mean, standard deviation and support of y at each node, see `dask_igtm.landscape.property`.
     n_features_in_, feature_names_in_ : as in `IGTM`
 
-    References
-    ----------
-    H. A. Gaspar et al. (2015), see `dask_igtm.landscape.classes`.
-
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes
@@ -57,14 +54,7 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     def predict(self, X: Any) -> Any:
         """Return E[y | x], (n,) or (n, T) as y in `fit`; lazy for lazy X.
 
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D)
-
-        Raises
-        ------
-        ValueError
-            As `IGTM.transform`.
+        X and the errors are those of `IGTM.transform`.
         """
         check_is_fitted(self, "igtm_")
         return self._expected(X, self._means[:, 0] if self._single else self._means)
@@ -72,15 +62,7 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2, the mean of those of several columns of y, in one pass; computes.
 
-        Parameters
-        ----------
-        X, y, sample_weight
-            As in `fit`.
-
-        Raises
-        ------
-        ValueError
-            As in `fit`, and if no row has weight.
+        Parameters are those of `fit`, and so are the errors; it is one too where no row has weight.
         """
         check_is_fitted(self, "igtm_")
         total = self._sum(prediction.residuals, X, y, sample_weight, self._means)
