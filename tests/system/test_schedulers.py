@@ -68,7 +68,7 @@ def test_processes(path, synchronous):
         assert bits(uneven(path)) == synchronous
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster():
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster
