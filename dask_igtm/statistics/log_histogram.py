@@ -48,7 +48,8 @@ class Histogram:
         wanted = shares * reached[-1]
         i = np.searchsorted(reached, wanted * (1.0 - 1e-12))  # weights need not be whole numbers
         within = np.clip(1.0 - (reached[i] - wanted) / self.weight[i], 0.0, 1.0)
-        return np.asarray(self.low[i] + within * (self.high[i] - self.low[i]))
+        between = np.minimum(self.low[i] + within * (self.high[i] - self.low[i]), self.high[i])
+        return np.asarray(np.where(within < 1.0, between, self.high[i]))  # rounding may miss the end of a bin
 
 
 def _merged(low: Array, high: Array, weight: Array) -> Histogram:

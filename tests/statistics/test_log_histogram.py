@@ -36,5 +36,10 @@ def test_a_histogram_takes_any_number_and_no_weight():
     assert len(Histogram.of(np.ones(3), np.zeros(3)).weight) == 0
 
 
+def test_the_largest_of_two_numbers_in_a_bin_is_met_exactly():
+    values = np.array([1.1444091796875002e-05, 9.53674316e-07])
+    assert Histogram.of(values, np.ones(2)).quantiles(SHARES)[-1] == values.max()
+
+
 def test_the_histogram_of_many_rows_is_small():
     assert len(Histogram.of(np.random.default_rng(0).chisquare(10, 100_000), np.ones(100_000)).weight) < 1500
