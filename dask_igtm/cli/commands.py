@@ -10,6 +10,7 @@ import click
 
 from dask_igtm._version import __version__
 from dask_igtm.cli.base import VERBOSE, Command, EstimatorCommand, Facts, computing, options, say
+from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
 
@@ -50,9 +51,16 @@ def main() -> None:
 @click.argument("target", metavar="X")
 @options(
     click.option("--columns", default="", metavar="A,B,...", help="Of CSV or Parquet.  [default: all]"),
+    click.option(
+        "--codec",
+        type=click.Choice(list(CODECS)),
+        default=CODEC,
+        show_default=True,
+        help="How X is compressed: to be read fast, or smaller by blosc-zstd.",
+    ),
     OVERWRITE,
 )
-def convert(source: str, target: str, columns: str, overwrite: bool) -> Facts:
+def convert(source: str, target: str, columns: str, codec: str, overwrite: bool) -> Facts:
     """Write NPY, CSV or Parquet as a Zarr array X.
 
     X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
@@ -60,7 +68,7 @@ def convert(source: str, target: str, columns: str, overwrite: bool) -> Facts:
     """
     from dask_igtm import convert as written
 
-    array = written(source, target, columns=_listed(columns), overwrite=overwrite)
+    array = written(source, target, columns=_listed(columns), overwrite=overwrite, codec=codec)
     return {"path": target, **_array(array)}
 
 

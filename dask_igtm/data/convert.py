@@ -14,13 +14,14 @@ import zarr
 from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
+from dask_igtm.data.codecs import CODEC, CODECS, compressors
 from dask_igtm.data.containers import check_table
 from dask_igtm.data.rechunk import rechunk
 from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.whole_outputs import is_url, whole_array
 from dask_igtm.data.zarr_io import open_zarr
 
-CHUNK_BYTES = 16 * 2**20  # large enough to be read fast, small enough for a worker to hold several
+CHUNK_BYTES = 16 * 2**20  # read fastest, see benchmarks/README.md; and a worker can hold several
 NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
 
 logger = logging.getLogger("dask_igtm")
@@ -29,7 +30,12 @@ Rows = NDArray[Any]
 
 
 def convert(
-    source: str, target: str, *, columns: Sequence[str] = (), overwrite: bool = False
+    source: str,
+    target: str,
+    *,
+    columns: Sequence[str] = (),
+    overwrite: bool = False,
+    codec: str = CODEC,
 ) -> zarr.Array[Any]:
     """Write a table of numbers to one Zarr array; what was cut short is never found under its name.
 
@@ -43,6 +49,9 @@ def convert(
         Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
     overwrite : bool
         Replace a Zarr array at `target`, once the new one is whole.
+    codec : {"blosc-lz4", "blosc-zstd", "zstd", "none"}, default="blosc-lz4"
+        The first is decoded fastest of those that compress. The second is smaller and takes longer to write,
+        for storage slower than a disk. "zstd" is what Zarr does by itself. Both of Blosc have a checksum.
 
     Returns
     -------
@@ -55,8 +64,10 @@ def convert(
     FileExistsError
         If something is at `target` that is not to be replaced.
     ValueError
-        If `source` is of another kind, or holds no table of numbers.
+        If `source` is of another kind, or holds no table of numbers, or `codec` is none of those above.
     """
+    if codec not in CODECS:
+        raise ValueError(f"codec={codec!r}; give one of {', '.join(CODECS)}.")
     if source.endswith(NPY):
         if columns:
             raise ValueError(f"{source!r} has no names of columns; convert it without --columns.")
@@ -68,7 +79,7 @@ def convert(
         raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
     _check_target(target, overwrite=overwrite)
     with whole_array(target, overwrite=overwrite) as partial:
-        _write(partial, blocks, {} if names is None else {"columns": names})
+        _write(partial, blocks, {} if names is None else {"columns": names}, codec)
     return zarr.open_array(target, mode="r")
 
 
@@ -121,7 +132,7 @@ def _computed(parts: Sequence[Any], dtype: type[np.generic]) -> Iterator[Rows]:
             yield part.to_numpy(dtype=dtype, na_value=np.nan)
 
 
-def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any]) -> None:
+def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any], codec: str) -> None:
     array, first = None, next(filter(len, blocks), None)
     if first is None:
         raise ValueError("The file has no rows; give one with some.")
@@ -132,6 +143,7 @@ def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any]) -> Non
                 shape=(0, rows.shape[1]),
                 chunks=rows.shape,
                 dtype=rows.dtype,
+                compressors=compressors(codec, rows.nbytes),
                 zarr_format=3,
                 attributes=attributes,
                 config={"write_empty_chunks": True},  # what is not stored passes for lost

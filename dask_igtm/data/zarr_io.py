@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ import fsspec
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+
+from dask_igtm.data.codecs import CODEC, compressors
 
 Rows = NDArray[Any]
 
@@ -126,7 +129,15 @@ def create(path: str, tables: Mapping[str, Table], chunk_rows: int, attributes: 
         if name not in group:
             n_rows, *widths = shape
             chunks = (min(chunk_rows, n_rows), *widths)
-            group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, fill_value=fill)
+            stored = compressors(CODEC, math.prod(chunks) * np.dtype(dtype).itemsize)
+            group.create_array(
+                name,
+                shape=shape,
+                chunks=chunks,
+                dtype=dtype,
+                fill_value=fill,
+                compressors=stored if group.metadata.zarr_format == 3 else "auto",  # 2 has others
+            )
 
 
 def stored_chunks(path: str, name: str) -> set[int]:

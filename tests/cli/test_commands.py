@@ -78,6 +78,15 @@ def test_names_of_columns_are_told(cli):
     assert "height, weight" in cli("info", "named.zarr")[1]
 
 
+def test_a_codec_is_chosen(cli):
+    np.save("x.npy", X)
+    assert cli("convert", "x.npy", "plain.zarr", "--codec", "none")[0] == 0
+    assert zarr.open_array("plain.zarr").compressors == ()
+    code, _, err = cli("convert", "x.npy", "other.zarr", "--codec", "gzip")
+    assert code == 2
+    assert "'blosc-lz4', 'blosc-zstd', 'zstd', 'none'" in err
+
+
 def test_a_model_is_not_replaced_unless_asked(cli, model):
     before = load(model).centers_.tobytes()
     assert cli("fit", "x.zarr", "-o", model, *SMALL)[0] == 1

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM
 from dask_igtm.data import convert as converting
+from dask_igtm.data.codecs import CODEC, CODECS, compressors
 from dask_igtm.data.convert import convert
 
 X = correlated(1000, 4)
@@ -42,6 +43,30 @@ def test_npy_keeps_values_and_dtype(folder, dtype, height, order):
     assert (array.dtype, array.chunks) == (rows.dtype, (height, 4))
     assert dict(array.attrs) == {}
     assert names(folder) == ["x.npy", "x.zarr"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_is_chosen(folder, codec):
+    np.save("x.npy", X)
+    array = convert("x.npy", "x.zarr", codec=codec)
+    assert_array_equal(array[:], X)
+    assert array.compressors == written_by(codec)
+
+
+def written_by(codec):
+    """What Zarr makes of a codec for float64."""
+    store = zarr.storage.MemoryStore()
+    return zarr.create_array(store, shape=(1,), dtype="f8", compressors=compressors(codec, 8)).compressors
+
+
+def test_the_codec_is_decoded_fast_by_default(folder):
+    np.save("x.npy", X)
+    assert convert("x.npy", "x.zarr").compressors == written_by(CODEC) == written_by("blosc-lz4")
+
+
+def test_another_codec_is_refused_before_anything_is_read(folder):
+    with pytest.raises(ValueError, match="codec='gzip'; give one of blosc-lz4, blosc-zstd, zstd, none"):
+        convert("no.npy", "x.zarr", codec="gzip")
 
 
 def test_npy_is_not_pulled_into_memory(folder, monkeypatch):

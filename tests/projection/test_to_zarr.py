@@ -80,6 +80,23 @@ def test_blocks_join_in_a_chunk(igtm, tmp_path):
     np.testing.assert_array_equal(group["means"][:], igtm.transform(data).compute())
 
 
+def codecs(array):
+    return [codec["name"] for codec in array.metadata.to_dict()["codecs"]]
+
+
+def test_the_codec_is_that_of_conversions(igtm, tmp_path):
+    group = igtm.project_to_zarr(X, tmp_path / "map.zarr", OUTPUTS)
+    for output in OUTPUTS:
+        assert codecs(group[output]) == ["bytes", "blosc", "crc32c"]
+
+
+def test_a_group_of_the_older_format_has_its_own_codecs(igtm, tmp_path):
+    with zarr.config.set({"default_zarr_format": 2}):
+        group = igtm.project_to_zarr(X, tmp_path / "map.zarr")
+    assert group.metadata.zarr_format == 2
+    assert_array_equal(group["means"][:], igtm.transform(X))
+
+
 def cut_after(monkeypatch, n_parts, error):
     """Let the writing fail after some parts; one at a time, so that their number is known."""
     write, left = to_zarr.write_rows, [n_parts]
