@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +37,16 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
+        invalid = self.invalid + other.invalid
+        if self.weight == 0:  # the first sum of each block, in which D x D zeros cost as much as many rows
+            return dataclasses.replace(other, invalid=invalid)
         weight = self.weight + other.weight
-        share = other.weight / weight if weight > 0 else 0.0
+        share = other.weight / weight
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
             delta = other.mean - self.mean
             scatter = self.scatter + other.scatter
             scatter += self.weight * share * np.outer(delta, delta)
-            return Moments(weight, self.mean + share * delta, scatter, self.invalid + other.invalid)
+            return Moments(weight, self.mean + share * delta, scatter, invalid)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,20 @@
 import dask.array as da
 import numpy as np
 import pytest
-from helpers.data import correlated
+from helpers.data import correlated, holed
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from dask_igtm import IGTM, load, runIGTM
+from dask_igtm.model.basis import make_basis
+from dask_igtm.model.gaps import Gaps
+from dask_igtm.solvers import initialize as module
+from dask_igtm.solvers.initialize import WIDE, initialize, principal_axes
+from dask_igtm.statistics.moments import moments_of, pairwise_moments_of
 
 X = correlated(400, 5)
 
@@ -58,3 +66,158 @@ def test_axes_with_tied_entries_keep_their_signs(seed):
     ]
     for map_ in maps[1:]:
         assert_allclose(map_, maps[0], atol=1e-9)
+
+
+def dense_start(covariance, basis):
+    """Centres, noise and mean eigenvalue, from all eigenpairs and distances in all columns."""
+    eigenvalues, axes = np.linalg.eigh(covariance)
+    eigenvalues = np.where(eigenvalues <= len(covariance) * 2.0**-52 * eigenvalues[-1], 0, eigenvalues)[::-1]
+    axes = axes[:, ::-1][:, :2]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    latent = basis.nodes if len(basis.rbf_centers) > 1 else basis.phi[:, :1]
+    target = (latent - latent.mean(axis=0)) / latent.std(axis=0)
+    used = min(latent.shape[1], len(eigenvalues))
+    target = target[:, :used] @ (axes * np.sqrt(eigenvalues[:2]))[:, :used].T
+    centers = basis.phi @ np.linalg.lstsq(basis.phi, target, rcond=None)[0]
+    third = [eigenvalues[2]] if len(eigenvalues) > 2 and eigenvalues[2] > 0 else []
+    return centers, min([*third, (cdist(centers, centers).mean() / 2) ** 2]), eigenvalues.mean()
+
+
+def assert_starts_densely(rows, k, m):
+    basis = make_basis(k, m, 0.3)
+    start = initialize(moments_of(rows, None), basis, regul=0.1, scale="center")
+    centers, noise, mean = dense_start(np.cov(rows.T).reshape(rows.shape[1], -1), basis)
+    assert_allclose(basis.phi @ start.model.weights, centers, atol=1e-9 * np.abs(centers).max())
+    assert_allclose(start.model.beta_inv, noise, rtol=1e-10)
+    assert_allclose(start.variance, mean * (len(rows) - 1) / len(rows), rtol=1e-10)
+
+
+@settings(deadline=None)
+@given(
+    n_rows=st.integers(2, 30),
+    n_columns=st.integers(1, 6),
+    n_constant=st.integers(0, 5),
+    grid=st.sampled_from([(6, 3), (5, 2), (4, 1)]),
+    seed=st.integers(0, 99),
+)
+def test_the_start_is_that_of_all_eigenpairs(n_rows, n_columns, n_constant, grid, seed):
+    rows = np.random.default_rng(seed).normal(size=(n_rows, n_columns)) * 2.0 ** np.arange(n_columns)
+    rows[:, : min(n_constant, n_columns - 1)] = 3.0
+    assert_starts_densely(rows, *grid)
+
+
+@pytest.mark.parametrize("n_rows", [3, 40, 700])  # of rank 2, of few dimensions, and of all
+def test_the_start_in_many_columns_is_that_of_all_eigenpairs(n_rows):
+    assert_starts_densely(correlated(n_rows, WIDE + 3), 6, 3)
+
+
+def spread_by(eigenvalues):
+    """Covariance with these eigenvalues, and 0 for the rest, and its axes in columns."""
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(WIDE, len(eigenvalues))))[0]
+    return (axes * eigenvalues) @ axes.T, axes
+
+
+def assert_leading(covariance, axes, eigenvalues, n_components=None):
+    """Hold the leading eigenpairs, of which equal ones share a space only, against what they were made of."""
+    found, vectors, mean = principal_axes(covariance, n_components)
+    kept = 3 if n_components is None else n_components
+    padded = np.pad(eigenvalues, (0, kept))[:kept]
+    assert vectors.shape == (WIDE, kept)
+    assert_allclose(found, padded, rtol=1e-11, atol=1e-13 * padded[0])
+    assert_allclose(mean * WIDE, np.sum(eigenvalues), rtol=1e-11)
+    assert_allclose(vectors.T @ vectors, np.eye(kept), atol=1e-12)
+    assert_allclose(covariance @ vectors, vectors * found, atol=1e-12 * padded[0])
+    positive = padded > 0
+    within = axes @ (axes.T @ vectors[:, positive])
+    assert_allclose(within, vectors[:, positive], atol=1e-11 * padded[0] / padded[positive][-1])
+    assert (vectors.max(axis=0) >= (1 - 1e-6) * np.abs(vectors).max(axis=0)).all()
+    again = principal_axes(covariance, n_components)
+    assert_array_equal(again[1], vectors)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    leading=st.lists(st.integers(1, 4), min_size=1, max_size=20),
+    tail=st.sampled_from([0, 1, 300]),
+    n_components=st.sampled_from([None, 1, 2, 6]),
+    unit=st.sampled_from([1e-190, 1.0, 1e190]),
+)
+def test_few_axes_are_those_of_the_whole_spectrum(leading, tail, n_components, unit):
+    eigenvalues = unit * np.concatenate([sorted(leading, reverse=True), 0.5 * 0.99 ** np.arange(tail)])
+    covariance, axes = spread_by(eigenvalues)
+    assert_leading(covariance, axes, eigenvalues, n_components)
+
+
+@pytest.mark.parametrize("n_components", [None, 20])  # 20 equal ones are more than a block finds
+@pytest.mark.parametrize(
+    "eigenvalues",
+    [np.ones(WIDE), np.linspace(2, 1, WIDE), 1 + 1e-9 * np.arange(WIDE)[::-1]],
+    ids=["equal", "without a gap", "nearly equal"],
+)
+def test_few_axes_of_spectra_that_set_none_apart(eigenvalues, n_components):
+    covariance, axes = spread_by(eigenvalues)
+    assert_leading(covariance, axes, eigenvalues, n_components)
+
+
+@pytest.mark.parametrize("varying", [4, 14, 32, 44])
+def test_steps_past_the_end_of_a_space_stay_orthogonal(monkeypatch, varying):
+    monkeypatch.setattr(module, "eigh", None)  # whose answer would hide that they do not
+    columns, eigenvalues = np.eye(WIDE)[:, :varying], np.linspace(2, 1, varying)
+    assert_leading((columns * eigenvalues) @ columns.T, columns, eigenvalues)
+
+
+@pytest.mark.parametrize("n_components", [14, 0.65])
+def test_equal_eigenvalues_beyond_the_least_block_are_all_found(n_components):
+    covariance = np.diag(np.repeat([1.0, 0.9, 0.0], [14, 8, WIDE - 22]))
+    found, vectors, _ = principal_axes(covariance, n_components)
+    assert_allclose(found, np.ones(14), rtol=1e-11)
+    assert_allclose(vectors[14:], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_columns", [3, WIDE])
+@pytest.mark.parametrize("n_components", [None, 2, 0.5])
+def test_equal_rows_are_refused_whatever_the_axes(n_columns, n_components):
+    moments, basis = moments_of(np.full((5, n_columns), 2.0), None), make_basis(6, 3, 0.3)
+    with pytest.raises(ValueError, match="All rows of X are equal"):
+        initialize(moments, basis, regul=0.1, scale="center", n_components=n_components)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9999, -1])
+@pytest.mark.parametrize("decay", [0.5, 0.995])
+def test_a_share_takes_as_many_axes_as_explain_it(share, decay):
+    eigenvalues = decay ** np.arange(WIDE)
+    covariance, axes = spread_by(eigenvalues)
+    explained = np.cumsum(eigenvalues) / eigenvalues.sum()
+    kept = np.count_nonzero(explained <= (0.8 if share == -1 else share)) + 1
+    found, vectors, _ = principal_axes(covariance, share)
+    assert_allclose(found, eigenvalues[:kept], rtol=1e-9)
+    assert_allclose(np.abs(np.sum(axes[:, :kept] * vectors, axis=0)), 1, rtol=1e-9)
+
+
+def test_gaps_in_many_columns_may_have_negative_eigenvalues_which_count_as_0():
+    rows, gaps = holed(correlated(60, WIDE), 0.5), Gaps("marginalize")
+    moments = pairwise_moments_of(rows, None).pooled
+    start = initialize(moments, make_basis(6, 3, 0.3), regul=0.1, scale="center", gaps=gaps)
+    eigenvalues = np.linalg.eigvalsh(moments.scatter / moments.weight)
+    assert eigenvalues[0] < -0.01 * eigenvalues[-1]
+    assert_allclose(start.variance, eigenvalues.clip(0).mean())
+
+
+@pytest.mark.parametrize("n_components", [None, 4, 0.9])
+def test_a_start_in_many_columns_takes_few_axes_and_distances_in_their_plane(monkeypatch, n_components):
+    sizes, widths = [], []
+
+    def seen_eigh(matrix, *args, eigh=np.linalg.eigh, **kwargs):
+        sizes.append(len(matrix))
+        return eigh(matrix, *args, **kwargs)
+
+    def seen_cdist(one, other):
+        widths.append(one.shape[1])
+        return cdist(one, other)
+
+    monkeypatch.setattr(np.linalg, "eigh", seen_eigh)
+    monkeypatch.setattr(module, "cdist", seen_cdist)
+    moments = moments_of(correlated(300, WIDE), None)
+    initialize(moments, make_basis(6, 3, 0.3), regul=0.1, scale="center", n_components=n_components)
+    assert max(sizes) <= WIDE // 8
+    assert widths == [2]

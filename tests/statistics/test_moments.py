@@ -38,6 +38,16 @@ def test_weights_count_rows(three, data):
     assert_equal_moments(weighted, moments_of(np.repeat(X, counts, axis=0), None))
 
 
+def test_rows_that_count_for_nothing_still_tell_what_is_not_finite():
+    nothing, rows = np.full((2, 3), [np.nan, 1, 1]), np.random.default_rng(0).normal(size=(5, 3))
+    for total in (
+        moments_of(nothing, np.zeros(2)) + moments_of(rows, None),
+        moments_of(rows, None) + moments_of(nothing, np.zeros(2)),
+    ):
+        assert_equal_moments(total, moments_of(rows, None))
+        assert total.invalid.tolist() == [2, 0, 0]
+
+
 def test_moments_far_from_the_origin():
     X = np.random.default_rng(0).normal(size=(9000, 3))
     near, far = moments_of(X, None), moments_of(X + 1e8, None)
