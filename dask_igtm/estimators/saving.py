@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dask_igtm._version import __version__
 from dask_igtm.model import arrays as models
+from dask_igtm.model.functions import functions_of
 from dask_igtm.solvers import stepwise
 
 NUMBERS = (
@@ -22,7 +23,7 @@ NUMBERS = (
     "regul_",
 )
 FORMER = "converged_"  # which 0.1 reads instead of `stopped_by_`
-STREAM = ("g", "rx", "square")  # the averages of a stream
+STREAM = ("g", "functions_rx", "square")  # the averages of a stream
 # What release 0.1 took where its files are silent; signatures may say otherwise by now.
 PARAMETERS_OF_0_1 = {
     "k": 16,
@@ -74,8 +75,13 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     igtm.model_ = models.unpack(arrays)
     igtm.deviance_ = arrays.get("deviance")  # which older releases did not save
     if "stream_g" in arrays:
-        g, rx, square = (arrays[f"stream_{name}"] for name in STREAM)
-        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, rx, float(square))
+        if "stream_rx" in arrays:  # of 0.1
+            arrays = {
+                **arrays,
+                "stream_functions_rx": functions_of(igtm.model_.basis).values.T @ arrays["stream_rx"],
+            }
+        g, functions_rx, square = (arrays[f"stream_{name}"] for name in STREAM)
+        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, functions_rx, float(square))
     if "feature_names" in arrays:
         igtm.feature_names_in_ = arrays["feature_names"].astype(object)
     return igtm

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Basis:
     """Everything of a map that does not depend on data.
 

@@ -15,7 +15,7 @@ from dask_igtm.model.gaps import REFUSED, Gaps
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A Gaussian mixture whose centres lie on a bent sheet.
 

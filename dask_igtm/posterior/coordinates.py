@@ -16,18 +16,12 @@ Real = NDArray[np.floating[Any]]
 Forward = Callable[[NDArray[Any], Affine, Real], Array]
 
 
-def load_forward(kernel: str) -> Forward:
-    """Return what takes rows to model coordinates beside the softmax of that name.
+def numpy_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:
+    """Take rows (n, D) to model coordinates, which are written to Z (n, Q); return their squared norms (n,).
 
-    Its arguments are rows (n, D), the map to these coordinates, and a float32 or float64 array
-    (n, Q + 1) in C order, whose first Q columns it overwrites with them. It returns their squared norms,
-    of shape (n,). The mean is subtracted in float64; entries that are NaN or infinite stay so.
+    The mean is subtracted in float64; entries that are NaN or infinite stay so.
     """
-    return _numpy_forward if kernel == "numpy" else _numba_forward
-
-
-def _numpy_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
-    return squared_norms(affine.forward(X, out=Z1[:, :-1]))
+    return squared_norms(affine.forward(X, out=Z))
 
 
 def squared_norms(Z: Real) -> Array:
@@ -36,12 +30,13 @@ def squared_norms(Z: Real) -> Array:
     return norms
 
 
-def _numba_forward(X: NDArray[Any], affine: Affine, Z1: Real) -> Array:
+def numba_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:
+    """Do the same in one compiled sweep, where Z is in C order."""
     # Axes are a matrix product; and compiled code would read past the end of rows of another width.
     if affine.axes is not None or X.shape[1:] != affine.mean.shape:
-        return _numpy_forward(X, affine, Z1)
-    X, mean = np.require(X, Z1.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
-    norms: Array = _compile(Z1.dtype.name)(X, mean, 1.0 / affine.scale, Z1)
+        return numpy_forward(X, affine, Z)
+    X, mean = np.require(X, Z.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
+    norms: Array = _compile(Z.dtype.name)(X, mean, 1.0 / affine.scale, Z)
     return norms
 
 
@@ -60,13 +55,13 @@ def _compile(name: str) -> Any:
         error_model="numpy",
         nogil=True,
     )
-    def forward(X: Any, mean: Any, per_scale: Any, Z1: Any) -> Any:
+    def forward(X: Any, mean: Any, per_scale: Any, Z: Any) -> Any:
         norms = np.empty(len(X))
         for row in range(len(X)):
             norm = 0.0
             for q in range(len(mean)):
                 z = narrow((X[row, q] - mean[q]) * per_scale[q])
-                Z1[row, q] = z
+                Z[row, q] = z
                 norm += double(z) * double(z)
             norms[row] = norm
         return norms

@@ -1,4 +1,4 @@
-"""The E-step of a few rows at a time: two matrix products around a softmax, in buffers that stay in cache."""
+"""The E-step of a few rows at a time, in buffers that stay in cache."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.coordinates import load_forward, squared_norms
+from dask_igtm.posterior.coordinates import squared_norms
+from dask_igtm.posterior.geometry import Geometry, geometry_of
 from dask_igtm.posterior.kernels import load_kernel
+from dask_igtm.posterior.numpy_kernel import Found, Kernel, softmax
 from dask_igtm.posterior.tiles import Rows, row_tiles
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
+Indices = NDArray[np.intp]
 
-TILE_BYTES = 2**20  # logits of a tile
-SINGLE_ERROR = 1e-3  # largest error of a logit with which float32 rows are multiplied in float32
+TILE_BYTES = 2**21  # of the rows of a tile, and of their responsibilities where these are kept
+MOST_ROWS = (1024, 4096)  # of a tile; where rows are put in the order of the map, many lie close together
+SINGLE_ERROR = 1e-3  # largest error of a logit with which rows are multiplied in float32
+WHOLE_IN_SINGLE = 2**24  # below it float32 has every whole number
 
 
-class Posterior(NamedTuple):
-    """The posterior of a few rows; its first three arrays are buffers that the next tile overwrites."""
+class Observed(NamedTuple):
+    """A few rows in model coordinates."""
 
-    rows: slice
-    responsibilities: Real  # (n, K)
-    Z1: Real  # (n, Q + 1) rows in model coordinates, 0 in gaps, and a column of ones
+    rows: slice | Indices  # where they are in their block
+    Z: Real  # (n, Q), 0 in gaps
+    squared_norm: Array  # (n,)
     gaps: Real | None  # (n, Q) 1 where an entry is missing, 0 elsewhere; None if none is
-    centers: Array  # (K, Q) in model coordinates
-    log_mass: Array  # (n,) ln sum_k exp(l_k - max l), with l_k = -|x - y_k|^2 / (2 beta_inv)
-    log_likelihood: Array  # (n,) ln p of what is observed of x, in the user's units
-    deviance: Array  # (n,) how far that is below the largest that a row with these gaps can have
-    entropy: Array  # (n,) of the responsibilities, in nats
-    distance: Array  # (n,) expected squared distance to the nodes, averaged over the responsibilities
 
     def weight(self, sample_weight: Array | None) -> Array | None:
         """Return the weights of the rows, None where all are 1; a row with nothing observed has 0."""
@@ -42,20 +41,191 @@ class Posterior(NamedTuple):
         seen: Array = (self.gaps == 0).any(axis=1).astype(np.float64)
         return seen if weight is None else seen * weight
 
-    def sums(self, weight: Array | None) -> Real:
-        """Return `Z1.T @ responsibilities`, (Q + 1, K), each row times its weight: `rx.T` above `g`.
+
+class Scores:
+    """How near rows lie to a map, in arrays of shape (n,).
+
+    Attributes
+    ----------
+    log_mass : ndarray
+        ln sum_k exp(l_k - max l), with l_k = -|x - y_k|^2 / (2 beta_inv).
+    log_likelihood : ndarray
+        ln p of what is observed of x, in the user's units.
+    deviance : ndarray
+        How far that is below the largest that a row with these gaps can have.
+    entropy : ndarray
+        Of the responsibilities, in nats.
+    distance : ndarray
+        Expected squared distance to the nodes, averaged over the responsibilities.
+    """
+
+    def __init__(self, observed: Observed, found: Found, model: Model) -> None:
+        beta_inv, squared_norm, gaps = model.beta_inv, observed.squared_norm, observed.gaps
+        n_missing: Any = 0.0 if gaps is None else gaps.sum(axis=1, dtype=np.float64)
+        # The logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
+        log_sum = found.peak + found.log_mass - 0.5 * squared_norm / beta_inv
+        distance = np.maximum(squared_norm - 2.0 * beta_inv * (found.peak + found.spread), 0.0)
+        self.log_mass = found.log_mass
+        self.log_likelihood = log_sum + model.log_normalization(gaps)
+        self.deviance = np.maximum(
+            np.log(len(model.basis.nodes)) - log_sum, 0.0
+        )  # 0 if all centres were at x
+        self.entropy = found.log_mass - found.spread
+        self.distance = distance + n_missing * beta_inv
+
+
+class Posterior(Scores):
+    """The posterior of a few rows over the nodes; the next tile overwrites it.
+
+    Responsibilities lie node by row, some rows side by side, and are read by what they are multiplied with.
+    """
+
+    def __init__(
+        self, observed: Observed, found: Found, model: Model, R: Real, order: Indices | None
+    ) -> None:
+        super().__init__(observed, found, model)
+        self.rows, self.gaps, self.weight = observed.rows, observed.gaps, observed.weight
+        self._R, self._order, self._n_rows = R, order, len(observed.Z)
+
+    def totals(self, columns: Array) -> Array:
+        """Return the sums over the rows of columns (n, T), times the responsibilities, (K, T)."""
+        n_parts, _, width = self._R.shape
+        padded = np.zeros((n_parts * width, columns.shape[1]))
+        padded[: self._n_rows] = columns if self._order is None else columns[self._order]
+        parts = padded.reshape(n_parts, width, -1).swapaxes(1, 2)
+        # BLAS is faster at this product than at its transpose.
+        return np.asarray((np.ascontiguousarray(parts) @ self._R.swapaxes(1, 2)).sum(axis=0).T)
+
+    def expectations(self, values: Array) -> Array:
+        """Return the means over the nodes of values (K, C), weighted by the responsibilities, (n, C)."""
+        return self._by_row(np.ascontiguousarray(values.T) @ self._R)
+
+    @property
+    def responsibilities(self) -> Real:
+        """All of them, (n, K)."""
+        return self._by_row(self._R)
+
+    @property
+    def node(self) -> Indices:
+        """Index of the largest responsibility, (n,), the first on ties."""
+        return np.asarray(self._by_row(self._R.argmax(axis=1)[:, None])[:, 0])
+
+    def _by_row(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values (parts, C, width) as (n, C)."""
+        flat = values.swapaxes(1, 2).reshape(-1, values.shape[1])[: self._n_rows]
+        if self._order is None:
+            return flat
+        in_rows = np.empty_like(flat)
+        in_rows[self._order] = flat
+        return in_rows
+
+
+class Sums(NamedTuple):
+    """What an E-step adds up of a few rows."""
+
+    functions_rx: Real  # (q * q + 1, Q) functions.T @ R @ Z
+    g: Array  # (K,)
+    weight: Array | None
+    scores: Scores
+
+
+class Workspace:
+    """The E-step of a model in one precision, and the buffers that its tiles share."""
+
+    def __init__(self, model: Model, kernel: type[Kernel], geometry: Geometry, height: int) -> None:
+        self.model, self.geometry, self.forward, self.lanes = model, geometry, kernel.forward, kernel.lanes
+        self.kernel, self.real = kernel(geometry, height), geometry.axis.dtype
+        n_columns, n_functions = geometry.slopes.shape
+        self.Z = np.empty((height, n_columns), self.real)
+        self.t = np.empty((height, n_functions), self.real)
+
+    def observe(self, rows: slice, X: NDArray[Any]) -> Observed:
+        """Take a tile, X[rows], into the workspace."""
+        Z, gaps = self.Z[: len(X)], None
+        squared_norm = self.forward(X, self.model.affine, Z)
+        if self.model.gaps.allowed and np.isnan(squared_norm).any():
+            if not self.model.gaps.marginal:
+                squared_norm = self.forward(self.model.gaps.filled(X), self.model.affine, Z)
+            else:
+                missing = np.isnan(Z)
+                Z[missing] = 0.0
+                gaps, squared_norm = missing.astype(Z.dtype), squared_norms(Z)
+        return Observed(rows, Z, squared_norm, gaps)
+
+    def error(self, observed: Observed) -> float:
+        """Return how far rounding may move a logit."""
+        largest = max(self.geometry.largest_square, observed.squared_norm.max())
+        return float(np.finfo(self.real).eps * largest / (2.0 * self.model.beta_inv))
+
+    def posterior(self, observed: Observed) -> Posterior:
+        """Return the posterior of some rows."""
+        t, order = self._meet(observed)
+        if observed.gaps is None:
+            found, R = self.kernel.softmax(t)
+        else:
+            found, R = self._softmax_with_gaps(t, observed.gaps)
+        found = self._by_row(found, order, len(observed.Z))
+        return Posterior(observed, found, self.model, R, order)
+
+    def sums(self, observed: Observed, sample_weight: Array | None) -> Sums:
+        """Return what an E-step adds up of some rows, each times its weight.
 
         An entry that is missing counts with its expectation, which is the centre of the node.
         """
-        # BLAS is faster at this product than at its transpose.
-        sums = np.asarray(_times(self.Z1.T, weight) @ self.responsibilities)
-        if self.gaps is not None:
-            sums[:-1] += (_times(self.gaps.T, weight) @ self.responsibilities) * self.centers.T
-        return sums
+        weight = observed.weight(sample_weight)
+        # Relative to the largest, no weight leaves the range of float32.
+        largest = 1.0 if weight is None else float(weight.max()) or 1.0
+        t, order = self._meet(observed)
+        relative = np.zeros(len(t), self.real)
+        relative[: len(observed.Z)] = 1.0 if weight is None else weight / largest
+        n = len(observed.Z)
+        if observed.gaps is None:
+            relative[:n] = relative[:n] if order is None else relative[order]
+            found, v, g = self.kernel.sums(t, relative)
+            found = self._by_row(found, order, n)
+            functions_rx = _from_order(v[:, :n], order) @ observed.Z
+        else:
+            found, (R,) = self._softmax_with_gaps(t, observed.gaps)
+            R *= relative
+            functions, centers = self.geometry.functions, self.model.centers.astype(R.dtype)
+            g = R.sum(axis=1, dtype=np.float64)
+            functions_rx = functions.T @ (R @ observed.Z + (R @ observed.gaps) * centers)
+        return Sums(largest * functions_rx, largest * g, weight, Scores(observed, found, self.model))
+
+    def _meet(self, observed: Observed) -> tuple[Real, Indices | None]:
+        """Return the rows as kernels take them, and the order in which they then are if it is another."""
+        n, geometry = len(observed.Z), self.geometry
+        if observed.gaps is not None:
+            return observed.Z @ geometry.slopes, None
+        t = self.t[: n + -n % self.lanes]
+        np.matmul(observed.Z, geometry.slopes, out=t[:n])
+        t[n:] = 0.0
+        if not len(geometry.cells) or self.lanes == 1:
+            return t, None
+        near = t[:n] @ geometry.functions[geometry.cells].T - geometry.half_squares[geometry.cells]
+        order = near.argmax(axis=1).astype(np.uint8).argsort(kind="stable")
+        t[:n] = t[order]
+        return t, order
+
+    def _softmax_with_gaps(self, t: Real, gaps: Real) -> tuple[Found, Real]:
+        """Return what kernels do, for rows that lack entries: the centres' own squares there count for none."""
+        geometry, squares = self.geometry, self.model.centers**2
+        logits = geometry.functions @ t.T - geometry.half_squares[:, None]
+        logits += (0.5 / self.model.beta_inv * squares).astype(self.real) @ gaps.T
+        R = np.empty_like(logits)
+        return softmax(logits, geometry.bound, R), R[None]
+
+    def _by_row(self, found: Found, order: Indices | None, n: int) -> Found:
+        return Found(*(_from_order(values[:n], order) for values in found))
 
 
-def _times(columns: Real, weight: Array | None) -> Any:
-    return columns if weight is None else columns * weight
+def _from_order(values: NDArray[Any], order: Indices | None) -> NDArray[Any]:
+    """Put what is ordered along the last axis back into the order of the rows."""
+    if order is None:
+        return values
+    back = np.empty_like(values)
+    back[..., order] = values
+    return back
 
 
 def weighted_sum(values: Array, weight: Array | None) -> float:
@@ -63,92 +233,68 @@ def weighted_sum(values: Array, weight: Array | None) -> float:
     return float(values.sum() if weight is None else weight @ values)
 
 
-class Workspace:
-    """The operands of an E-step in one precision, and the buffers that its tiles share."""
-
-    def __init__(self, model: Model, kernel: str, height: int, dtype: type[np.floating[Any]]) -> None:
-        self.softmax, self.forward = load_kernel(kernel), load_forward(kernel)
-        self.centers = centers = model.centers
-        norms = squared_norms(centers)
-        # A column of ones beside the rows adds -|y|^2 / 2 within the product, and counts rows in R.T @ Z1.
-        self.slopes = (np.column_stack([centers, -0.5 * norms]).T / model.beta_inv).astype(dtype)
-        self.Z1 = np.ones((height, len(self.slopes)), dtype)
-        self.logits = np.empty((height, len(centers)), dtype)
-        self.scratch = np.empty_like(self.logits)
-        self.model = model
-        self.rounding = np.finfo(dtype).eps / (2.0 * model.beta_inv)
-        self.largest_center = norms.max()
-        self.gaps: Real | None = None
-
-    def load(self, X: NDArray[Any]) -> float:
-        """Take the rows of a tile into the workspace; return how far rounding may move their logits."""
-        self.n_rows, self.gaps = len(X), None
-        self._forward(X)
-        if self.model.gaps.allowed and np.isnan(self.squared_norm).any():
-            self._take_gaps(X)
-        return float(self.rounding * max(self.largest_center, self.squared_norm.max()))
-
-    def _forward(self, X: NDArray[Any]) -> None:
-        self.squared_norm = self.forward(X, self.model.affine, self.Z1[: self.n_rows])
-
-    def _take_gaps(self, X: NDArray[Any]) -> None:
-        if not self.model.gaps.marginal:
-            self._forward(self.model.gaps.filled(X))
-            return
-        Z = self.Z1[: self.n_rows, :-1]
-        missing = np.isnan(Z)
-        Z[missing] = 0.0
-        self.gaps = missing.astype(Z.dtype)
-        self.squared_norm = squared_norms(Z)
-
-    def posterior(self, rows: slice) -> Posterior:
-        """Return the posterior of the rows that were loaded, which are X[rows]."""
-        model, beta_inv, squared_norm, gaps = self.model, self.model.beta_inv, self.squared_norm, self.gaps
-        Z1, logits = self.Z1[: self.n_rows], self.logits[: self.n_rows]
-        np.matmul(Z1, self.slopes, out=logits)
-        n_missing: Any = 0.0
-        if gaps is not None:  # the centres' own squares there, which no distance has
-            logits += gaps @ (0.5 / beta_inv * self.centers.T**2).astype(gaps.dtype)
-            n_missing = gaps.sum(axis=1, dtype=np.float64)
-        peak, log_mass, spread = self.softmax(logits, self.scratch[: self.n_rows])
-        # These logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
-        log_sum = peak + log_mass - 0.5 * squared_norm / beta_inv
-        distance = np.maximum(squared_norm - 2.0 * beta_inv * (peak + spread), 0.0)
-        return Posterior(
-            rows=rows,
-            responsibilities=logits,
-            Z1=Z1,
-            gaps=gaps,
-            centers=self.centers,
-            log_mass=log_mass,
-            log_likelihood=log_sum + model.log_normalization(gaps),
-            deviance=np.maximum(np.log(len(self.centers)) - log_sum, 0.0),  # 0 if all centres were at x
-            entropy=log_mass - spread,
-            distance=distance + n_missing * beta_inv,
-        )
-
-
 def posteriors(X: Rows, model: Model, kernel: str) -> Iterator[Posterior]:
-    """Walk an E-step over the rows of a block.
+    """Walk an E-step over the rows of a block, of which each is in one posterior.
 
-    float32 rows stay float32 in the products where that is precise enough, tile by tile; all others are
-    computed in float64. Either way the rows are centred in float64.
+    Rows of float32, and whole numbers that float32 has, are multiplied in float32 where that is precise
+    enough, tile by tile; all others in float64. Either way they are centred in float64.
 
     Parameters
     ----------
     X : array of shape (n, D)
     model : Model
     kernel : str
-        Name of the softmax, see `load_kernel`.
+        Name of the kernel, see `load_kernel`.
     """
-    dtype = np.float32 if X.dtype == np.float32 else np.float64
-    height = max(1, min(X.shape[0], TILE_BYTES // (np.dtype(dtype).itemsize * len(model.basis.nodes))))
-    narrow = Workspace(model, kernel, height, np.float32) if dtype is np.float32 else None
-    wide = None if narrow else Workspace(model, kernel, height, np.float64)
+    for workspace, observed in _observed(X, model, load_kernel(kernel), len(model.basis.nodes)):
+        yield workspace.posterior(observed)
+
+
+def sums(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Iterator[Sums]:
+    """Walk the same E-step for what adds up."""
+    for workspace, observed in _observed(X, model, load_kernel(kernel), 0):
+        yield workspace.sums(observed, sample_weight)
+
+
+def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterator[tuple[Workspace, Observed]]:
+    """Yield the rows of a block, those with gaps apart, and where they are; `kept` numbers stay of each."""
+    in_single = X.dtype.kind in "biu" or X.dtype in (np.float16, np.float32)
+    geometry = geometry_of(model, np.float32 if in_single else np.float64)
+    height = _height(geometry, kernel, X.shape[0], kept)
+    narrow = Workspace(model, kernel, geometry, height) if in_single else None
+    wide = None if in_single else Workspace(model, kernel, geometry, height)
     for rows, tile in row_tiles(X, height):
-        if narrow and narrow.load(tile) <= SINGLE_ERROR:
-            yield narrow.posterior(rows)
-            continue
-        wide = wide or Workspace(model, kernel, height, np.float64)
-        wide.load(tile)
-        yield wide.posterior(rows)
+        workspace = narrow if narrow and _held_in_single(tile) else None
+        observed = workspace and workspace.observe(rows, tile)
+        if not (workspace and observed and workspace.error(observed) <= SINGLE_ERROR):
+            wide = wide or Workspace(model, kernel, geometry_of(model, np.float64), height)
+            workspace, observed = wide, wide.observe(rows, tile)
+        for part in _parts(observed):
+            yield workspace, part
+
+
+def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, kept: int) -> int:
+    """Return how many rows make a tile."""
+    numbers = max(len(geometry.slopes), kept if kernel.lanes > 1 else len(geometry.further))
+    most = min(MOST_ROWS[len(geometry.cells) > 0], TILE_BYTES // (geometry.axis.itemsize * numbers))
+    return max(1, min(n_rows, most)) + -max(1, min(n_rows, most)) % kernel.lanes
+
+
+def _held_in_single(X: NDArray[Any]) -> bool:
+    """Whether float32 has every number of a tile."""
+    if X.dtype.kind not in "iu" or X.dtype.itemsize <= 2 or X.size == 0:
+        return True
+    return bool(X.max() < WHOLE_IN_SINGLE and X.min() > -WHOLE_IN_SINGLE)
+
+
+def _parts(observed: Observed) -> Iterator[Observed]:
+    """Yield the rows without gaps and those with gaps, which take longer."""
+    rows, Z, squared_norm, gaps = observed
+    incomplete = None if gaps is None else gaps.any(axis=1)
+    if gaps is None or incomplete is None or incomplete.all():
+        yield observed
+        return
+    assert isinstance(rows, slice)
+    for chosen in (np.flatnonzero(~incomplete), np.flatnonzero(incomplete)):
+        mask = gaps[chosen] if chosen is not None and incomplete[chosen[0]] else None
+        yield Observed(rows.start + chosen, Z[chosen], squared_norm[chosen], mask)

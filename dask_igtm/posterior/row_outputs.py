@@ -95,14 +95,19 @@ class Answers:
     """
 
     def __init__(self, tile: Posterior, nodes: Array, top: int) -> None:
-        self.responsibilities = tile.responsibilities
+        self._posterior = tile
         self.log_likelihood, self.deviance, self.entropy = tile.log_likelihood, tile.deviance, tile.entropy
         self._nodes, self._top = nodes, top
 
     @functools.cached_property
+    def responsibilities(self) -> Any:
+        """One column for each node."""
+        return self._posterior.responsibilities
+
+    @functools.cached_property
     def node(self) -> Any:
         """Index of the largest responsibility, the first on ties."""
-        return self.responsibilities.argmax(axis=1)
+        return self._posterior.node
 
     @property
     def modes(self) -> Any:
@@ -112,7 +117,7 @@ class Answers:
     @property
     def means(self) -> Array:
         """Mean position on the map."""
-        return np.asarray(self.responsibilities @ self._nodes)
+        return self._posterior.expectations(self._nodes)
 
     @property
     def relative(self) -> Any:
@@ -179,6 +184,7 @@ def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
         filled[rows] = tile
     for posterior in posteriors(filled, model, kernel):
         if posterior.gaps is not None:
-            part = filled[posterior.rows]
-            np.copyto(part, posterior.responsibilities @ centers, where=np.isnan(part))
+            part = filled[posterior.rows]  # a copy, as these rows are picked
+            np.copyto(part, posterior.expectations(centers), where=np.isnan(part))
+            filled[posterior.rows] = part
     return (filled,)

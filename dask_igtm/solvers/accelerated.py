@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import pinvh
 
 from dask_igtm.model.arrays import Arrays
+from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers import em
 from dask_igtm.solvers.em import Iteration
@@ -124,7 +125,12 @@ def _calm(before: State, after: State, gain: float, tol: float) -> int:
 
 
 def _finite(statistics: SufficientStatistics) -> bool:
-    sums = (statistics.g.sum(), statistics.rx.sum(), statistics.distance_sum, statistics.log_likelihood)
+    sums = (
+        statistics.g.sum(),
+        statistics.functions_rx.sum(),
+        statistics.distance_sum,
+        statistics.log_likelihood,
+    )
     return bool(np.isfinite(sums).all())
 
 
@@ -136,8 +142,9 @@ def _evaluate(state: State, statistics: SufficientStatistics, prior: Prior) -> t
     iteration = dataclasses.replace(iteration, change=abs(iteration.penalised - best))
     phi, beta_inv = model.basis.phi, model.beta_inv
     metric = (phi.T * statistics.g) @ phi / beta_inv + prior.regul * np.eye(phi.shape[1])
-    residual = statistics.rx - statistics.g[:, None] * model.centers
-    by_weights = phi.T @ residual / beta_inv - prior.regul * (model.weights - prior.mean)
+    by_weights = functions_of(model.basis).of_phi.T @ statistics.residual(model) / beta_inv - prior.regul * (
+        model.weights - prior.mean
+    )
     by_noise = 0.5 * (statistics.distance_sum / beta_inv - weight * model.weights.shape[1])
     point = Point(
         model=model,

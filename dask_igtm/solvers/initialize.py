@@ -18,6 +18,9 @@ from dask_igtm.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 
+# Of the variance of a coordinate. Nearer to the rows than its root centres are not moved for sure: along
+# what the nodes of few rows hardly feel, rounding of the sums moves them as far.
+NOISE_FLOOR = 128 * float(np.finfo(np.float64).eps)
 START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
 WIDE = 512  # columns from which a few axes cost far less than all
 BLOCK = 8  # vectors that a Krylov step adds at least; a product with fewer takes as long
@@ -121,7 +124,7 @@ def make_prior(
     mean = np.zeros(shape)
     if scale is None:
         mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
-    return Prior(regul, mean, float(np.finfo(np.float64).eps * variance))
+    return Prior(regul, mean, NOISE_FLOOR * variance)
 
 
 def principal_axes(

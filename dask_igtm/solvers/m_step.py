@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
 from scipy.linalg.lapack import dpocon
 
+from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.statistics.e_step import SufficientStatistics
 
@@ -29,17 +30,16 @@ def m_step(statistics: SufficientStatistics, model: Model, prior: Prior) -> Mode
     -----
     Bishop, Svensén & Williams (1998), eqs. 2.14 and 2.15, with the ridge scaled by the old noise. The
     noise is exact without a second pass: the squared distances to the old centres, moved to the new
-    ones through `g` and `rx`.
+    ones through `g` and `functions_rx`.
     """
-    phi, old_centers = model.basis.phi, model.centers
+    phi, functions = model.basis.phi, functions_of(model.basis)
     ridge = prior.regul * model.beta_inv
     gram = (phi.T * statistics.g) @ phi + ridge * np.eye(phi.shape[1])
-    weights = _solve(gram, phi.T @ statistics.rx + ridge * prior.mean)
-    move = phi @ weights - old_centers
-    residual = statistics.rx - statistics.g[:, None] * old_centers
+    weights = _solve(gram, functions.of_phi.T @ statistics.functions_rx + ridge * prior.mean)
+    move = phi @ weights - model.centers
     distance_sum = (
         statistics.distance_sum
-        - 2.0 * np.sum(move * residual)
+        - 2.0 * np.sum((functions.values.T @ move) * statistics.residual(model))
         + statistics.g @ np.einsum("kq,kq->k", move, move)
     )
     beta_inv = distance_sum / (statistics.weight * weights.shape[1])

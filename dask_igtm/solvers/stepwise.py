@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.m_step import m_step
 from dask_igtm.statistics.e_step import SufficientStatistics
@@ -32,8 +33,8 @@ class State:
         Rows seen so far, each times its weight.
     g : ndarray of shape (K,)
         Averages over the rows of the responsibilities,
-    rx : ndarray of shape (K, Q)
-        of the rows times these, in model coordinates,
+    functions_rx : ndarray of shape (q * q + 1, Q)
+        of the rows, in model coordinates, times what they are by the functions of the map,
     square : float
         and of |x|^2.
     """
@@ -41,13 +42,13 @@ class State:
     model: Model
     weight: float
     g: Array
-    rx: Array
+    functions_rx: Array
     square: float
 
     @property
     def variance(self) -> float:
         """Variance of the rows, averaged over the model coordinates."""
-        mean = self.rx.sum(axis=0)
+        mean = functions_of(self.model.basis).of_phi[:, -1] @ self.functions_rx  # by the constant
         return float(self.square - mean @ mean) / len(mean)
 
 
@@ -55,8 +56,9 @@ def begin(model: Model, weight: float = 0.0) -> State:
     """Return a state that has seen `weight` rows, distributed as `model` says."""
     centers = model.centers
     n_nodes, n_columns = centers.shape
-    g, rx = np.full(n_nodes, 1.0 / n_nodes), centers / n_nodes
-    return State(model, weight, g, rx, float(np.sum(centers * rx) + n_columns * model.beta_inv))
+    square = float(np.sum(centers**2) / n_nodes + n_columns * model.beta_inv)
+    functions_rx = functions_of(model.basis).values.T @ centers / n_nodes
+    return State(model, weight, np.full(n_nodes, 1.0 / n_nodes), functions_rx, square)
 
 
 def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
@@ -67,14 +69,14 @@ def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
     # Squares of the rows themselves, since the centres move under the averages.
     squares = (
         statistics.distance_sum
-        + 2.0 * np.sum(statistics.rx * centers)
+        + 2.0 * np.sum(statistics.functions_rx * _by_functions(state.model))
         - statistics.g @ np.einsum("kq,kq->k", centers, centers)
     )
     after = dataclasses.replace(
         state,
         weight=state.weight + weight,
         g=state.g + share * (statistics.g / weight - state.g),
-        rx=state.rx + share * (statistics.rx / weight - state.rx),
+        functions_rx=state.functions_rx + share * (statistics.functions_rx / weight - state.functions_rx),
         square=float(state.square + share * (squares / weight - state.square)),
     )
     return dataclasses.replace(after, model=m_step(_of_all(after), state.model, prior))
@@ -84,7 +86,15 @@ def _of_all(state: State) -> SufficientStatistics:
     """Return the averages as sums over all rows seen, for the centres of the state's model."""
     centers = state.model.centers
     spread = (
-        state.square - 2.0 * np.sum(state.rx * centers) + state.g @ np.einsum("kq,kq->k", centers, centers)
+        state.square
+        - 2.0 * np.sum(state.functions_rx * _by_functions(state.model))
+        + state.g @ np.einsum("kq,kq->k", centers, centers)
     )
     n = state.weight
-    return SufficientStatistics(n * state.g, n * state.rx, n * max(float(spread), 0.0), np.nan, np.nan)
+    return SufficientStatistics(
+        n * state.g, n * state.functions_rx, n * max(float(spread), 0.0), np.nan, np.nan
+    )
+
+
+def _by_functions(model: Model) -> Array:
+    return functions_of(model.basis).values.T @ model.centers

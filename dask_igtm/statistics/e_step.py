@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.posterior import posteriors, weighted_sum
+from dask_igtm.posterior.posterior import sums, weighted_sum
 from dask_igtm.posterior.tiles import Rows
 
 Array = NDArray[np.float64]
@@ -22,8 +23,9 @@ class SufficientStatistics:
     ----------
     g : ndarray of shape (K,)
         Sums of the responsibilities over the rows.
-    rx : ndarray of shape (K, Q)
-        Responsibility-weighted sums of the rows, in model coordinates.
+    functions_rx : ndarray of shape (q * q + 1, Q)
+        RT_acc by the orthonormal functions of the map, `functions.T @ responsibilities.T @ X`, of the rows
+        in model coordinates; `of_phi.T` takes it to `phi.T @ responsibilities.T @ X`.
     distance_sum : float
         Sum over rows and nodes of responsibility times squared distance.
     log_likelihood : float
@@ -33,7 +35,7 @@ class SufficientStatistics:
     """
 
     g: Array
-    rx: Array
+    functions_rx: Array
     distance_sum: float
     log_likelihood: float
     log_peak: float
@@ -43,10 +45,14 @@ class SufficientStatistics:
         """Sum of the sample weights (responsibilities of a row sum to its weight)."""
         return float(self.g.sum())
 
+    def residual(self, model: Model) -> Array:
+        """Return `functions.T @ responsibilities.T @ (X - centers)`, (q * q + 1, Q), for the model of the E-step."""
+        return self.functions_rx - functions_of(model.basis).values.T @ (self.g[:, None] * model.centers)
+
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         return SufficientStatistics(
             self.g + other.g,
-            self.rx + other.rx,
+            self.functions_rx + other.functions_rx,
             self.distance_sum + other.distance_sum,
             self.log_likelihood + other.log_likelihood,
             self.log_peak + other.log_peak,
@@ -66,13 +72,12 @@ def e_step(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> S
     kernel : str
         Name of the softmax.
     """
-    n_nodes, n_columns = len(model.basis.nodes), model.weights.shape[1]
-    sums = np.zeros((n_columns + 1, n_nodes))
-    distance_sum = log_likelihood = log_peak = 0.0
-    for tile in posteriors(X, model, kernel):
-        weight = tile.weight(sample_weight)
-        sums += tile.sums(weight)
-        distance_sum += weighted_sum(tile.distance, weight)
-        log_likelihood += weighted_sum(tile.log_likelihood, weight)
-        log_peak += weighted_sum(tile.log_mass, weight)
-    return SufficientStatistics(sums[-1], sums[:-1].T, distance_sum, log_likelihood, log_peak)
+    functions_rx = np.zeros((len(functions_of(model.basis).of_phi), model.weights.shape[1]))
+    g, distance_sum, log_likelihood, log_peak = np.zeros(len(model.basis.nodes)), 0.0, 0.0, 0.0
+    for part in sums(X, sample_weight, model, kernel):
+        functions_rx += part.functions_rx
+        g += part.g
+        distance_sum += weighted_sum(part.scores.distance, part.weight)
+        log_likelihood += weighted_sum(part.scores.log_likelihood, part.weight)
+        log_peak += weighted_sum(part.scores.log_mass, part.weight)
+    return SufficientStatistics(g, functions_rx, distance_sum, log_likelihood, log_peak)

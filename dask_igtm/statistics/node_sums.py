@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from dask_igtm.statistics.targets import distinct, labels_of, missing, numbers_o
 Array = NDArray[np.float64]
 
 MOST_CLASSES = 10_000
-# What the softmax leaves where it cut its exponents, so that a node far from all rows has none of them.
-NOTHING = {np.dtype(np.float64): 1e-217, np.dtype(np.float32): 2e-35}
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def node_weights(X: Rows, sample_weight: Array | None, model: Model, kernel: str
     """Return the sums of the responsibilities at each node, (K,), over the rows of a block."""
     total = np.zeros(len(model.basis.nodes))
     for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
-        total += weight @ tile.responsibilities
+        total += tile.totals(weight[:, None])[:, 0]
     return total
 
 
@@ -124,23 +122,25 @@ def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, ker
     nothing = np.zeros((len(model.basis.nodes), values.shape[1]))
     total = NodeTotals(nothing, nothing, nothing)
     for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
-        total += totals_of(tile.responsibilities, weight, values[tile.rows])
+        total += totals_of(tile.totals, weight, values[tile.rows])
     return total
 
 
-def totals_of(responsibilities: NDArray[Any], weight: Array, values: Array) -> NodeTotals:
-    """Return the totals of a few rows: responsibilities (n, K), weights (n,) and values (n, T)."""
+def totals_of(sums: Callable[[Array], Array], weight: Array, values: Array) -> NodeTotals:
+    """Return the totals of a few rows with weights (n,) and values (n, T).
+
+    `sums` takes columns (n, C) to their sums over the rows at each node, (K, C).
+    """
     seen = ~np.isnan(values)
     values = np.where(seen, values, 0.0)
     centre = values.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
     centred = np.where(seen, values - centre, 0.0)  # near 0, so that the squares below do not cancel
     weights = seen * weight[:, None]
     columns = np.hstack([weights, weights * centred, weights * centred**2])
-    # BLAS is faster at this product than at its transpose.
-    total, first, second = np.vsplit(columns.T @ responsibilities, 3)
+    total, first, second = np.hsplit(sums(columns), 3)
     mean = first / np.where(total > 0, total, 1.0)
     scatter = np.maximum(second - first * mean, 0.0)
-    return NodeTotals(total.T, np.where(total > 0, mean + centre[:, None], 0.0).T, scatter.T)
+    return NodeTotals(total, np.where(total > 0, mean + centre, 0.0), scatter)
 
 
 def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model, kernel: str) -> ClassTotals:
@@ -187,6 +187,5 @@ def _weighted_tiles(
     check_weights(sample_weight)
     check_entries(X, model.gaps)
     for tile in posteriors(X, model, kernel):
-        weight, responsibilities = tile.weight(sample_weight), tile.responsibilities
-        responsibilities *= responsibilities > NOTHING[responsibilities.dtype]
+        weight = tile.weight(sample_weight)
         yield tile, np.ones(len(tile.log_mass)) if weight is None else weight.astype(np.float64)

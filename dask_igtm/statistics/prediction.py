@@ -23,7 +23,7 @@ def expected(X: Rows, model: Model, kernel: str, values: Array) -> Array:
     columns = np.column_stack([values, np.ones(len(values))])
     result = np.empty((X.shape[0], columns.shape[1]))
     for tile in posteriors(X, model, kernel):
-        np.matmul(tile.responsibilities, columns, out=result[tile.rows])
+        result[tile.rows] = tile.expectations(columns)
     result = result[:, :-1] / result[:, -1:]  # responsibilities in float32 sum to 1 in float32
     return result if values.ndim > 1 else result[:, 0]
 
@@ -61,7 +61,7 @@ def residuals(
             f"y has {numbers.shape[1]} columns, and had {values.shape[1]} in fit; give the same ones."
         )
     beyond = numbers - expected(X, model, kernel, values)
-    return totals_of(np.ones((len(numbers), 1)), weight, np.hstack([numbers, beyond]))
+    return totals_of(lambda columns: columns.sum(axis=0)[None], weight, np.hstack([numbers, beyond]))
 
 
 def count_labels(y: NDArray[Any], _weight: Array | None) -> ClassTotals:

@@ -15,7 +15,7 @@ def test_totals_add_in_any_grouping(sizes, seed):
     parts = []
     for size in sizes:
         R, y = rng.random((size, 4)), 1e6 + rng.normal(size=(size, 2))
-        parts.append(node_sums.totals_of(R, rng.random(size), y))
+        parts.append(node_sums.totals_of(lambda columns, R=R: R.T @ columns, rng.random(size), y))
     a, b, c = parts
     for name, value in vars((a + b) + c).items():
         assert_allclose(getattr(a + (b + c), name), value, rtol=1e-9, atol=1e-7)

@@ -1,0 +1,83 @@
+"""The softmax of a tile of rows: what a kernel is, and NumPy's, which is complete and simple."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.posterior.coordinates import Forward, numpy_forward
+from dask_igtm.posterior.geometry import Geometry
+
+Array = NDArray[np.float64]
+Real = NDArray[np.floating[Any]]
+
+
+class Found(NamedTuple):
+    """What the softmax of some rows found; three arrays of shape (n,)."""
+
+    peak: Array  # largest logit
+    log_mass: Array  # ln sum_k exp(logit - peak)
+    spread: Array  # mean of (logit - peak) over the responsibilities
+
+
+class Kernel(Protocol):
+    """The softmax of tiles of at most some height under one map, in buffers of its own.
+
+    Rows are given as t = z @ slopes, in an array (n, q * q + 1) of the precision of the geometry.
+    """
+
+    forward: Forward
+    lanes: int  # n has to be a multiple of it
+
+    def __init__(self, geometry: Geometry, height: int) -> None: ...
+
+    def softmax(self, t: Real) -> tuple[Found, Real]:
+        """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them."""
+        ...
+
+    def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
+        """Return v, (q * q + 1, n), and g, (K,), of the responsibilities R, (K, n), each row times its weight.
+
+        v are the rows in terms of the functions, `functions.T @ R`; g are sums over the rows.
+        """
+        ...
+
+
+class NumpyKernel:
+    """Two products with the functions at the nodes around NumPy's exponential."""
+
+    forward = staticmethod(numpy_forward)
+    lanes = 1
+
+    def __init__(self, geometry: Geometry, height: int) -> None:
+        self.geometry = geometry
+        self.buffers = np.empty((2, len(geometry.further) * height), geometry.axis.dtype)
+
+    def softmax(self, t: Real) -> tuple[Found, Real]:
+        """See `Kernel`."""
+        shape = (len(self.geometry.further), len(t))
+        logits, R = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in self.buffers)
+        np.matmul(self.geometry.functions, t.T, out=logits)
+        logits -= self.geometry.half_squares[:, None]
+        return softmax(logits, self.geometry.bound, R), R[None]
+
+    def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
+        """See `Kernel`."""
+        found, (R,) = self.softmax(t)
+        R *= weight
+        return found, self.geometry.functions.T @ R, R.sum(axis=1, dtype=np.float64)
+
+
+def softmax(logits: Real, bound: float, R: Real) -> Found:
+    """Write the responsibilities of logits (K, n), which are lost, to R."""
+    peak = logits.max(axis=0)
+    logits -= peak
+    np.maximum(logits, bound, out=logits)
+    np.exp(logits, out=R)
+    R *= logits > R.dtype.type(bound)
+    mass = np.ones(len(R), R.dtype) @ R
+    spread = np.einsum("kn,kn->n", R, logits) / mass
+    R /= mass
+    return Found(peak.astype(np.float64), np.log(mass.astype(np.float64)), spread.astype(np.float64))
