@@ -1,0 +1,90 @@
+"""The compiled kernel: its exponential, its layout, and its machine code where none can be kept."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from helpers.geometries import geometry_of_logits, random_geometry
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dask_igtm.posterior.numba_kernel import LANES, NumbaKernel
+
+DTYPES = [np.float64, np.float32]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_its_exponential_is_within_a_few_roundings(dtype):
+    eps = np.finfo(dtype).eps
+    lowest = np.log(eps / 144)
+    logits = np.linspace(0, lowest + 1e-2, LANES * 143).reshape(LANES, 143)
+    geometry, t = geometry_of_logits(np.column_stack([np.zeros(LANES), logits]).astype(dtype))
+    _, R = NumbaKernel(geometry, LANES).softmax(t.copy())
+    found = R[0].T[:, 1:].astype(float) / R[0].T[:, :1]
+    given = t[:, 1:-1].astype(np.longdouble)
+    expected = np.exp(given).astype(float)
+    # The change to bits rounds a logit, and the exponential makes that relative.
+    assert (np.abs(found / expected - 1) <= 16 * eps + eps * np.abs(given)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_lie_side_by_side_in_groups(dtype):
+    geometry = random_geometry(5, 3, dtype, np.random.default_rng(0))
+    t = np.random.default_rng(1).normal(size=(3 * LANES, 10)).astype(dtype)
+    kernel = NumbaKernel(geometry, 3 * LANES)
+    R = kernel.softmax(t)[1].copy()
+    assert R.shape == (3, 25, LANES)
+    assert R.dtype == dtype
+    for group in range(3):
+        assert_array_equal(kernel.softmax(t[group * LANES : (group + 1) * LANES])[1][0], R[group])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_share_its_code(dtype):
+    geometry = random_geometry(6, 3, dtype, np.random.default_rng(0))
+    tiles = [np.random.default_rng(i).normal(size=(LANES, 10)).astype(dtype) for i in range(8)]
+    weight, found = np.ones(LANES, dtype), [None] * 8
+
+    def work(i):
+        found[i] = [NumbaKernel(geometry, LANES).sums(tiles[i].copy(), weight)[1:] for _ in range(5)]
+
+    threads = [threading.Thread(target=work, args=[i]) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for t, several in zip(tiles, found, strict=True):
+        v, g = NumbaKernel(geometry, LANES).sums(t.copy(), weight)[1:]
+        for one in several:
+            assert_array_equal(one[0], v)
+            assert_array_equal(one[1], g)
+
+
+def test_it_works_where_no_machine_code_can_be_kept(tmp_path):
+    code = """if True:
+        import tempfile
+        def refuse(*args, **kwargs):
+            raise PermissionError("read-only")
+        kept, tempfile.TemporaryFile = tempfile.TemporaryFile, refuse  # by which numba finds out
+        import numpy as np
+        from helpers.geometries import geometry_of_logits
+        from dask_igtm.posterior.numba_kernel import NumbaKernel, sweep
+        geometry, t = geometry_of_logits(np.tile(np.log([0.1, 0.2, 0.3, 0.4]), (128, 1)))
+        print(*NumbaKernel(geometry, 128).softmax(t)[1][0, :, 7], sweep.stats.cache_path)
+    """
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    path = os.pathsep.join(path for path in sys.path if path)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=outside | {"PYTHONPATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    *R, place = run.stdout.split()
+    assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
+    assert place == "None"
+    assert not run.stderr
