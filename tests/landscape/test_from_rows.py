@@ -15,6 +15,7 @@ from helpers.lazy import Computes, computing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from oracles.dense_e_step import dense_e_step
 from oracles.dense_landscape import dense_mean_and_std
 from scipy import sparse
 from sklearn.datasets import load_iris
@@ -94,6 +95,25 @@ def test_standard_deviations_do_not_cancel(igtm, R, offset):
     mean, std = dense_mean_and_std(R, SIZES[:, 0])
     assert_allclose(found.values[:, 0], mean + offset, rtol=1e-12)
     assert_allclose(found.values[:, 1], std, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["numpy", "numba"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_nodes_are_empty_from_where_all_of_them_are_less_than_rounding(igtm, dtype, kernel):
+    sharp = copy.copy(igtm)
+    sharp.model_ = dataclasses.replace(igtm.model_, beta_inv=2e-2)
+    sharp.kernel_ = kernel
+    rows = X[:5].astype(dtype)
+    nearest = dense_e_step(rows, sharp.model_).row.below.max(axis=0)
+    edge = np.log(np.finfo(dtype).eps / 36)
+    assert (np.abs(nearest - edge) > 1e-3).all()
+    assert 3 < np.count_nonzero(nearest > edge) < 33
+    for found in (
+        landscape.density(sharp, rows),
+        landscape.property(sharp, rows, np.arange(5.0)),
+        landscape.classes(sharp, rows, np.arange(5)),
+    ):
+        assert_array_equal(found.support > 0, nearest > edge)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -48,6 +48,10 @@ def assert_is_dense(X, weight, model, kernel):
     if precision > 0.1:  # no digit of a logit is left
         assert all(np.isfinite(value).all() for value in vars(found).values())
         return
+    nearest = expected.row.below[weight > 0 if weight is not None else ...].max(axis=0, initial=-np.inf)
+    edge = np.log(np.finfo(np.float32 if narrow else float).eps / n_nodes)
+    assert not found.g[nearest <= edge - 2 * error - 1e-4].any()  # nodes without rows
+    assert found.g[nearest >= edge + 2 * error + 1e-4].all()
     assert_allclose(found.g, expected.g.astype(float), rtol=precision, atol=precision * n / n_nodes)
     functions = functions_of(model.basis)
     size = float(expected.weight @ expected.row.norm)

@@ -37,6 +37,12 @@ def test_every_file_has_its_room():
     }
 
 
+def test_tests_are_in_the_room_of_what_they_test():
+    tests = Path(__file__).parents[1]
+    there = {f"{path.parent.name}.{path.stem.removeprefix('test_')}" for path in tests.rglob("test_*.py")}
+    assert {module for module in there if not module.startswith("system.")} <= set(rooms.ORDER)
+
+
 @pytest.mark.parametrize("module", rooms.ORDER)
 def test_a_file_imports_what_comes_before_it(module):
     before = set(rooms.ORDER[: rooms.ORDER.index(module)])
