@@ -30,6 +30,7 @@ from dask_igtm.posterior.numpy_kernel import Found
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
 
 LANES = 128
 LN2 = math.log(2.0)
@@ -70,18 +71,18 @@ def _exp2(x: Any) -> Any:
 
 @overload(_exp2, jit_options={"fastmath": {"contract"}})  # reassociated, the rounding below would cancel
 def _compile_exp2(x: Any) -> Any:
-    """Compile 2^x for x of at most 0 and above the bits of the smallest number, as 2^n 2^r.
+    """Compile 2^x for x of at most 0 as 2^n 2^r; it is 0 where the exponents of numbers end.
 
-    Adding 1.5 * 2^mantissa rounds x to n, whose bits then move the exponent; a polynomial through Chebyshev's
-    points is within rounding of 2^r for |r| <= 1/2.
+    Adding 1.5 * 2^mantissa rounds x to n, whose bits then move the exponent; 2^r is a polynomial through
+    Chebyshev's points for |r| <= 1/2, within rounding, and 1 at 0.
     """
     double = x == numba.float64
     real, whole, mantissa, degree = (
         (np.float64, np.int64, 52, 10) if double else (np.float32, np.int32, 23, 5)
     )
-    fitted = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
-    series = [real(c) for c in fitted.convert(kind=np.polynomial.Polynomial).coef[::-1]]
-    leading, rest = series[0], tuple(series[1:])
+    slope = np.polynomial.Chebyshev.interpolate(_slope, degree - 1, domain=[-0.5, 0.5])
+    series = [real(c) for c in slope.convert(kind=np.polynomial.Polynomial).coef[::-1]]
+    leading, rest = series[0], (*series[1:], real(1))
     rounder, shift = real(1.5 * 2.0**mantissa), whole(mantissa)
 
     def exp2(x: Any) -> Any:
@@ -93,6 +94,11 @@ def _compile_exp2(x: Any) -> Any:
         return _number_of(whole(_bits_of(value) + whole(_bits_of(rounded) << shift)))
 
     return exp2
+
+
+def _slope(r: Any) -> Any:
+    """(2^r - 1) / r."""
+    return np.where(r == 0, LN2, np.expm1(LN2 * r) / np.where(r == 0, 1.0, r))
 
 
 # Rows of a buffer follow each other in a flat array: indices l, LANES + l, ... of one array need no check
@@ -115,6 +121,13 @@ def _mix_4_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
 
 
 @compiled
+def _mix_1_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
+    a0, a1, a2, a3 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
+    for l in range(LANES):
+        c[l] += a0 * b[l] + a1 * b[LANES + l] + a2 * b[2 * LANES + l] + a3 * b[3 * LANES + l]
+
+
+@compiled
 def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
     for l in range(LANES):
         c[l] += factor * b[l]
@@ -123,22 +136,44 @@ def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
 @compiled
 def _mix(a: Any, x_begin: int, x_end: int, y_begin: int, y_end: int, b: Any, c: Any) -> None:
     """Add a[x_begin:x_end, y_begin:y_end] @ b to c."""
-    x_whole = x_end - (x_end - x_begin) % 4
-    y_whole = y_end - (y_end - y_begin) % 4
-    for x in range(x_begin, x_whole, 4):
+    x_fours = x_end - (x_end - x_begin) % 4
+    y_fours = y_end - (y_end - y_begin) % 4
+    for x in range(x_begin, x_fours, 4):
         to = c[(x - x_begin) * LANES : (x - x_begin + 4) * LANES]
-        for y in range(y_begin, y_whole, 4):
+        for y in range(y_begin, y_fours, 4):
             _mix_4_by_4(a, x, y, b[(y - y_begin) * LANES : (y - y_begin + 4) * LANES], to)
     for x in range(x_begin, x_end):
         to = c[(x - x_begin) * LANES : (x - x_begin + 1) * LANES]
-        for y in range(y_begin if x >= x_whole else y_whole, y_end):
+        if x >= x_fours:
+            for y in range(y_begin, y_fours, 4):
+                _mix_1_by_4(a, x, y, b[(y - y_begin) * LANES : (y - y_begin + 4) * LANES], to)
+        for y in range(y_fours, y_end):
             _mix_1_by_1(a[x, y], b[(y - y_begin) * LANES : (y - y_begin + 1) * LANES], to)
 
 
 @compiled
-def _begin(factor: Any, half: Any, tau: Any, e: Any) -> None:
+def _begin(further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
+    factor, less = further[node], half[node]
     for l in range(LANES):
-        e[l] = factor * tau[l] - half
+        e[l] = factor * tau[l] - less
+
+
+@compiled
+def _begin_4(a: Any, x: int, b: Any, further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
+    """Do the same for four nodes, and add a[x:x+4, :4] @ b."""
+    a00, a01, a02, a03 = a[x, 0], a[x, 1], a[x, 2], a[x, 3]
+    a10, a11, a12, a13 = a[x + 1, 0], a[x + 1, 1], a[x + 1, 2], a[x + 1, 3]
+    a20, a21, a22, a23 = a[x + 2, 0], a[x + 2, 1], a[x + 2, 2], a[x + 2, 3]
+    a30, a31, a32, a33 = a[x + 3, 0], a[x + 3, 1], a[x + 3, 2], a[x + 3, 3]
+    u0, u1, u2, u3 = further[node], further[node + 1], further[node + 2], further[node + 3]
+    h0, h1, h2, h3 = half[node], half[node + 1], half[node + 2], half[node + 3]
+    for l in range(LANES):
+        b0, b1, b2, b3 = b[l], b[LANES + l], b[2 * LANES + l], b[3 * LANES + l]
+        t = tau[l]
+        e[l] = a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3 + (u0 * t - h0)
+        e[LANES + l] = a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3 + (u1 * t - h1)
+        e[2 * LANES + l] = a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3 + (u2 * t - h2)
+        e[3 * LANES + l] = a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3 + (u3 * t - h3)
 
 
 @compiled
@@ -168,19 +203,17 @@ def _needed(top: Any, peak: Any, bound: Any) -> bool:
 
 
 @compiled
-def _exponentiate(e: Any, peak: Any, bound: Any, mass: Any, spread: Any) -> None:
+def _exponentiate(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
     """Turn the logits of a few nodes into exponentials, 0 beyond the bound, and add them up."""
-    zero = bound - bound
     for first in range(0, len(e), LANES):
         node = e[first : first + LANES]
         for l in range(LANES):
             below = node[l] - peak[l]
-            within = below if below > bound else bound
-            value = _exp2(within)
-            value = value if below > bound else zero
+            below = below if below > bound else nothing
+            value = _exp2(below)
             node[l] = value
             mass[l] += value
-            spread[l] += value * within
+            spread[l] += value * below
 
 
 @compiled
@@ -230,10 +263,13 @@ def _logits(
         for j in range(0, k, 4):
             nodes = min(4, k - j)
             e = E[(i * k + j) * LANES : (i * k + j + nodes) * LANES]
-            for x in range(nodes):
-                node = i * k + j + x
-                _begin(further[node], half[node], tau, e[x * LANES : (x + 1) * LANES])
-            _mix(axis, j, j + nodes, 0, m, Bi, e)
+            if nodes == 4 and m >= 4:
+                _begin_4(axis, j, Bi, further, half, i * k + j, tau, e)
+                _mix(axis, j, j + 4, 4, m, Bi[4 * LANES :], e)
+            else:
+                for x in range(nodes):
+                    _begin(further, half, i * k + j + x, tau, e[x * LANES : (x + 1) * LANES])
+                _mix(axis, j, j + nodes, 0, m, Bi, e)
             highest = tops[top * LANES : (top + 1) * LANES]
             if nodes == 4:
                 _raise_to_4(e, highest)
@@ -250,7 +286,16 @@ def _logits(
 
 @compiled
 def _softmax(
-    E: Any, k: int, tops: Any, peak: Any, bound: Any, active: Any, row_sums: Any, mass: Any, spread: Any
+    E: Any,
+    k: int,
+    tops: Any,
+    peak: Any,
+    bound: Any,
+    nothing: Any,
+    active: Any,
+    row_sums: Any,
+    mass: Any,
+    spread: Any,
 ) -> None:
     """Turn the logits of the nodes that any lane needs into exponentials; say which fours they are."""
     mass[:] = 0
@@ -263,14 +308,14 @@ def _softmax(
             active[top] = _needed(tops[top * LANES : (top + 1) * LANES], peak, bound)
             if active[top]:
                 e = E[(i * k + j) * LANES : (i * k + min(j + 4, k)) * LANES]
-                _exponentiate(e, peak, bound, row_mass, row_spread)
+                _exponentiate(e, peak, bound, nothing, row_mass, row_spread)
             top += 1
         _add(row_mass, mass)
         _add(row_spread, spread)
 
 
 @compiled
-def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: Any, Fu: Any, V: Any) -> None:
+def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: Any, V: Any) -> None:
     """Fill V with the sums of the exponentials times the functions of the map at the nodes."""
     m, k = axis_back.shape
     row, functions = k * LANES, m * LANES
@@ -294,11 +339,13 @@ def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: An
 @compiled
 def sweep(
     t: Any,
+    order: Any,
     axis: Any,
     axis_back: Any,
     further: Any,
     half: Any,
     bound: Any,
+    nothing: Any,
     weight: Any,
     R: Any,
     v: Any,
@@ -310,13 +357,15 @@ def sweep(
     Parameters
     ----------
     t : (n, m * m + 1) array, in bits, where n is a multiple of LANES
+    order : (n,) array of int64
+        In which rows are taken; those side by side should lie close together.
     axis, axis_back : (k, m) and (m, k) arrays
     further, half : (1, K) and (K,) arrays, the latter in bits
-    bound : number
-        Logits that far below the largest of their row, in bits, count as none.
+    bound, nothing : numbers
+        Logits so far below the largest of their row, in bits, count as none; and some of which 2^x is 0.
     weight : (n,) array
     R : (n / LANES, K * LANES) array, or one of a single row
-        Filled with responsibilities; as scratch space where v is asked for.
+        Filled with responsibilities in that order; scratch space where v is asked for.
     v : (m * m + 1, n) array, or an empty one where R is asked for
         Filled with `weight` times the sums of the responsibilities times the functions at the nodes.
     g : (K,) float64 array
@@ -335,28 +384,30 @@ def sweep(
     active = np.empty(n_fours, np.bool_)
     adds_up = len(v) > 0
     for group in range(len(t) // LANES):
-        start = group * LANES
+        rows = order[group * LANES : (group + 1) * LANES]
         E = R[0] if adds_up else R[group]
         for a in range(m):
             for b in range(m):
                 for l in range(LANES):
-                    T[(b * m + a) * LANES + l] = t[start + l, a * m + b]
+                    T[(b * m + a) * LANES + l] = t[rows[l], a * m + b]
         for l in range(LANES):
-            T[m * m * LANES + l] = t[start + l, m * m]
+            T[m * m * LANES + l] = t[rows[l], m * m]
         _logits(T, axis, further[0], half, B, part, E, tops, peak)
-        _softmax(E, k, tops, peak, bound, active, row_sums, mass, spread)
+        _softmax(E, k, tops, peak, bound, nothing, active, row_sums, mass, spread)
         for l in range(LANES):
             share[l] = 1 / mass[l]
-            found[0, start + l], found[1, start + l] = peak[l], mass[l]
-            found[2, start + l] = spread[l] * share[l]
+            found[0, rows[l]], found[1, rows[l]] = peak[l], mass[l]
+            found[2, rows[l]] = spread[l] * share[l]
         if adds_up:
-            _back(E, active, axis_back, further, F, part, tops, V)
-            _times(share, weight[start : start + LANES], share)
+            _back(E, active, axis_back, further, F, part, V)
+            for l in range(LANES):
+                share[l] *= weight[rows[l]]
             for a in range(m):
                 for b in range(m):
-                    n = b * m + a
-                    _times(V[n * LANES : (n + 1) * LANES], share, v[a * m + b, start : start + LANES])
-            _times(V[m * m * LANES :], share, v[m * m, start : start + LANES])
+                    for l in range(LANES):
+                        v[a * m + b, rows[l]] = V[(b * m + a) * LANES + l] * share[l]
+            for l in range(LANES):
+                v[m * m, rows[l]] = V[m * m * LANES + l] * share[l]
         for four in range(n_fours):
             i, j = four // ((k + 3) // 4), four % ((k + 3) // 4) * 4
             first, last = i * k + j, i * k + min(j + 4, k)
@@ -369,6 +420,23 @@ def sweep(
                     _times(e[node : node + LANES], share, e[node : node + LANES])
             else:
                 e[:] = 0
+
+
+@compiled
+def by_place(near: Any) -> Any:
+    """Return the rows (n,) in the order of the columns in which near (n, C) is largest."""
+    n_rows, n_cells = near.shape
+    place, starts = np.empty(n_rows, np.int64), np.zeros(n_cells + 1, np.int64)
+    for row in range(n_rows):
+        place[row] = near[row].argmax()
+        starts[place[row] + 1] += 1
+    for cell in range(n_cells):
+        starts[cell + 1] += starts[cell]
+    order = np.empty(n_rows, np.int64)
+    for row in range(n_rows):
+        order[starts[place[row]]] = row
+        starts[place[row]] += 1
+    return order
 
 
 class NumbaKernel:
@@ -386,7 +454,11 @@ class NumbaKernel:
             geometry.further[None],
             geometry.half_squares * self.per_bit,
             self.real(geometry.bound / LN2),
+            self.real(np.finfo(self.real).minexp - 1),
         )
+        # What t makes of the cells of the map, if rows are to be put in their order.
+        self.cells = np.ascontiguousarray(geometry.functions[geometry.cells].T)
+        self.half_squares_of_cells = geometry.half_squares[geometry.cells]
 
     @functools.cached_property
     def _all_nodes(self) -> Real:
@@ -396,19 +468,25 @@ class NumbaKernel:
     def _one_group(self) -> Real:
         return np.empty((1, self.n_nodes * LANES), self.real)
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
+    def softmax(self, t: Real) -> tuple[Found, Real, Indices]:
         """See `Kernel`."""
         R, nothing = self._all_nodes[: len(t) // LANES], np.empty((0, 0), self.real)
-        found = self._sweep(t, nothing.ravel(), R, nothing, np.empty(0))
-        return found, R.reshape(-1, self.n_nodes, LANES)
+        order = self._order(t)
+        found = self._sweep(t, order, nothing.ravel(), R, nothing, np.empty(0))
+        return found, R.reshape(-1, self.n_nodes, LANES), order
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""
         v, g = np.empty(t.T.shape, self.real), np.zeros(self.n_nodes)
-        return self._sweep(t, weight, self._one_group, v, g), v, g
+        return self._sweep(t, self._order(t), weight, self._one_group, v, g), v, g
 
-    def _sweep(self, t: Real, weight: Real, R: Real, v: Real, g: Array) -> Found:
+    def _order(self, t: Real) -> Indices:
+        if self.cells.size == 0:
+            return np.arange(len(t))
+        return np.asarray(by_place(t @ self.cells - self.half_squares_of_cells))
+
+    def _sweep(self, t: Real, order: Indices, weight: Real, R: Real, v: Real, g: Array) -> Found:
         found = np.empty((3, len(t)))
-        sweep(t * self.per_bit, *self.map, weight, R, v, g, found)
+        sweep(t * self.per_bit, order, *self.map, weight, R, v, g, found)
         peak, mass, spread = found
         return Found(LN2 * peak, np.log(mass), LN2 * spread)

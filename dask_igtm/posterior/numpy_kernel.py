@@ -12,6 +12,7 @@ from dask_igtm.posterior.geometry import Geometry
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
 
 
 class Found(NamedTuple):
@@ -33,8 +34,11 @@ class Kernel(Protocol):
 
     def __init__(self, geometry: Geometry, height: int) -> None: ...
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
-        """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them."""
+    def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
+        """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them.
+
+        Last comes the order in which the rows lie there, if it is not their own.
+        """
         ...
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
@@ -55,17 +59,17 @@ class NumpyKernel:
         self.geometry = geometry
         self.buffers = np.empty((2, len(geometry.further) * height), geometry.axis.dtype)
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
+    def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""
         shape = (len(self.geometry.further), len(t))
         logits, R = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in self.buffers)
         np.matmul(self.geometry.functions, t.T, out=logits)
         logits -= self.geometry.half_squares[:, None]
-        return softmax(logits, self.geometry.bound, R), R[None]
+        return softmax(logits, self.geometry.bound, R), R[None], None
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""
-        found, (R,) = self.softmax(t)
+        found, (R,), _ = self.softmax(t)
         R *= weight
         return found, self.geometry.functions.T @ R, R.sum(axis=1, dtype=np.float64)
 
