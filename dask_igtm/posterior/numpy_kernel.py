@@ -30,7 +30,11 @@ class Kernel(Protocol):
     """
 
     forward: Forward
-    lanes: int  # n has to be a multiple of it
+
+    @staticmethod
+    def side_by_side(real: Any) -> int:
+        """Return w, how many rows lie side by side in that precision; n has to be a multiple of it."""
+        ...
 
     def __init__(self, geometry: Geometry, height: int) -> None: ...
 
@@ -53,7 +57,11 @@ class NumpyKernel:
     """Two products with the functions at the nodes around NumPy's exponential."""
 
     forward = staticmethod(numpy_forward)
-    lanes = 1
+
+    @staticmethod
+    def side_by_side(real: Any) -> int:
+        """See `Kernel`."""
+        return 1
 
     def __init__(self, geometry: Geometry, height: int) -> None:
         self.geometry = geometry

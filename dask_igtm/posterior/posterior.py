@@ -138,8 +138,9 @@ class Workspace:
     """The E-step of a model in one precision, and the buffers that its tiles share."""
 
     def __init__(self, model: Model, kernel: type[Kernel], geometry: Geometry, height: int) -> None:
-        self.model, self.geometry, self.forward, self.lanes = model, geometry, kernel.forward, kernel.lanes
+        self.model, self.geometry, self.forward = model, geometry, kernel.forward
         self.kernel, self.real = kernel(geometry, height), geometry.axis.dtype
+        self.lanes = kernel.side_by_side(self.real)
         n_columns, n_functions = geometry.slopes.shape
         self.Z = np.empty((height, n_columns), self.real)
         self.t = np.empty((height, n_functions), self.real)
@@ -255,9 +256,11 @@ def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterato
 
 def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, kept: int) -> int:
     """Return how many rows make a tile."""
-    numbers = max(len(geometry.slopes), kept if kernel.lanes > 1 else len(geometry.further))
+    lanes = kernel.side_by_side(geometry.axis.dtype)
+    numbers = max(len(geometry.slopes), len(geometry.further) if lanes == 1 else kept)
     most = min(MOST_ROWS[len(geometry.cells) > 0], TILE_BYTES // (geometry.axis.itemsize * numbers))
-    return max(1, min(n_rows, most)) + -max(1, min(n_rows, most)) % kernel.lanes
+    height = max(1, min(n_rows, most))
+    return height + -height % lanes
 
 
 def _held_in_single(X: NDArray[Any]) -> bool:
