@@ -518,8 +518,9 @@ class NumbaKernel:
             self.real(np.finfo(self.real).minexp - 1),
         )
         # What t makes of the cells of the map, if rows are to be put in their order.
-        self.cells = np.ascontiguousarray(geometry.functions[geometry.cells].T)
-        self.half_squares_of_cells = geometry.half_squares[geometry.cells]
+        cells = geometry.cells
+        self.cells = np.ascontiguousarray(geometry.functions[cells].T) if len(cells) else np.empty(0)
+        self.half_squares_of_cells = geometry.half_squares[cells]
 
     @functools.cached_property
     def _all_nodes(self) -> Real:
