@@ -153,8 +153,9 @@ def test_degenerate_rows_give_the_same_map_lazily(X, name):
     rows = degenerate(X, name)
     one = igtm(scale="standard").fit(rows)
     other = igtm(scale="standard").fit(da.from_array(rows, chunks=(7, -1)))
-    assert_allclose(other.beta_inv_, one.beta_inv_, rtol=1e-8)
-    assert_allclose(other.transform(rows), one.transform(rows), atol=1e-6)
+    rtol = 1e-8 if rows.dtype == float else 1e-5
+    assert_allclose(other.beta_inv_, one.beta_inv_, rtol=rtol)
+    assert_allclose(other.transform(rows), one.transform(rows), atol=100 * rtol)
 
 
 def test_a_constant_column_has_scale_1_and_stays_constant(X):

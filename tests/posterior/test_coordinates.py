@@ -11,20 +11,21 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm.model.affine import Affine
-from dask_igtm.posterior.coordinates import load_forward
+from dask_igtm.posterior.coordinates import numba_forward, numpy_forward
 
-KERNELS = ["numpy", "numba"]
+FORWARD = {"numpy": numpy_forward, "numba": numba_forward}
+KERNELS = list(FORWARD)
 AFFINE = Affine(np.array([1e4, 0.0, -2.5]), np.array([3.0, 1e-3, 1e5]), standardised=True)
 ROWS = arrays(float, st.tuples(st.integers(1, 40), st.just(3)), elements=st.floats(-1e6, 1e6, width=32))
 
 
 def forward(kernel, X, dtype=np.float64, affine=AFFINE):
-    """Return rows in model coordinates, beside the column that no kernel may touch, and their norms."""
-    Z1 = np.full((len(X), 4), 7, dtype)
-    norms = load_forward(kernel)(X, affine, Z1)
+    """Return rows in model coordinates, above the row that no kernel may touch, and their norms."""
+    Z = np.full((len(X) + 1, 3), 7, dtype)
+    norms = FORWARD[kernel](X, affine, Z[:-1])
     assert norms.dtype == np.float64
-    assert (Z1[:, -1] == 7).all()
-    return Z1[:, :-1], norms
+    assert (Z[-1] == 7).all()
+    return Z[:-1], norms
 
 
 def unaligned(X):
@@ -109,14 +110,14 @@ def test_threads_may_be_the_first_to_compile():
         import threading
         import numpy as np
         from dask_igtm.model.affine import Affine
-        from dask_igtm.posterior.coordinates import load_forward
+        from dask_igtm.posterior.coordinates import numba_forward
         from dask_igtm.posterior.kernels import load_kernel
         start, failed = threading.Barrier(4), []
         def work():
             start.wait()
             try:
                 load_kernel("numba")
-                load_forward("numba")(np.ones((3, 2)), Affine(np.zeros(2), np.ones(2)), np.ones((3, 3)))
+                numba_forward(np.ones((3, 2)), Affine(np.zeros(2), np.ones(2)), np.ones((3, 2)))
             except Exception as error:
                 failed.append(error)
         threads = [threading.Thread(target=work) for _ in range(4)]

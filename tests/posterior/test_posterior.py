@@ -26,13 +26,13 @@ def test_float32_rows_that_need_it_are_multiplied_in_float64(monkeypatch):
     X = np.random.default_rng(0).normal(size=(1100, 3)).astype(np.float32)
     X[0] = 3e4  # far enough from the narrow rest to lose all digits of its logits
     used = []
-    load = posterior.Workspace.load
+    observe = posterior.Workspace.observe
 
-    def watched(self, rows):
-        used.append(self.logits.dtype.name)
-        return load(self, rows)
+    def watched(self, rows, tile):
+        used.append(self.real.name)
+        return observe(self, rows, tile)
 
-    monkeypatch.setattr(posterior.Workspace, "load", watched)
+    monkeypatch.setattr(posterior.Workspace, "observe", watched)
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
     outputs = outputs_of(("log_likelihood",), 256)
