@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -69,7 +70,7 @@ def _exp2(x: Any) -> Any:
     return 2.0**x
 
 
-@overload(_exp2, jit_options={"fastmath": {"contract"}})  # reassociated, the rounding below would cancel
+@overload(_exp2, jit_options={"fastmath": {"contract"}})  # type: ignore[untyped-decorator]  # reassociated, the rounding below would cancel
 def _compile_exp2(x: Any) -> Any:
     """Compile 2^x for x of at most 0 as 2^n 2^r; it is 0 where the exponents of numbers end.
 
@@ -105,7 +106,7 @@ def _lanes(buffer: Any) -> Any:
     return LANES[buffer.dtype]
 
 
-@overload(_lanes)
+@overload(_lanes)  # type: ignore[untyped-decorator]
 def _compile_lanes(buffer: Any) -> Any:
     """Compile the number of lanes into the code, where it spares checks at run time."""
     n_lanes = LANES[np.dtype(buffer.dtype.name)]
@@ -116,7 +117,7 @@ def _compile_lanes(buffer: Any) -> Any:
     return lanes
 
 
-# Rows of a buffer follow each other in a flat array: indices l, L + l, ... of one array need no check
+# Rows of a buffer follow each other in a flat array: indices lane, L + lane, ... of one array need no check
 # at run time that they do not overlap.
 
 
@@ -128,27 +129,27 @@ def _mix_4_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
     a10, a11, a12, a13 = a[x + 1, y], a[x + 1, y + 1], a[x + 1, y + 2], a[x + 1, y + 3]
     a20, a21, a22, a23 = a[x + 2, y], a[x + 2, y + 1], a[x + 2, y + 2], a[x + 2, y + 3]
     a30, a31, a32, a33 = a[x + 3, y], a[x + 3, y + 1], a[x + 3, y + 2], a[x + 3, y + 3]
-    for l in range(L):
-        b0, b1, b2, b3 = b[l], b[L + l], b[2 * L + l], b[3 * L + l]
-        c[l] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-        c[L + l] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-        c[2 * L + l] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-        c[3 * L + l] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+    for lane in range(L):
+        b0, b1, b2, b3 = b[lane], b[L + lane], b[2 * L + lane], b[3 * L + lane]
+        c[lane] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
+        c[L + lane] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
+        c[2 * L + lane] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
+        c[3 * L + lane] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
 
 
 @compiled
 def _mix_1_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
     L = _lanes(c)
     a0, a1, a2, a3 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
-    for l in range(L):
-        c[l] += a0 * b[l] + a1 * b[L + l] + a2 * b[2 * L + l] + a3 * b[3 * L + l]
+    for lane in range(L):
+        c[lane] += a0 * b[lane] + a1 * b[L + lane] + a2 * b[2 * L + lane] + a3 * b[3 * L + lane]
 
 
 @compiled
 def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
     L = _lanes(c)
-    for l in range(L):
-        c[l] += factor * b[l]
+    for lane in range(L):
+        c[lane] += factor * b[lane]
 
 
 @compiled
@@ -174,8 +175,8 @@ def _mix(a: Any, x_begin: int, x_end: int, y_begin: int, y_end: int, b: Any, c: 
 def _begin(further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
     L = _lanes(e)
     factor, less = further[node], half[node]
-    for l in range(L):
-        e[l] = factor * tau[l] - less
+    for lane in range(L):
+        e[lane] = factor * tau[lane] - less
 
 
 @compiled
@@ -188,31 +189,31 @@ def _begin_4(a: Any, x: int, b: Any, further: Any, half: Any, node: int, tau: An
     a30, a31, a32, a33 = a[x + 3, 0], a[x + 3, 1], a[x + 3, 2], a[x + 3, 3]
     u0, u1, u2, u3 = further[node], further[node + 1], further[node + 2], further[node + 3]
     h0, h1, h2, h3 = half[node], half[node + 1], half[node + 2], half[node + 3]
-    for l in range(L):
-        b0, b1, b2, b3 = b[l], b[L + l], b[2 * L + l], b[3 * L + l]
-        t = tau[l]
-        e[l] = a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3 + (u0 * t - h0)
-        e[L + l] = a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3 + (u1 * t - h1)
-        e[2 * L + l] = a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3 + (u2 * t - h2)
-        e[3 * L + l] = a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3 + (u3 * t - h3)
+    for lane in range(L):
+        b0, b1, b2, b3 = b[lane], b[L + lane], b[2 * L + lane], b[3 * L + lane]
+        t = tau[lane]
+        e[lane] = a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3 + (u0 * t - h0)
+        e[L + lane] = a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3 + (u1 * t - h1)
+        e[2 * L + lane] = a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3 + (u2 * t - h2)
+        e[3 * L + lane] = a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3 + (u3 * t - h3)
 
 
 @compiled
 def _raise_to(e: Any, top: Any) -> None:
     L = _lanes(e)
-    for l in range(L):
-        top[l] = e[l] if e[l] > top[l] else top[l]
+    for lane in range(L):
+        top[lane] = e[lane] if e[lane] > top[lane] else top[lane]
 
 
 @compiled
 def _raise_to_4(e: Any, top: Any) -> None:
     L = _lanes(e)
-    for l in range(L):
-        one, other = e[l], e[L + l]
+    for lane in range(L):
+        one, other = e[lane], e[L + lane]
         one = one if one > other else other
-        third, fourth = e[2 * L + l], e[3 * L + l]
+        third, fourth = e[2 * L + lane], e[3 * L + lane]
         third = third if third > fourth else fourth
-        top[l] = one if one > third else third
+        top[lane] = one if one > third else third
 
 
 @compiled
@@ -220,8 +221,8 @@ def _needed(top: Any, peak: Any, bound: Any) -> bool:
     """Whether a logit of any lane is within the bound of its peak."""
     L = _lanes(top)
     nearest = bound
-    for l in range(L):
-        below = top[l] - peak[l]
+    for lane in range(L):
+        below = top[lane] - peak[lane]
         nearest = below if below > nearest else nearest
     return bool(nearest > bound)
 
@@ -230,31 +231,31 @@ def _needed(top: Any, peak: Any, bound: Any) -> bool:
 def _exponentiate(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
     """Turn the logits of a node into exponentials, 0 beyond the bound, and add them up."""
     L = _lanes(e)
-    for l in range(L):
-        below = e[l] - peak[l]
+    for lane in range(L):
+        below = e[lane] - peak[lane]
         below = below if below > bound else nothing
         value = _exp2(below)
-        e[l] = value
-        mass[l] += value
-        spread[l] += value * below
+        e[lane] = value
+        mass[lane] += value
+        spread[lane] += value * below
 
 
 @compiled
 def _exponentiate_4(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
     """Do the same for four nodes."""
     L = _lanes(e)
-    for l in range(L):
-        highest = peak[l]
-        b0, b1 = e[l] - highest, e[L + l] - highest
-        b2, b3 = e[2 * L + l] - highest, e[3 * L + l] - highest
+    for lane in range(L):
+        highest = peak[lane]
+        b0, b1 = e[lane] - highest, e[L + lane] - highest
+        b2, b3 = e[2 * L + lane] - highest, e[3 * L + lane] - highest
         b0 = b0 if b0 > bound else nothing
         b1 = b1 if b1 > bound else nothing
         b2 = b2 if b2 > bound else nothing
         b3 = b3 if b3 > bound else nothing
         e0, e1, e2, e3 = _exp2(b0), _exp2(b1), _exp2(b2), _exp2(b3)
-        e[l], e[L + l], e[2 * L + l], e[3 * L + l] = e0, e1, e2, e3
-        mass[l] += (e0 + e1) + (e2 + e3)
-        spread[l] += (e0 * b0 + e1 * b1) + (e2 * b2 + e3 * b3)
+        e[lane], e[L + lane], e[2 * L + lane], e[3 * L + lane] = e0, e1, e2, e3
+        mass[lane] += (e0 + e1) + (e2 + e3)
+        spread[lane] += (e0 * b0 + e1 * b1) + (e2 * b2 + e3 * b3)
 
 
 @compiled
@@ -264,30 +265,30 @@ def _count(e: Any, share: Any, g: Any) -> None:
     for node in range(len(g)):
         row = e[node * L : (node + 1) * L]
         total = row[0] * share[0]
-        for l in range(1, L):
-            total += row[l] * share[l]
+        for lane in range(1, L):
+            total += row[lane] * share[lane]
         g[node] += total
 
 
 @compiled
 def _times(a: Any, b: Any, out: Any) -> None:
     L = _lanes(out)
-    for l in range(L):
-        out[l] = a[l] * b[l]
+    for lane in range(L):
+        out[lane] = a[lane] * b[lane]
 
 
 @compiled
 def _add(a: Any, out: Any) -> None:
     L = _lanes(out)
-    for l in range(L):
-        out[l] += a[l]
+    for lane in range(L):
+        out[lane] += a[lane]
 
 
 @compiled
 def _copy(a: Any, out: Any) -> None:
     L = _lanes(out)
-    for l in range(L):
-        out[l] = a[l]
+    for lane in range(L):
+        out[lane] = a[lane]
 
 
 @compiled
@@ -389,7 +390,7 @@ def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: An
 
 
 @compiled
-def sweep(
+def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     t: Any,
     order: Any,
     per_bit: Any,
@@ -444,26 +445,26 @@ def sweep(
         E = R[0] if adds_up else R[group]
         for a in range(m):
             for b in range(m):
-                for l in range(L):
-                    T[(b * m + a) * L + l] = per_bit * t[rows[l], a * m + b]
-        for l in range(L):
-            T[m * m * L + l] = per_bit * t[rows[l], m * m]
+                for lane in range(L):
+                    T[(b * m + a) * L + lane] = per_bit * t[rows[lane], a * m + b]
+        for lane in range(L):
+            T[m * m * L + lane] = per_bit * t[rows[lane], m * m]
         _logits(T, axis, further[0], half, B, part, E, tops, peak)
         _softmax(E, k, tops, peak, bound, nothing, active, row_sums, mass, spread)
-        for l in range(L):
-            share[l] = 1 / mass[l]
-            found[0, rows[l]], found[1, rows[l]] = peak[l], mass[l]
-            found[2, rows[l]] = spread[l] * share[l]
+        for lane in range(L):
+            share[lane] = 1 / mass[lane]
+            found[0, rows[lane]], found[1, rows[lane]] = peak[lane], mass[lane]
+            found[2, rows[lane]] = spread[lane] * share[lane]
         if adds_up:
             _back(E, active, axis_back, further, F, part, V)
-            for l in range(L):
-                share[l] *= weight[rows[l]]
+            for lane in range(L):
+                share[lane] *= weight[rows[lane]]
             for a in range(m):
                 for b in range(m):
-                    for l in range(L):
-                        v[a * m + b, rows[l]] = V[(b * m + a) * L + l] * share[l]
-            for l in range(L):
-                v[m * m, rows[l]] = V[m * m * L + l] * share[l]
+                    for lane in range(L):
+                        v[a * m + b, rows[lane]] = V[(b * m + a) * L + lane] * share[lane]
+            for lane in range(L):
+                v[m * m, rows[lane]] = V[m * m * L + lane] * share[lane]
         for four in range(n_fours):
             i, j = four // ((k + 3) // 4), four % ((k + 3) // 4) * 4
             first, last = i * k + j, i * k + min(j + 4, k)
@@ -498,7 +499,7 @@ def by_place(near: Any) -> Any:
 class NumbaKernel:
     """See `dask_igtm.posterior.numpy_kernel.Kernel`."""
 
-    forward = staticmethod(numba_forward)
+    forward: ClassVar[Callable[..., Array]] = staticmethod(numba_forward)
 
     @staticmethod
     def side_by_side(real: Any) -> int:

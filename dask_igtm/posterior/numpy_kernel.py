@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.posterior.coordinates import Forward, numpy_forward
+from dask_igtm.model.affine import Affine
+from dask_igtm.posterior.coordinates import numpy_forward
 from dask_igtm.posterior.geometry import Geometry
 
 Array = NDArray[np.float64]
@@ -29,7 +31,7 @@ class Kernel(Protocol):
     Rows are given as t = z @ slopes, in an array (n, q * q + 1) of the precision of the geometry.
     """
 
-    forward: Forward
+    forward: ClassVar[Callable[[NDArray[Any], Affine, Real], Array]]  # see `numpy_forward`
 
     @staticmethod
     def side_by_side(real: Any) -> int:
@@ -46,7 +48,7 @@ class Kernel(Protocol):
         ...
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
-        """Return v, (q * q + 1, n), and g, (K,), of the responsibilities R, (K, n), each row times its weight.
+        """Return v, (q * q + 1, n), and g, (K,), of responsibilities R, (K, n), each row times its weight.
 
         v are the rows in terms of the functions, `functions.T @ R`; g are sums over the rows.
         """
@@ -56,10 +58,10 @@ class Kernel(Protocol):
 class NumpyKernel:
     """Two products with the functions at the nodes around NumPy's exponential."""
 
-    forward = staticmethod(numpy_forward)
+    forward: ClassVar[Callable[[NDArray[Any], Affine, Real], Array]] = staticmethod(numpy_forward)
 
     @staticmethod
-    def side_by_side(real: Any) -> int:
+    def side_by_side(real: Any) -> int:  # noqa: ARG004
         """See `Kernel`."""
         return 1
 

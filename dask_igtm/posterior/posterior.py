@@ -168,7 +168,7 @@ class Workspace:
         if observed.gaps is None:
             found, R, order = self.kernel.softmax(self._meet(observed))
         else:
-            (found, R), order = self._softmax_with_gaps(observed), None
+            (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
         return Posterior(observed, found, self.model, R, order)
 
     def sums(self, observed: Observed, sample_weight: Array | None) -> Sums:
@@ -185,7 +185,7 @@ class Workspace:
             found, v, g = self.kernel.sums(self._meet(observed), relative)
             functions_rx = v[:, :n] @ observed.Z
         else:
-            found, (R,) = self._softmax_with_gaps(observed)
+            found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]
             g, centers = R.sum(axis=1, dtype=np.float64), self.model.centers.astype(self.real)
             rx = R @ observed.Z + (R @ observed.gaps) * centers
@@ -200,11 +200,11 @@ class Workspace:
         t[n:] = 0.0
         return t
 
-    def _softmax_with_gaps(self, observed: Observed) -> tuple[Found, Real]:
+    def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:
         """Return what kernels do, without the centres' own squares where entries are missing."""
         geometry, squares = self.geometry, 0.5 / self.model.beta_inv * self.model.centers**2
         logits = geometry.functions @ (observed.Z @ geometry.slopes).T - geometry.half_squares[:, None]
-        logits += squares.astype(self.real) @ observed.gaps.T
+        logits += squares.astype(self.real) @ gaps.T
         R = np.empty_like(logits)
         return softmax(logits, geometry.bound, R), R[None]
 
@@ -250,7 +250,7 @@ def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterato
         if not (workspace and observed and workspace.error(observed) <= SINGLE_ERROR):
             wide = wide or Workspace(model, kernel, geometry_of(model, np.float64), height)
             workspace, observed = wide, wide.observe(rows, tile)
-        for part in _parts(observed):
+        for part in _parts(observed, rows):
             yield workspace, part
 
 
@@ -270,14 +270,13 @@ def _held_in_single(X: NDArray[Any]) -> bool:
     return bool(X.max() < WHOLE_IN_SINGLE and X.min() > -WHOLE_IN_SINGLE)
 
 
-def _parts(observed: Observed) -> Iterator[Observed]:
+def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
     """Yield the rows without gaps and those with gaps, which take longer."""
-    rows, Z, squared_norm, gaps = observed
-    incomplete = None if gaps is None else gaps.any(axis=1)
-    if gaps is None or incomplete is None or incomplete.all():
+    _, Z, squared_norm, gaps = observed
+    incomplete = np.asarray(False if gaps is None else gaps.any(axis=1))
+    if gaps is None or incomplete.all():
         yield observed
         return
-    assert isinstance(rows, slice)
-    for chosen in (np.flatnonzero(~incomplete), np.flatnonzero(incomplete)):
-        mask = gaps[chosen] if chosen is not None and incomplete[chosen[0]] else None
-        yield Observed(rows.start + chosen, Z[chosen], squared_norm[chosen], mask)
+    for kind in (~incomplete, incomplete):
+        mask = gaps[kind] if kind is incomplete else None
+        yield Observed(np.arange(rows.start, rows.stop)[kind], Z[kind], squared_norm[kind], mask)
