@@ -1,9 +1,9 @@
 """Do passes when asked, by whichever dask_igtm this process finds; `before.py` keeps two of these.
 
 It first says where that package is. Then each line asks for a pass by three words parted by tabs: the folder
-of the rows and the model, "block" for an E-step of one block on one thread or "pass" for a whole pass, and the
-name of the kernel. The answer is a line of its seconds and of the mean ln p(x) that it found. It has to run
-with two commits, so it takes from the package only what both have.
+of the rows and the model, "block" for an E-step of one block on one thread or "pass" for a whole pass, and
+the name of the kernel. The answer is a line of its seconds and of the mean ln p(x) that it found. It has to
+run with two commits, so it takes from the package only what both have.
 """
 
 from __future__ import annotations
