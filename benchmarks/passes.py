@@ -2,10 +2,10 @@
 
     python benchmarks/passes.py [--tiny] [--repeats N]
 
-Each stage of the E-step of one block is timed by itself, tile by tile in buffers that stay in cache, then all of
-it; "the rest" is the difference. A cell has microseconds a row, measured / at least. The least is that of the
-bytes that come from memory, at the speed of a large copy, or of the multiplications and additions, at the speed
-of a product of two matrices of 1,000 x 1,000, whichever is more.
+Each stage of the E-step of one block is timed by itself, tile by tile in buffers that stay in cache, then all
+of it; "the rest" is the difference. A cell has microseconds a row, measured / at least. The least is that of
+the bytes that come from memory, at the speed of a large copy, or of the multiplications and additions, at the
+speed of a product of two matrices of 1,000 x 1,000, whichever is more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import dask
 import numpy as np
-from run import KINDS, Kind, Size, processor, rows, seconds
+from run import KINDS, Kind, Size, processor, seconds
 
 from dask_igtm import IGTM
 from dask_igtm.data.convert import convert
@@ -169,7 +169,7 @@ def graph_time(dtype: str, n_columns: int, sizes: tuple[int, int], repeats: int)
 
 def table(kind: Kind, n_columns: int, dtype: str, machine: Machine, size: Size) -> dict[str, str]:
     """Return the cells of one column of the table."""
-    X = kind.make(size.rows(10 * COLUMNS[n_columns]) // 10, n_columns)
+    X = kind.make(COLUMNS[n_columns] // (10 if size.tiny else 1), n_columns)
     model = IGTM(niter=kind.niter, tol=0).fit(X).model_
     X = X.astype(dtype)
     stages = Stages(X, model)
@@ -192,7 +192,7 @@ def table(kind: Kind, n_columns: int, dtype: str, machine: Machine, size: Size) 
         "sums": product,
     }
     n = len(X)
-    cells = {
+    return {
         "rows to model coordinates": cell(times["coordinates"] / n, least["coordinates"]),
         "products with the slopes": cell(times["products"] / n, least["products"]),
         "order of the map": cell(order / n),
@@ -206,7 +206,6 @@ def table(kind: Kind, n_columns: int, dtype: str, machine: Machine, size: Size) 
         ),
         "reading from Zarr": cell(reading_time(X, size.repeats) / n, machine.least(dtype, width)),
     }
-    return cells
 
 
 def cell(measured: float, least: float = np.nan) -> str:
@@ -222,11 +221,8 @@ def tables(machine: Machine, size: Size) -> Iterator[str]:
             for n_columns in COLUMNS
             for dtype in EXP_STEPS
         }
-        yield (
-            f"\n| Gaussian rows{kind.suffix} | {' | '.join(columns)} |"
-            if kind.make is rows
-            else (f"\n| {kind.suffix.removeprefix(', ')} | {' | '.join(columns)} |")
-        )
+        title = kind.suffix.removeprefix(", ") or "Gaussian rows"
+        yield f"\n| {title} | {' | '.join(columns)} |"
         yield "| --- |" + " --- |" * len(columns)
         for name in next(iter(columns.values())):
             yield f"| {name} | {' | '.join(cells[name] for cells in columns.values())} |"
