@@ -26,7 +26,7 @@ from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
 
-COLUMNS, HEIGHT = 50, 10_000
+COLUMNS, FUNCTIONS, HEIGHT = 50, 17, 10_000
 
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
@@ -74,7 +74,7 @@ def byte_cost(folder: Path, repeats: int) -> float:
 
 def nothing(X: np.ndarray, sample_weight: None, n_nodes: int) -> SufficientStatistics:  # noqa: ARG001
     """Return sums of the right size at no cost."""
-    return SufficientStatistics(np.zeros(n_nodes), np.zeros((n_nodes, COLUMNS)), 0.0, 0.0, 0.0)
+    return SufficientStatistics(np.zeros(n_nodes), np.zeros((FUNCTIONS, COLUMNS)), 0.0, 0.0, 0.0)
 
 
 def empty(block_info: object = None) -> np.ndarray:  # noqa: ARG001

@@ -64,7 +64,12 @@ def reduce_each(sources: Sequence[Source], function: Callable[..., Any], *shared
 def walk(
     sources: Sequence[Source], work: Callable[..., Any], shared: tuple[Any, ...], label: str
 ) -> tuple[Any, ...]:
-    """Add up `work(blocks, values, *shared)` over all folds of each source, in one graph."""
+    """Add up `work(blocks, values, *shared)` over all folds of each source, in one graph.
+
+    What is one task for each source, on memory of this process, needs no graph and is done at once.
+    """
+    if all(source.in_memory and len(source.folds) == 1 for source in sources):
+        return tuple(_work_here(source, work, shared) for source in sources)
     run = uuid.uuid4().hex
     shared_key = f"igtm-shared-{run}"
     graph: dict[Any, Any] = {shared_key: DataNode(shared_key, (__version__, *shared))}
@@ -78,6 +83,12 @@ def walk(
         roots.append(_grow_tree(graph, leaves, f"igtm-combine-{run}", number))
     totals = [Delayed(root, graph) for root in roots]
     return tuple(dask.compute(*totals, optimize_graph=False, **scheduler_for(sources[0].in_memory)))
+
+
+def _work_here(source: Source, work: Callable[..., Any], shared: tuple[Any, ...]) -> Any:
+    (fold,) = source.folds
+    inputs = dask.core.get(source.graph, list(fold.inputs))
+    return _work(work, fold, inputs, (__version__, *shared))
 
 
 def _grow_tree(graph: dict[Any, Any], layer: list[Any], *name: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from dask_igtm.model.affine import Affine
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
-Forward = Callable[[NDArray[Any], Affine, Real], Array]
 
 
 def numpy_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:

@@ -1,7 +1,7 @@
 """The compiled kernel: the rows of a tile side by side, in lanes, under one node after the other.
 
 A buffer holds a number a lane for one node after the other, so that the same instruction serves many rows.
-Each step is a small product of a matrix of the map with such a buffer, (r, s) @ (s, LANES):
+Each step is a small product of a matrix of the map with such a buffer, (r, s) @ (s, lanes):
 
     B[b]   = Q @ T[b]       over the functions a of the first latent coordinate
     E[i]   = Q @ B[:, i]    over the functions b of the second, plus what one further function adds
@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -30,8 +31,9 @@ from dask_igtm.posterior.numpy_kernel import Found
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
 
-LANES = 128
+LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 LN2 = math.log(2.0)
 # A comparison with NaN may go either way: rows that are not finite are refused before.
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
@@ -68,20 +70,20 @@ def _exp2(x: Any) -> Any:
     return 2.0**x
 
 
-@overload(_exp2, jit_options={"fastmath": {"contract"}})  # reassociated, the rounding below would cancel
+@overload(_exp2, jit_options={"fastmath": {"contract"}})  # type: ignore[untyped-decorator]  # reassociated, the rounding below would cancel
 def _compile_exp2(x: Any) -> Any:
-    """Compile 2^x for x of at most 0 and above the bits of the smallest number, as 2^n 2^r.
+    """Compile 2^x for x of at most 0 as 2^n 2^r; it is 0 where the exponents of numbers end.
 
-    Adding 1.5 * 2^mantissa rounds x to n, whose bits then move the exponent; a polynomial through Chebyshev's
-    points is within rounding of 2^r for |r| <= 1/2.
+    Adding 1.5 * 2^mantissa rounds x to n, whose bits then move the exponent; 2^r is a polynomial through
+    Chebyshev's points for |r| <= 1/2, within rounding, and 1 at 0.
     """
     double = x == numba.float64
     real, whole, mantissa, degree = (
         (np.float64, np.int64, 52, 10) if double else (np.float32, np.int32, 23, 5)
     )
-    fitted = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
-    series = [real(c) for c in fitted.convert(kind=np.polynomial.Polynomial).coef[::-1]]
-    leading, rest = series[0], tuple(series[1:])
+    slope = np.polynomial.Chebyshev.interpolate(_slope, degree - 1, domain=[-0.5, 0.5])
+    series = [real(c) for c in slope.convert(kind=np.polynomial.Polynomial).coef[::-1]]
+    leading, rest = series[0], (*series[1:], real(1))
     rounder, shift = real(1.5 * 2.0**mantissa), whole(mantissa)
 
     def exp2(x: Any) -> Any:
@@ -95,121 +97,198 @@ def _compile_exp2(x: Any) -> Any:
     return exp2
 
 
-# Rows of a buffer follow each other in a flat array: indices l, LANES + l, ... of one array need no check
+def _slope(r: Any) -> Any:
+    """(2^r - 1) / r."""
+    return np.where(r == 0, LN2, np.expm1(LN2 * r) / np.where(r == 0, 1.0, r))
+
+
+def _lanes(buffer: Any) -> Any:
+    return LANES[buffer.dtype]
+
+
+@overload(_lanes)  # type: ignore[untyped-decorator]
+def _compile_lanes(buffer: Any) -> Any:
+    """Compile the number of lanes into the code, where it spares checks at run time."""
+    n_lanes = LANES[np.dtype(buffer.dtype.name)]
+
+    def lanes(buffer: Any) -> Any:
+        return n_lanes
+
+    return lanes
+
+
+# Rows of a buffer follow each other in a flat array: indices lane, L + lane, ... of one array need no check
 # at run time that they do not overlap.
 
 
 @compiled
 def _mix_4_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
     """Add a[x:x+4, y:y+4] @ b to c, where b and c have four rows."""
+    L = _lanes(c)
     a00, a01, a02, a03 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
     a10, a11, a12, a13 = a[x + 1, y], a[x + 1, y + 1], a[x + 1, y + 2], a[x + 1, y + 3]
     a20, a21, a22, a23 = a[x + 2, y], a[x + 2, y + 1], a[x + 2, y + 2], a[x + 2, y + 3]
     a30, a31, a32, a33 = a[x + 3, y], a[x + 3, y + 1], a[x + 3, y + 2], a[x + 3, y + 3]
-    for l in range(LANES):
-        b0, b1, b2, b3 = b[l], b[LANES + l], b[2 * LANES + l], b[3 * LANES + l]
-        c[l] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-        c[LANES + l] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-        c[2 * LANES + l] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-        c[3 * LANES + l] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+    for lane in range(L):
+        b0, b1, b2, b3 = b[lane], b[L + lane], b[2 * L + lane], b[3 * L + lane]
+        c[lane] += a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
+        c[L + lane] += a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
+        c[2 * L + lane] += a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
+        c[3 * L + lane] += a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+
+
+@compiled
+def _mix_1_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
+    L = _lanes(c)
+    a0, a1, a2, a3 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
+    for lane in range(L):
+        c[lane] += a0 * b[lane] + a1 * b[L + lane] + a2 * b[2 * L + lane] + a3 * b[3 * L + lane]
 
 
 @compiled
 def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
-    for l in range(LANES):
-        c[l] += factor * b[l]
+    L = _lanes(c)
+    for lane in range(L):
+        c[lane] += factor * b[lane]
 
 
 @compiled
 def _mix(a: Any, x_begin: int, x_end: int, y_begin: int, y_end: int, b: Any, c: Any) -> None:
     """Add a[x_begin:x_end, y_begin:y_end] @ b to c."""
-    x_whole = x_end - (x_end - x_begin) % 4
-    y_whole = y_end - (y_end - y_begin) % 4
-    for x in range(x_begin, x_whole, 4):
-        to = c[(x - x_begin) * LANES : (x - x_begin + 4) * LANES]
-        for y in range(y_begin, y_whole, 4):
-            _mix_4_by_4(a, x, y, b[(y - y_begin) * LANES : (y - y_begin + 4) * LANES], to)
+    L = _lanes(c)
+    x_fours = x_end - (x_end - x_begin) % 4
+    y_fours = y_end - (y_end - y_begin) % 4
+    for x in range(x_begin, x_fours, 4):
+        to = c[(x - x_begin) * L : (x - x_begin + 4) * L]
+        for y in range(y_begin, y_fours, 4):
+            _mix_4_by_4(a, x, y, b[(y - y_begin) * L : (y - y_begin + 4) * L], to)
     for x in range(x_begin, x_end):
-        to = c[(x - x_begin) * LANES : (x - x_begin + 1) * LANES]
-        for y in range(y_begin if x >= x_whole else y_whole, y_end):
-            _mix_1_by_1(a[x, y], b[(y - y_begin) * LANES : (y - y_begin + 1) * LANES], to)
+        to = c[(x - x_begin) * L : (x - x_begin + 1) * L]
+        if x >= x_fours:
+            for y in range(y_begin, y_fours, 4):
+                _mix_1_by_4(a, x, y, b[(y - y_begin) * L : (y - y_begin + 4) * L], to)
+        for y in range(y_fours, y_end):
+            _mix_1_by_1(a[x, y], b[(y - y_begin) * L : (y - y_begin + 1) * L], to)
 
 
 @compiled
-def _begin(factor: Any, half: Any, tau: Any, e: Any) -> None:
-    for l in range(LANES):
-        e[l] = factor * tau[l] - half
+def _begin(further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
+    L = _lanes(e)
+    factor, less = further[node], half[node]
+    for lane in range(L):
+        e[lane] = factor * tau[lane] - less
+
+
+@compiled
+def _begin_4(a: Any, x: int, b: Any, further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
+    """Do the same for four nodes, and add a[x:x+4, :4] @ b."""
+    L = _lanes(e)
+    a00, a01, a02, a03 = a[x, 0], a[x, 1], a[x, 2], a[x, 3]
+    a10, a11, a12, a13 = a[x + 1, 0], a[x + 1, 1], a[x + 1, 2], a[x + 1, 3]
+    a20, a21, a22, a23 = a[x + 2, 0], a[x + 2, 1], a[x + 2, 2], a[x + 2, 3]
+    a30, a31, a32, a33 = a[x + 3, 0], a[x + 3, 1], a[x + 3, 2], a[x + 3, 3]
+    u0, u1, u2, u3 = further[node], further[node + 1], further[node + 2], further[node + 3]
+    h0, h1, h2, h3 = half[node], half[node + 1], half[node + 2], half[node + 3]
+    for lane in range(L):
+        b0, b1, b2, b3 = b[lane], b[L + lane], b[2 * L + lane], b[3 * L + lane]
+        t = tau[lane]
+        e[lane] = a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3 + (u0 * t - h0)
+        e[L + lane] = a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3 + (u1 * t - h1)
+        e[2 * L + lane] = a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3 + (u2 * t - h2)
+        e[3 * L + lane] = a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3 + (u3 * t - h3)
 
 
 @compiled
 def _raise_to(e: Any, top: Any) -> None:
-    for l in range(LANES):
-        top[l] = e[l] if e[l] > top[l] else top[l]
+    L = _lanes(e)
+    for lane in range(L):
+        top[lane] = e[lane] if e[lane] > top[lane] else top[lane]
 
 
 @compiled
 def _raise_to_4(e: Any, top: Any) -> None:
-    for l in range(LANES):
-        one, other = e[l], e[LANES + l]
+    L = _lanes(e)
+    for lane in range(L):
+        one, other = e[lane], e[L + lane]
         one = one if one > other else other
-        third, fourth = e[2 * LANES + l], e[3 * LANES + l]
+        third, fourth = e[2 * L + lane], e[3 * L + lane]
         third = third if third > fourth else fourth
-        top[l] = one if one > third else third
+        top[lane] = one if one > third else third
 
 
 @compiled
 def _needed(top: Any, peak: Any, bound: Any) -> bool:
     """Whether a logit of any lane is within the bound of its peak."""
+    L = _lanes(top)
     nearest = bound
-    for l in range(LANES):
-        below = top[l] - peak[l]
+    for lane in range(L):
+        below = top[lane] - peak[lane]
         nearest = below if below > nearest else nearest
     return bool(nearest > bound)
 
 
 @compiled
-def _exponentiate(e: Any, peak: Any, bound: Any, mass: Any, spread: Any) -> None:
-    """Turn the logits of a few nodes into exponentials, 0 beyond the bound, and add them up."""
-    zero = bound - bound
-    for first in range(0, len(e), LANES):
-        node = e[first : first + LANES]
-        for l in range(LANES):
-            below = node[l] - peak[l]
-            within = below if below > bound else bound
-            value = _exp2(within)
-            value = value if below > bound else zero
-            node[l] = value
-            mass[l] += value
-            spread[l] += value * within
+def _exponentiate(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
+    """Turn the logits of a node into exponentials, 0 beyond the bound, and add them up."""
+    L = _lanes(e)
+    for lane in range(L):
+        below = e[lane] - peak[lane]
+        below = below if below > bound else nothing
+        value = _exp2(below)
+        e[lane] = value
+        mass[lane] += value
+        spread[lane] += value * below
+
+
+@compiled
+def _exponentiate_4(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
+    """Do the same for four nodes."""
+    L = _lanes(e)
+    for lane in range(L):
+        highest = peak[lane]
+        b0, b1 = e[lane] - highest, e[L + lane] - highest
+        b2, b3 = e[2 * L + lane] - highest, e[3 * L + lane] - highest
+        b0 = b0 if b0 > bound else nothing
+        b1 = b1 if b1 > bound else nothing
+        b2 = b2 if b2 > bound else nothing
+        b3 = b3 if b3 > bound else nothing
+        e0, e1, e2, e3 = _exp2(b0), _exp2(b1), _exp2(b2), _exp2(b3)
+        e[lane], e[L + lane], e[2 * L + lane], e[3 * L + lane] = e0, e1, e2, e3
+        mass[lane] += (e0 + e1) + (e2 + e3)
+        spread[lane] += (e0 * b0 + e1 * b1) + (e2 * b2 + e3 * b3)
 
 
 @compiled
 def _count(e: Any, share: Any, g: Any) -> None:
     """Add the exponentials of each node, times the lanes' shares, to g."""
+    L = _lanes(e)
     for node in range(len(g)):
-        row = e[node * LANES : (node + 1) * LANES]
+        row = e[node * L : (node + 1) * L]
         total = row[0] * share[0]
-        for l in range(1, LANES):
-            total += row[l] * share[l]
+        for lane in range(1, L):
+            total += row[lane] * share[lane]
         g[node] += total
 
 
 @compiled
 def _times(a: Any, b: Any, out: Any) -> None:
-    for l in range(LANES):
-        out[l] = a[l] * b[l]
+    L = _lanes(out)
+    for lane in range(L):
+        out[lane] = a[lane] * b[lane]
 
 
 @compiled
 def _add(a: Any, out: Any) -> None:
-    for l in range(LANES):
-        out[l] += a[l]
+    L = _lanes(out)
+    for lane in range(L):
+        out[lane] += a[lane]
 
 
 @compiled
 def _copy(a: Any, out: Any) -> None:
-    for l in range(LANES):
-        out[l] = a[l]
+    L = _lanes(out)
+    for lane in range(L):
+        out[lane] = a[lane]
 
 
 @compiled
@@ -217,8 +296,9 @@ def _logits(
     T: Any, axis: Any, further: Any, half: Any, B: Any, Bi: Any, E: Any, tops: Any, peak: Any
 ) -> None:
     """Fill E with the logits of all nodes, tops with the largest of each four, and peak with that of all."""
+    L = _lanes(E)
     k, m = axis.shape
-    row, functions = k * LANES, m * LANES
+    row, functions = k * L, m * L
     tau = T[m * functions :]
     B[:] = 0
     for b in range(m):
@@ -226,21 +306,24 @@ def _logits(
     top = 0
     for i in range(k):
         for b in range(m):
-            _copy(B[b * row + i * LANES : b * row + (i + 1) * LANES], Bi[b * LANES : (b + 1) * LANES])
+            _copy(B[b * row + i * L : b * row + (i + 1) * L], Bi[b * L : (b + 1) * L])
         for j in range(0, k, 4):
             nodes = min(4, k - j)
-            e = E[(i * k + j) * LANES : (i * k + j + nodes) * LANES]
-            for x in range(nodes):
-                node = i * k + j + x
-                _begin(further[node], half[node], tau, e[x * LANES : (x + 1) * LANES])
-            _mix(axis, j, j + nodes, 0, m, Bi, e)
-            highest = tops[top * LANES : (top + 1) * LANES]
+            e = E[(i * k + j) * L : (i * k + j + nodes) * L]
+            if nodes == 4 and m >= 4:
+                _begin_4(axis, j, Bi, further, half, i * k + j, tau, e)
+                _mix(axis, j, j + 4, 4, m, Bi[4 * L :], e)
+            else:
+                for x in range(nodes):
+                    _begin(further, half, i * k + j + x, tau, e[x * L : (x + 1) * L])
+                _mix(axis, j, j + nodes, 0, m, Bi, e)
+            highest = tops[top * L : (top + 1) * L]
             if nodes == 4:
                 _raise_to_4(e, highest)
             else:
-                _copy(e[:LANES], highest)
+                _copy(e[:L], highest)
                 for x in range(1, nodes):
-                    _raise_to(e[x * LANES : (x + 1) * LANES], highest)
+                    _raise_to(e[x * L : (x + 1) * L], highest)
             if top == 0:
                 _copy(highest, peak)
             else:
@@ -250,30 +333,45 @@ def _logits(
 
 @compiled
 def _softmax(
-    E: Any, k: int, tops: Any, peak: Any, bound: Any, active: Any, row_sums: Any, mass: Any, spread: Any
+    E: Any,
+    k: int,
+    tops: Any,
+    peak: Any,
+    bound: Any,
+    nothing: Any,
+    active: Any,
+    row_sums: Any,
+    mass: Any,
+    spread: Any,
 ) -> None:
     """Turn the logits of the nodes that any lane needs into exponentials; say which fours they are."""
+    L = _lanes(E)
     mass[:] = 0
     spread[:] = 0
-    row_mass, row_spread = row_sums[:LANES], row_sums[LANES:]
+    row_mass, row_spread = row_sums[:L], row_sums[L:]
     top = 0
     for i in range(k):
         row_sums[:] = 0  # of few numbers, since long sums round more
         for j in range(0, k, 4):
-            active[top] = _needed(tops[top * LANES : (top + 1) * LANES], peak, bound)
-            if active[top]:
-                e = E[(i * k + j) * LANES : (i * k + min(j + 4, k)) * LANES]
-                _exponentiate(e, peak, bound, row_mass, row_spread)
+            active[top] = _needed(tops[top * L : (top + 1) * L], peak, bound)
+            if active[top] and j + 4 <= k:
+                e = E[(i * k + j) * L : (i * k + j + 4) * L]
+                _exponentiate_4(e, peak, bound, nothing, row_mass, row_spread)
+            elif active[top]:
+                for node in range(i * k + j, i * k + k):
+                    e = E[node * L : (node + 1) * L]
+                    _exponentiate(e, peak, bound, nothing, row_mass, row_spread)
             top += 1
         _add(row_mass, mass)
         _add(row_spread, spread)
 
 
 @compiled
-def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: Any, Fu: Any, V: Any) -> None:
+def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: Any, V: Any) -> None:
     """Fill V with the sums of the exponentials times the functions of the map at the nodes."""
+    L = _lanes(E)
     m, k = axis_back.shape
-    row, functions = k * LANES, m * LANES
+    row, functions = k * L, m * L
     V[:] = 0
     top = 0
     for i in range(k):
@@ -281,24 +379,27 @@ def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: An
         for j in range(0, k, 4):
             if active[top]:
                 last = min(j + 4, k)
-                e = E[(i * k + j) * LANES : (i * k + last) * LANES]
+                e = E[(i * k + j) * L : (i * k + last) * L]
                 _mix(axis_back, 0, m, j, last, e, Fi)
                 _mix(further_back, 0, 1, i * k + j, i * k + last, e, V[m * functions :])
             top += 1
         for b in range(m):
-            _copy(Fi[b * LANES : (b + 1) * LANES], F[b * row + i * LANES : b * row + (i + 1) * LANES])
+            _copy(Fi[b * L : (b + 1) * L], F[b * row + i * L : b * row + (i + 1) * L])
     for b in range(m):
         _mix(axis_back, 0, m, 0, k, F[b * row : (b + 1) * row], V[b * functions : (b + 1) * functions])
 
 
 @compiled
-def sweep(
+def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     t: Any,
+    order: Any,
+    per_bit: Any,
     axis: Any,
     axis_back: Any,
     further: Any,
     half: Any,
     bound: Any,
+    nothing: Any,
     weight: Any,
     R: Any,
     v: Any,
@@ -309,14 +410,18 @@ def sweep(
 
     Parameters
     ----------
-    t : (n, m * m + 1) array, in bits, where n is a multiple of LANES
+    t : (n, m * m + 1) array, where n is a multiple of the lanes
+    order : (n,) array of int64
+        In which rows are taken; those side by side should lie close together.
+    per_bit : number
+        What takes t to bits.
     axis, axis_back : (k, m) and (m, k) arrays
     further, half : (1, K) and (K,) arrays, the latter in bits
-    bound : number
-        Logits that far below the largest of their row, in bits, count as none.
+    bound, nothing : numbers
+        Logits so far below the largest of their row, in bits, count as none; and some of which 2^x is 0.
     weight : (n,) array
-    R : (n / LANES, K * LANES) array, or one of a single row
-        Filled with responsibilities; as scratch space where v is asked for.
+    R : (n / lanes, K * lanes) array, or one of a single row
+        Filled with responsibilities in that order; scratch space where v is asked for.
     v : (m * m + 1, n) array, or an empty one where R is asked for
         Filled with `weight` times the sums of the responsibilities times the functions at the nodes.
     g : (K,) float64 array
@@ -324,61 +429,86 @@ def sweep(
     found : (3, n) float64 array
         Filled with peaks, sums of 2^(logit - peak), and mean (logit - peak).
     """
+    L = _lanes(t)
     k, m = axis.shape
     n_functions, n_fours = m * m + 1, k * ((k + 3) // 4)
     real = t.dtype
-    T, V = np.empty(n_functions * LANES, real), np.empty(n_functions * LANES, real)
-    B, F = np.empty(m * k * LANES, real), np.empty(m * k * LANES, real)
-    part, tops = np.empty(m * LANES, real), np.empty(n_fours * LANES, real)
-    peak, mass, spread = np.empty(LANES, real), np.empty(LANES, real), np.empty(LANES, real)
-    row_sums, share = np.empty(2 * LANES, real), np.empty(LANES, real)
+    T, V = np.empty(n_functions * L, real), np.empty(n_functions * L, real)
+    B, F = np.empty(m * k * L, real), np.empty(m * k * L, real)
+    part, tops = np.empty(m * L, real), np.empty(n_fours * L, real)
+    peak, mass, spread = np.empty(L, real), np.empty(L, real), np.empty(L, real)
+    row_sums, share = np.empty(2 * L, real), np.empty(L, real)
     active = np.empty(n_fours, np.bool_)
     adds_up = len(v) > 0
-    for group in range(len(t) // LANES):
-        start = group * LANES
+    for group in range(len(t) // L):
+        rows = order[group * L : (group + 1) * L]
         E = R[0] if adds_up else R[group]
         for a in range(m):
             for b in range(m):
-                for l in range(LANES):
-                    T[(b * m + a) * LANES + l] = t[start + l, a * m + b]
-        for l in range(LANES):
-            T[m * m * LANES + l] = t[start + l, m * m]
+                for lane in range(L):
+                    T[(b * m + a) * L + lane] = per_bit * t[rows[lane], a * m + b]
+        for lane in range(L):
+            T[m * m * L + lane] = per_bit * t[rows[lane], m * m]
         _logits(T, axis, further[0], half, B, part, E, tops, peak)
-        _softmax(E, k, tops, peak, bound, active, row_sums, mass, spread)
-        for l in range(LANES):
-            share[l] = 1 / mass[l]
-            found[0, start + l], found[1, start + l] = peak[l], mass[l]
-            found[2, start + l] = spread[l] * share[l]
+        _softmax(E, k, tops, peak, bound, nothing, active, row_sums, mass, spread)
+        for lane in range(L):
+            share[lane] = 1 / mass[lane]
+            found[0, rows[lane]], found[1, rows[lane]] = peak[lane], mass[lane]
+            found[2, rows[lane]] = spread[lane] * share[lane]
         if adds_up:
-            _back(E, active, axis_back, further, F, part, tops, V)
-            _times(share, weight[start : start + LANES], share)
+            _back(E, active, axis_back, further, F, part, V)
+            for lane in range(L):
+                share[lane] *= weight[rows[lane]]
             for a in range(m):
                 for b in range(m):
-                    n = b * m + a
-                    _times(V[n * LANES : (n + 1) * LANES], share, v[a * m + b, start : start + LANES])
-            _times(V[m * m * LANES :], share, v[m * m, start : start + LANES])
+                    for lane in range(L):
+                        v[a * m + b, rows[lane]] = V[(b * m + a) * L + lane] * share[lane]
+            for lane in range(L):
+                v[m * m, rows[lane]] = V[m * m * L + lane] * share[lane]
         for four in range(n_fours):
             i, j = four // ((k + 3) // 4), four % ((k + 3) // 4) * 4
             first, last = i * k + j, i * k + min(j + 4, k)
-            e = E[first * LANES : last * LANES]
+            e = E[first * L : last * L]
             if adds_up:
                 if active[four]:
                     _count(e, share, g[first:last])
             elif active[four]:
-                for node in range(0, len(e), LANES):
-                    _times(e[node : node + LANES], share, e[node : node + LANES])
+                for node in range(0, len(e), L):
+                    _times(e[node : node + L], share, e[node : node + L])
             else:
                 e[:] = 0
+
+
+@compiled
+def by_place(near: Any) -> Any:
+    """Return the rows (n,) in the order of the columns in which near (n, C) is largest."""
+    n_rows, n_cells = near.shape
+    place, starts = np.empty(n_rows, np.int64), np.zeros(n_cells + 1, np.int64)
+    for row in range(n_rows):
+        place[row] = near[row].argmax()
+        starts[place[row] + 1] += 1
+    for cell in range(n_cells):
+        starts[cell + 1] += starts[cell]
+    order = np.empty(n_rows, np.int64)
+    for row in range(n_rows):
+        order[starts[place[row]]] = row
+        starts[place[row]] += 1
+    return order
 
 
 class NumbaKernel:
     """See `dask_igtm.posterior.numpy_kernel.Kernel`."""
 
-    forward = staticmethod(numba_forward)
-    lanes = LANES
+    forward: ClassVar[Callable[..., Array]] = staticmethod(numba_forward)
+
+    @staticmethod
+    def side_by_side(real: Any) -> int:
+        """See `Kernel`."""
+        return LANES[np.dtype(real)]
 
     def __init__(self, geometry: Geometry, height: int) -> None:
         self.real, self.n_nodes, self.height = geometry.axis.dtype.type, len(geometry.further), height
+        self.lanes = self.side_by_side(self.real)
         self.per_bit = self.real(1.0 / LN2)
         self.map = (
             geometry.axis,
@@ -386,29 +516,40 @@ class NumbaKernel:
             geometry.further[None],
             geometry.half_squares * self.per_bit,
             self.real(geometry.bound / LN2),
+            self.real(np.finfo(self.real).minexp - 1),
         )
+        # What t makes of the cells of the map, if rows are to be put in their order.
+        cells = geometry.cells
+        self.cells = np.ascontiguousarray(geometry.functions[cells].T) if len(cells) else np.empty(0)
+        self.half_squares_of_cells = geometry.half_squares[cells]
 
     @functools.cached_property
     def _all_nodes(self) -> Real:
-        return np.empty((self.height // LANES, self.n_nodes * LANES), self.real)
+        return np.empty((self.height // self.lanes, self.n_nodes * self.lanes), self.real)
 
     @functools.cached_property
     def _one_group(self) -> Real:
-        return np.empty((1, self.n_nodes * LANES), self.real)
+        return np.empty((1, self.n_nodes * self.lanes), self.real)
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
+    def softmax(self, t: Real) -> tuple[Found, Real, Indices]:
         """See `Kernel`."""
-        R, nothing = self._all_nodes[: len(t) // LANES], np.empty((0, 0), self.real)
-        found = self._sweep(t, nothing.ravel(), R, nothing, np.empty(0))
-        return found, R.reshape(-1, self.n_nodes, LANES)
+        R, nothing = self._all_nodes[: len(t) // self.lanes], np.empty((0, 0), self.real)
+        order = self._order(t)
+        found = self._sweep(t, order, nothing.ravel(), R, nothing, np.empty(0))
+        return found, R.reshape(-1, self.n_nodes, self.lanes), order
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""
         v, g = np.empty(t.T.shape, self.real), np.zeros(self.n_nodes)
-        return self._sweep(t, weight, self._one_group, v, g), v, g
+        return self._sweep(t, self._order(t), weight, self._one_group, v, g), v, g
 
-    def _sweep(self, t: Real, weight: Real, R: Real, v: Real, g: Array) -> Found:
+    def _order(self, t: Real) -> Indices:
+        if self.cells.size == 0:
+            return np.arange(len(t))
+        return np.asarray(by_place(t @ self.cells - self.half_squares_of_cells))
+
+    def _sweep(self, t: Real, order: Indices, weight: Real, R: Real, v: Real, g: Array) -> Found:
         found = np.empty((3, len(t)))
-        sweep(t * self.per_bit, *self.map, weight, R, v, g, found)
+        sweep(t, order, self.per_bit, *self.map, weight, R, v, g, found)
         peak, mass, spread = found
         return Found(LN2 * peak, np.log(mass), LN2 * spread)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.posterior.coordinates import Forward, numpy_forward
+from dask_igtm.model.affine import Affine
+from dask_igtm.posterior.coordinates import numpy_forward
 from dask_igtm.posterior.geometry import Geometry
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
 
 
 class Found(NamedTuple):
@@ -28,17 +31,24 @@ class Kernel(Protocol):
     Rows are given as t = z @ slopes, in an array (n, q * q + 1) of the precision of the geometry.
     """
 
-    forward: Forward
-    lanes: int  # n has to be a multiple of it
+    forward: ClassVar[Callable[[NDArray[Any], Affine, Real], Array]]  # see `numpy_forward`
+
+    @staticmethod
+    def side_by_side(real: Any) -> int:
+        """Return w, how many rows lie side by side in that precision; n has to be a multiple of it."""
+        ...
 
     def __init__(self, geometry: Geometry, height: int) -> None: ...
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
-        """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them."""
+    def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
+        """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them.
+
+        Last comes the order in which the rows lie there, if it is not their own.
+        """
         ...
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
-        """Return v, (q * q + 1, n), and g, (K,), of the responsibilities R, (K, n), each row times its weight.
+        """Return v, (q * q + 1, n), and g, (K,), of responsibilities R, (K, n), each row times its weight.
 
         v are the rows in terms of the functions, `functions.T @ R`; g are sums over the rows.
         """
@@ -48,24 +58,28 @@ class Kernel(Protocol):
 class NumpyKernel:
     """Two products with the functions at the nodes around NumPy's exponential."""
 
-    forward = staticmethod(numpy_forward)
-    lanes = 1
+    forward: ClassVar[Callable[[NDArray[Any], Affine, Real], Array]] = staticmethod(numpy_forward)
+
+    @staticmethod
+    def side_by_side(real: Any) -> int:  # noqa: ARG004
+        """See `Kernel`."""
+        return 1
 
     def __init__(self, geometry: Geometry, height: int) -> None:
         self.geometry = geometry
         self.buffers = np.empty((2, len(geometry.further) * height), geometry.axis.dtype)
 
-    def softmax(self, t: Real) -> tuple[Found, Real]:
+    def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""
         shape = (len(self.geometry.further), len(t))
         logits, R = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in self.buffers)
         np.matmul(self.geometry.functions, t.T, out=logits)
         logits -= self.geometry.half_squares[:, None]
-        return softmax(logits, self.geometry.bound, R), R[None]
+        return softmax(logits, self.geometry.bound, R), R[None], None
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""
-        found, (R,) = self.softmax(t)
+        found, (R,), _ = self.softmax(t)
         R *= weight
         return found, self.geometry.functions.T @ R, R.sum(axis=1, dtype=np.float64)
 

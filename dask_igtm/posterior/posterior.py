@@ -43,58 +43,64 @@ class Observed(NamedTuple):
 
 
 class Scores:
-    """How near rows lie to a map, in arrays of shape (n,).
+    """How near some rows lie to a map.
 
     Attributes
     ----------
-    log_mass : ndarray
+    rows : slice or ndarray of shape (n,)
+        Where they are in their block.
+    log_mass : ndarray of shape (n,)
         ln sum_k exp(l_k - max l), with l_k = -|x - y_k|^2 / (2 beta_inv).
-    log_likelihood : ndarray
+    log_likelihood : ndarray of shape (n,)
         ln p of what is observed of x, in the user's units.
-    deviance : ndarray
+    deviance : ndarray of shape (n,)
         How far that is below the largest that a row with these gaps can have.
-    entropy : ndarray
+    entropy : ndarray of shape (n,)
         Of the responsibilities, in nats.
-    distance : ndarray
+    distance : ndarray of shape (n,)
         Expected squared distance to the nodes, averaged over the responsibilities.
     """
 
     def __init__(self, observed: Observed, found: Found, model: Model) -> None:
-        beta_inv, squared_norm, gaps = model.beta_inv, observed.squared_norm, observed.gaps
+        n, beta_inv, gaps = len(observed.Z), model.beta_inv, observed.gaps
+        peak, log_mass, spread = (values[:n] for values in found)
         n_missing: Any = 0.0 if gaps is None else gaps.sum(axis=1, dtype=np.float64)
         # The logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
-        log_sum = found.peak + found.log_mass - 0.5 * squared_norm / beta_inv
-        distance = np.maximum(squared_norm - 2.0 * beta_inv * (found.peak + found.spread), 0.0)
-        self.log_mass = found.log_mass
+        log_sum = peak + log_mass - 0.5 * observed.squared_norm / beta_inv
+        distance = np.maximum(observed.squared_norm - 2.0 * beta_inv * (peak + spread), 0.0)
+        self.rows, self.weight = observed.rows, observed.weight
+        self.log_mass = log_mass
         self.log_likelihood = log_sum + model.log_normalization(gaps)
         self.deviance = np.maximum(
             np.log(len(model.basis.nodes)) - log_sum, 0.0
         )  # 0 if all centres were at x
-        self.entropy = found.log_mass - found.spread
+        self.entropy = log_mass - spread
         self.distance = distance + n_missing * beta_inv
 
 
 class Posterior(Scores):
-    """The posterior of a few rows over the nodes; the next tile overwrites it.
+    """The posterior of some rows over the nodes; the next one overwrites its responsibilities.
 
-    Responsibilities lie node by row, some rows side by side, and are read by what they are multiplied with.
+    These lie node by row, some rows side by side, and are read by what they are multiplied with.
     """
 
     def __init__(
         self, observed: Observed, found: Found, model: Model, R: Real, order: Indices | None
     ) -> None:
         super().__init__(observed, found, model)
-        self.rows, self.gaps, self.weight = observed.rows, observed.gaps, observed.weight
-        self._R, self._order, self._n_rows = R, order, len(observed.Z)
+        self.gaps, self._R, self._order = observed.gaps, R, order
+        self._n_rows = len(observed.Z)
 
     def totals(self, columns: Array) -> Array:
         """Return the sums over the rows of columns (n, T), times the responsibilities, (K, T)."""
         n_parts, _, width = self._R.shape
         padded = np.zeros((n_parts * width, columns.shape[1]))
-        padded[: self._n_rows] = columns if self._order is None else columns[self._order]
-        parts = padded.reshape(n_parts, width, -1).swapaxes(1, 2)
+        padded[: self._n_rows] = columns
+        if self._order is not None:
+            padded = padded[self._order]
+        parts = np.ascontiguousarray(padded.reshape(n_parts, width, -1).swapaxes(1, 2))
         # BLAS is faster at this product than at its transpose.
-        return np.asarray((np.ascontiguousarray(parts) @ self._R.swapaxes(1, 2)).sum(axis=0).T)
+        return np.asarray((parts @ self._R.swapaxes(1, 2)).sum(axis=0).T)
 
     def expectations(self, values: Array) -> Array:
         """Return the means over the nodes of values (K, C), weighted by the responsibilities, (n, C)."""
@@ -112,12 +118,11 @@ class Posterior(Scores):
 
     def _by_row(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (parts, C, width) as (n, C)."""
-        flat = values.swapaxes(1, 2).reshape(-1, values.shape[1])[: self._n_rows]
-        if self._order is None:
-            return flat
-        in_rows = np.empty_like(flat)
-        in_rows[self._order] = flat
-        return in_rows
+        flat = values.swapaxes(1, 2).reshape(-1, values.shape[1])
+        if self._order is not None:
+            flat, ordered = np.empty_like(flat), flat
+            flat[self._order] = ordered
+        return flat[: self._n_rows]
 
 
 class Sums(NamedTuple):
@@ -133,8 +138,9 @@ class Workspace:
     """The E-step of a model in one precision, and the buffers that its tiles share."""
 
     def __init__(self, model: Model, kernel: type[Kernel], geometry: Geometry, height: int) -> None:
-        self.model, self.geometry, self.forward, self.lanes = model, geometry, kernel.forward, kernel.lanes
+        self.model, self.geometry, self.forward = model, geometry, kernel.forward
         self.kernel, self.real = kernel(geometry, height), geometry.axis.dtype
+        self.lanes = kernel.side_by_side(self.real)
         n_columns, n_functions = geometry.slopes.shape
         self.Z = np.empty((height, n_columns), self.real)
         self.t = np.empty((height, n_functions), self.real)
@@ -159,12 +165,10 @@ class Workspace:
 
     def posterior(self, observed: Observed) -> Posterior:
         """Return the posterior of some rows."""
-        t, order = self._meet(observed)
         if observed.gaps is None:
-            found, R = self.kernel.softmax(t)
+            found, R, order = self.kernel.softmax(self._meet(observed))
         else:
-            found, R = self._softmax_with_gaps(t, observed.gaps)
-        found = self._by_row(found, order, len(observed.Z))
+            (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
         return Posterior(observed, found, self.model, R, order)
 
     def sums(self, observed: Observed, sample_weight: Array | None) -> Sums:
@@ -172,60 +176,37 @@ class Workspace:
 
         An entry that is missing counts with its expectation, which is the centre of the node.
         """
-        weight = observed.weight(sample_weight)
+        n, weight = len(observed.Z), observed.weight(sample_weight)
         # Relative to the largest, no weight leaves the range of float32.
         largest = 1.0 if weight is None else float(weight.max()) or 1.0
-        t, order = self._meet(observed)
-        relative = np.zeros(len(t), self.real)
-        relative[: len(observed.Z)] = 1.0 if weight is None else weight / largest
-        n = len(observed.Z)
+        relative = np.zeros(n + -n % self.lanes, self.real)
+        relative[:n] = 1.0 if weight is None else weight / largest
         if observed.gaps is None:
-            relative[:n] = relative[:n] if order is None else relative[order]
-            found, v, g = self.kernel.sums(t, relative)
-            found = self._by_row(found, order, n)
-            functions_rx = _from_order(v[:, :n], order) @ observed.Z
+            found, v, g = self.kernel.sums(self._meet(observed), relative)
+            functions_rx = v[:, :n] @ observed.Z
         else:
-            found, (R,) = self._softmax_with_gaps(t, observed.gaps)
-            R *= relative
-            functions, centers = self.geometry.functions, self.model.centers.astype(R.dtype)
-            g = R.sum(axis=1, dtype=np.float64)
-            functions_rx = functions.T @ (R @ observed.Z + (R @ observed.gaps) * centers)
+            found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
+            R *= relative[:n]
+            g, centers = R.sum(axis=1, dtype=np.float64), self.model.centers.astype(self.real)
+            rx = R @ observed.Z + (R @ observed.gaps) * centers
+            functions_rx = self.geometry.functions.T @ rx
         return Sums(largest * functions_rx, largest * g, weight, Scores(observed, found, self.model))
 
-    def _meet(self, observed: Observed) -> tuple[Real, Indices | None]:
-        """Return the rows as kernels take them, and the order in which they then are if it is another."""
-        n, geometry = len(observed.Z), self.geometry
-        if observed.gaps is not None:
-            return observed.Z @ geometry.slopes, None
+    def _meet(self, observed: Observed) -> Real:
+        """Return the rows as kernels take them, followed by zeros."""
+        n = len(observed.Z)
         t = self.t[: n + -n % self.lanes]
-        np.matmul(observed.Z, geometry.slopes, out=t[:n])
+        np.matmul(observed.Z, self.geometry.slopes, out=t[:n])
         t[n:] = 0.0
-        if not len(geometry.cells) or self.lanes == 1:
-            return t, None
-        near = t[:n] @ geometry.functions[geometry.cells].T - geometry.half_squares[geometry.cells]
-        order = near.argmax(axis=1).astype(np.uint8).argsort(kind="stable")
-        t[:n] = t[order]
-        return t, order
+        return t
 
-    def _softmax_with_gaps(self, t: Real, gaps: Real) -> tuple[Found, Real]:
-        """Return what kernels do, for rows that lack entries: the centres' own squares there count for none."""
-        geometry, squares = self.geometry, self.model.centers**2
-        logits = geometry.functions @ t.T - geometry.half_squares[:, None]
-        logits += (0.5 / self.model.beta_inv * squares).astype(self.real) @ gaps.T
+    def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:
+        """Return what kernels do, without the centres' own squares where entries are missing."""
+        geometry, squares = self.geometry, 0.5 / self.model.beta_inv * self.model.centers**2
+        logits = geometry.functions @ (observed.Z @ geometry.slopes).T - geometry.half_squares[:, None]
+        logits += squares.astype(self.real) @ gaps.T
         R = np.empty_like(logits)
         return softmax(logits, geometry.bound, R), R[None]
-
-    def _by_row(self, found: Found, order: Indices | None, n: int) -> Found:
-        return Found(*(_from_order(values[:n], order) for values in found))
-
-
-def _from_order(values: NDArray[Any], order: Indices | None) -> NDArray[Any]:
-    """Put what is ordered along the last axis back into the order of the rows."""
-    if order is None:
-        return values
-    back = np.empty_like(values)
-    back[..., order] = values
-    return back
 
 
 def weighted_sum(values: Array, weight: Array | None) -> float:
@@ -269,15 +250,17 @@ def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterato
         if not (workspace and observed and workspace.error(observed) <= SINGLE_ERROR):
             wide = wide or Workspace(model, kernel, geometry_of(model, np.float64), height)
             workspace, observed = wide, wide.observe(rows, tile)
-        for part in _parts(observed):
+        for part in _parts(observed, rows):
             yield workspace, part
 
 
 def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, kept: int) -> int:
     """Return how many rows make a tile."""
-    numbers = max(len(geometry.slopes), kept if kernel.lanes > 1 else len(geometry.further))
+    lanes = kernel.side_by_side(geometry.axis.dtype)
+    numbers = max(len(geometry.slopes), len(geometry.further) if lanes == 1 else kept)
     most = min(MOST_ROWS[len(geometry.cells) > 0], TILE_BYTES // (geometry.axis.itemsize * numbers))
-    return max(1, min(n_rows, most)) + -max(1, min(n_rows, most)) % kernel.lanes
+    height = max(1, min(n_rows, most))
+    return height + -height % lanes
 
 
 def _held_in_single(X: NDArray[Any]) -> bool:
@@ -287,14 +270,13 @@ def _held_in_single(X: NDArray[Any]) -> bool:
     return bool(X.max() < WHOLE_IN_SINGLE and X.min() > -WHOLE_IN_SINGLE)
 
 
-def _parts(observed: Observed) -> Iterator[Observed]:
+def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
     """Yield the rows without gaps and those with gaps, which take longer."""
-    rows, Z, squared_norm, gaps = observed
-    incomplete = None if gaps is None else gaps.any(axis=1)
-    if gaps is None or incomplete is None or incomplete.all():
+    _, Z, squared_norm, gaps = observed
+    incomplete = np.asarray(False if gaps is None else gaps.any(axis=1))
+    if gaps is None or incomplete.all():
         yield observed
         return
-    assert isinstance(rows, slice)
-    for chosen in (np.flatnonzero(~incomplete), np.flatnonzero(incomplete)):
-        mask = gaps[chosen] if chosen is not None and incomplete[chosen[0]] else None
-        yield Observed(rows.start + chosen, Z[chosen], squared_norm[chosen], mask)
+    for kind in (~incomplete, incomplete):
+        mask = gaps[kind] if kind is incomplete else None
+        yield Observed(np.arange(rows.start, rows.stop)[kind], Z[kind], squared_norm[kind], mask)

@@ -46,7 +46,7 @@ class SufficientStatistics:
         return float(self.g.sum())
 
     def residual(self, model: Model) -> Array:
-        """Return `functions.T @ responsibilities.T @ (X - centers)`, (q * q + 1, Q), for the model of the E-step."""
+        """Return `functions_rx` of the rows minus the centres, for the model of the E-step."""
         return self.functions_rx - functions_of(model.basis).values.T @ (self.g[:, None] * model.centers)
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
