@@ -97,12 +97,10 @@ def test_standard_deviations_do_not_cancel(igtm, R, offset):
     assert_allclose(found.values[:, 1], std, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["numpy", "numba"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_nodes_are_empty_from_where_all_of_them_are_less_than_rounding(igtm, dtype, kernel):
+def test_nodes_are_empty_from_where_all_of_them_are_less_than_rounding(igtm, dtype):
     sharp = copy.copy(igtm)
     sharp.model_ = dataclasses.replace(igtm.model_, beta_inv=2e-2)
-    sharp.kernel_ = kernel
     rows = X[:5].astype(dtype)
     nearest = dense_e_step(rows, sharp.model_).row.below.max(axis=0)
     edge = np.log(np.finfo(dtype).eps / 36)

@@ -1,5 +1,6 @@
 """The compiled kernel: its exponential, its layout, and its machine code where none can be kept."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,18 +11,18 @@ import pytest
 from helpers.geometries import geometry_of_logits, random_geometry
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm.posterior.numba_kernel import LANES, NumbaKernel
+from dask_igtm.posterior.numba_kernel import NumbaKernel, by_place
 
 DTYPES = [np.float64, np.float32]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_its_exponential_is_within_a_few_roundings(dtype):
-    eps = np.finfo(dtype).eps
+    eps, n = np.finfo(dtype).eps, NumbaKernel.side_by_side(dtype)
     lowest = np.log(eps / 144)
-    logits = np.linspace(0, lowest + 1e-2, LANES * 143).reshape(LANES, 143)
-    geometry, t = geometry_of_logits(np.column_stack([np.zeros(LANES), logits]).astype(dtype))
-    _, R = NumbaKernel(geometry, LANES).softmax(t.copy())
+    logits = np.linspace(0, lowest + 1e-2, n * 143).reshape(n, 143)
+    geometry, t = geometry_of_logits(np.column_stack([np.zeros(n), logits]).astype(dtype))
+    _, R, _ = NumbaKernel(geometry, n).softmax(t.copy())
     found = R[0].T[:, 1:].astype(float) / R[0].T[:, :1]
     given = t[:, 1:-1].astype(np.longdouble)
     expected = np.exp(given).astype(float)
@@ -31,24 +32,50 @@ def test_its_exponential_is_within_a_few_roundings(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_lie_side_by_side_in_groups(dtype):
-    geometry = random_geometry(5, 3, dtype, np.random.default_rng(0))
-    t = np.random.default_rng(1).normal(size=(3 * LANES, 10)).astype(dtype)
-    kernel = NumbaKernel(geometry, 3 * LANES)
-    R = kernel.softmax(t)[1].copy()
-    assert R.shape == (3, 25, LANES)
+    geometry, n = random_geometry(5, 3, dtype, np.random.default_rng(0)), NumbaKernel.side_by_side(dtype)
+    t = np.random.default_rng(1).normal(size=(3 * n, 10)).astype(dtype)
+    kernel = NumbaKernel(geometry, 3 * n)
+    _, R, order = kernel.softmax(t)
+    R = R.copy()
+    assert R.shape == (3, 25, n)
     assert R.dtype == dtype
+    assert_array_equal(order, np.arange(3 * n))
     for group in range(3):
-        assert_array_equal(kernel.softmax(t[group * LANES : (group + 1) * LANES])[1][0], R[group])
+        assert_array_equal(kernel.softmax(t[group * n : (group + 1) * n])[1][0], R[group])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_of_a_map_with_cells_lie_in_their_order(dtype):
+    geometry, n = random_geometry(5, 3, dtype, np.random.default_rng(0)), NumbaKernel.side_by_side(dtype)
+    t = 10 * np.random.default_rng(1).normal(size=(3 * n, 10)).astype(dtype)
+    weight = np.random.default_rng(2).random(3 * n).astype(dtype)
+    with_cells = dataclasses.replace(geometry, cells=np.array([6, 8, 16, 18]))
+    one, other = NumbaKernel(geometry, 3 * n), NumbaKernel(with_cells, 3 * n)
+    (found, R, _), (as_found, ordered, order) = one.softmax(t.copy()), other.softmax(t.copy())
+    by_row = np.empty((3 * n, 25), dtype)
+    by_row[order] = ordered.swapaxes(1, 2).reshape(-1, 25)
+    assert_array_equal(by_row, R.swapaxes(1, 2).reshape(-1, 25))
+    assert_array_equal(as_found, found)
+    cell = (t @ geometry.functions[[6, 8, 16, 18]].T - geometry.half_squares[[6, 8, 16, 18]]).argmax(axis=1)
+    assert_array_equal(order, np.argsort(cell, kind="stable"))
+    (_, v, g), (_, as_v, as_g) = one.sums(t.copy(), weight), other.sums(t.copy(), weight)
+    assert_array_equal(as_v, v)
+    assert_allclose(as_g, g, rtol=1e-5 if dtype is np.float32 else 1e-13)
+
+
+def test_rows_keep_their_order_where_they_are_at_one_place():
+    near = np.random.default_rng(0).integers(0, 3, (500, 7)).astype(float)  # with many ties
+    assert_array_equal(by_place(near), np.argsort(near.argmax(axis=1), kind="stable"))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_threads_share_its_code(dtype):
-    geometry = random_geometry(6, 3, dtype, np.random.default_rng(0))
-    tiles = [np.random.default_rng(i).normal(size=(LANES, 10)).astype(dtype) for i in range(8)]
-    weight, found = np.ones(LANES, dtype), [None] * 8
+    geometry, n = random_geometry(6, 3, dtype, np.random.default_rng(0)), NumbaKernel.side_by_side(dtype)
+    tiles = [np.random.default_rng(i).normal(size=(n, 10)).astype(dtype) for i in range(8)]
+    weight, found = np.ones(n, dtype), [None] * 8
 
     def work(i):
-        found[i] = [NumbaKernel(geometry, LANES).sums(tiles[i].copy(), weight)[1:] for _ in range(5)]
+        found[i] = [NumbaKernel(geometry, n).sums(tiles[i].copy(), weight)[1:] for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=[i]) for i in range(8)]
     for thread in threads:
@@ -56,7 +83,7 @@ def test_threads_share_its_code(dtype):
     for thread in threads:
         thread.join()
     for t, several in zip(tiles, found, strict=True):
-        v, g = NumbaKernel(geometry, LANES).sums(t.copy(), weight)[1:]
+        v, g = NumbaKernel(geometry, n).sums(t.copy(), weight)[1:]
         for one in several:
             assert_array_equal(one[0], v)
             assert_array_equal(one[1], g)
