@@ -14,6 +14,7 @@ Logits are in bits inside, since 2^x is cheaper than e^x.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -39,13 +40,25 @@ LN2 = math.log(2.0)
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
 
 
+SOUND_ON_DISK = (0, 68)  # release of numba; 0.61 reads code back that gives other bits than what it wrote
+OPTIONS = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
+
+
 def compiled(function: Any) -> Any:
-    """Compile a function, and keep the machine code on disk where there is a place for it."""
-    options = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache can anything be written
-        return numba.njit(**options)(function)
+    """Compile a function into those that call it."""
+    return numba.njit(**OPTIONS)(function)
+
+
+def compiled_on_disk(function: Any) -> Any:
+    """Compile a function, and keep the machine code on disk where that is sound and there is a place for it.
+
+    Only what is called from outside is kept: code that was put together from functions of which some came
+    from the disk need not have the same bits.
+    """
+    if numba.version_info.short >= SOUND_ON_DISK:
+        with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
+            return numba.njit(cache=True, **OPTIONS)(function)
+    return numba.njit(**OPTIONS)(function)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -389,7 +402,7 @@ def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: An
         _mix(axis_back, 0, m, 0, k, F[b * row : (b + 1) * row], V[b * functions : (b + 1) * functions])
 
 
-@compiled
+@compiled_on_disk
 def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     t: Any,
     order: Any,
@@ -479,7 +492,7 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
                 e[:] = 0
 
 
-@compiled
+@compiled_on_disk
 def by_place(near: Any) -> Any:
     """Return the rows (n,) in the order of the columns in which near (n, C) is largest."""
     n_rows, n_cells = near.shape
