@@ -84,7 +84,7 @@ NUMBERS = st.sampled_from([0, 1, 2, 127, 128, 129, 300])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_sums_are_those_of_all_rows_against_all_centres(kernel, dtype):
-    @settings(deadline=None, max_examples=100)
+    @settings(deadline=None, max_examples=60)
     @given(maps(powers_of_ten(-6, 3)), NUMBERS, powers_of_ten(-3, 1), WEIGHTS)
     def check(model, n_rows, noise, weights):
         X = rows_near(model, n_rows, noise).astype(dtype)
@@ -96,7 +96,7 @@ def test_sums_are_those_of_all_rows_against_all_centres(kernel, dtype):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_noise_of_any_size(kernel, dtype):
-    @settings(deadline=None, max_examples=100)
+    @settings(deadline=None, max_examples=60)
     @given(maps(powers_of_ten(-12, 12)), powers_of_ten(-12, 12), WEIGHTS)
     def check(model, noise, weights):
         X = rows_near(model, 50, noise).astype(dtype)
