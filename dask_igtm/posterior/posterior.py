@@ -128,7 +128,7 @@ class Posterior(Scores):
 class Sums(NamedTuple):
     """What an E-step adds up of a few rows."""
 
-    functions_rx: Real  # (q * q + 1, Q) functions.T @ R @ Z
+    functions_rx: Array  # (q * q + 1, Q) functions.T @ R @ Z
     g: Array  # (K,)
     weight: Array | None
     scores: Scores
@@ -190,7 +190,8 @@ class Workspace:
             g, centers = R.sum(axis=1, dtype=np.float64), self.model.centers.astype(self.real)
             rx = R @ observed.Z + (R @ observed.gaps) * centers
             functions_rx = self.geometry.functions.T @ rx
-        return Sums(largest * functions_rx, largest * g, weight, Scores(observed, found, self.model))
+        weighted = np.multiply(largest, functions_rx, dtype=np.float64)
+        return Sums(weighted, largest * g, weight, Scores(observed, found, self.model))
 
     def _meet(self, observed: Observed) -> Real:
         """Return the rows as kernels take them, followed by zeros."""

@@ -175,3 +175,12 @@ def test_a_fit_that_is_centred_does_not_feel_an_offset(X):
 @pytest.mark.parametrize("weight", [1e-3, 1e-6, 1e6])
 def test_weights_of_any_size_give_a_sound_map(X, weight):
     sound_fit(igtm(), X, sample_weight=np.full(len(X), weight))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_map_does_not_feel_weights_that_float32_has_not(X, dtype):
+    one, other = (
+        igtm(regul=0).fit(X.astype(dtype), sample_weight=np.full(len(X), weight)) for weight in (1e-3, 1e-60)
+    )
+    assert_allclose(other.centers_, one.centers_, atol=1e-6)
+    assert_allclose(other.beta_inv_, one.beta_inv_, rtol=1e-6)

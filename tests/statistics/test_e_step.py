@@ -73,11 +73,15 @@ def weights_of(kind, n_rows, rng):
         "zeros": np.zeros(n_rows),
         "zeros among them": rng.random(n_rows) * (rng.random(n_rows) < 0.7),
         "large": 1e12 * rng.random(n_rows),
+        "beyond float32": 1e60 * rng.random(n_rows),
+        "below float32": 1e-60 * rng.random(n_rows),
         "large and small": 10.0 ** rng.integers(-12, 13, n_rows),
     }[kind]
 
 
-WEIGHTS = st.sampled_from(["none", "zeros", "zeros among them", "large", "large and small"])
+WEIGHTS = st.sampled_from(
+    ["none", "zeros", "zeros among them", "large", "beyond float32", "below float32", "large and small"]
+)
 NUMBERS = st.sampled_from([0, 1, 2, 127, 128, 129, 300])
 
 
