@@ -50,6 +50,17 @@ def test_a_fit_computes_one_graph_for_the_moments_one_an_iteration_and_one_at_th
     assert estimator.converged_
 
 
+def test_one_block_in_memory_needs_no_graph_and_gives_the_same_bits(X):
+    weight = np.arange(N) % 3.0
+    with Computes() as computes:
+        here = igtm().fit(X, sample_weight=weight)
+        density = here.score(X)
+    assert computes.count == 0
+    lazy = da.from_array(X, chunks=-1)
+    assert np.array_equal(here.centers_, igtm().fit(lazy, sample_weight=weight).centers_)
+    assert density == here.score(lazy)
+
+
 @pytest.mark.parametrize("parameters", [{}, {"scale": "standard"}, {"k": 0}, {"n_blocks": 3}], ids=str)
 def test_each_pass_computes_each_block_once(counted, parameters):
     lazy, computed = counted
