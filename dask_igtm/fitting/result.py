@@ -28,7 +28,7 @@ class Fit:
     n_passes : int
         Passes over the data, without the one for the moments.
     kernel : str
-        Name of the softmax that computed it.
+        Name of the kernel that computed it.
     n_samples : float
         Sum of the weights of the rows.
     regul : float

@@ -63,8 +63,6 @@ def _rest_of_constant(axis: Array) -> Array:
     within = axis @ axis.sum(axis=0)
     beyond = 1.0 - within
     rest = beyond[:, None] + np.outer(within, beyond)  # 1 - within * within, without cancellation
-    for _ in range(2):  # once leaves what rounding makes of a small rest
-        rest = rest - axis @ (axis.T @ rest @ axis) @ axis.T
-        length = np.linalg.norm(rest)
-        rest = rest / length if length > rest.size * np.finfo(np.float64).eps else np.zeros_like(rest)
-    return np.asarray(rest.ravel())
+    rest -= axis @ (axis.T @ rest @ axis) @ axis.T
+    length = np.linalg.norm(rest)
+    return np.ravel(rest / length if length > rest.size * np.finfo(np.float64).eps else np.zeros_like(rest))

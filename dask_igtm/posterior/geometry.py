@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +25,8 @@ class Geometry:
 
     Attributes
     ----------
-    axis, further : ndarrays of shape (k, q) and (K,)
-        See `Functions`.
+    axis, further, functions : ndarrays of shape (k, q), (K,) and (K, q * q + 1)
+        See `Functions`; its values at the nodes are the last: logits of t are `functions @ t - half_squares`.
     slopes : ndarray of shape (Q, q * q + 1)
         The centres by these functions, over beta_inv: t = z @ slopes are all of a row z that logits need.
     half_squares : ndarray of shape (K,)
@@ -40,6 +39,7 @@ class Geometry:
 
     axis: Real
     further: Real
+    functions: Real
     slopes: Real
     half_squares: Real
     largest_square: float
@@ -53,11 +53,6 @@ class Geometry:
         """
         return _bound(self.axis.dtype, len(self.further))
 
-    @functools.cached_property
-    def functions(self) -> Real:
-        """The functions at the nodes, (K, q * q + 1): logits of t are `functions @ t - half_squares`."""
-        return np.column_stack([np.kron(self.axis, self.axis), self.further])
-
 
 @remembered
 def geometry_of(model: Model, dtype: type[np.floating[Any]]) -> Geometry:
@@ -68,6 +63,7 @@ def geometry_of(model: Model, dtype: type[np.floating[Any]]) -> Geometry:
     return Geometry(
         functions.axis.astype(dtype),
         functions.further.astype(dtype),
+        functions.values.astype(dtype),
         np.ascontiguousarray((centers.T @ functions.values / model.beta_inv).astype(dtype)),
         half_squares.astype(dtype),
         float(squares.max()),

@@ -9,7 +9,8 @@ Each step is a small product of a matrix of the map with such a buffer, (r, s) @
     F[:, i] = Q.T @ E[i]    and back the same way
     V[b]   = Q.T @ F[b]
 
-Logits are in bits inside, since 2^x is cheaper than e^x.
+Logits are in bits inside, since 2^x is cheaper than e^x. All of it is in one file: code on disk counts as old
+when the file of the function that is called has changed, and no other.
 """
 
 from __future__ import annotations
@@ -38,8 +39,6 @@ LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 LN2 = math.log(2.0)
 # A comparison with NaN may go either way: rows that are not finite are refused before.
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
-
-
 SOUND_ON_DISK = (0, 68)  # release of numba; 0.61 reads code back that gives other bits than what it wrote
 OPTIONS = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
 
@@ -83,12 +82,13 @@ def _exp2(x: Any) -> Any:
     return 2.0**x
 
 
-@overload(_exp2, jit_options={"fastmath": {"contract"}})  # type: ignore[untyped-decorator]  # reassociated, the rounding below would cancel
+# Reassociated, the rounding below would cancel.
+@overload(_exp2, jit_options={"fastmath": {"contract"}})  # type: ignore[untyped-decorator]
 def _compile_exp2(x: Any) -> Any:
     """Compile 2^x for x of at most 0 as 2^n 2^r; it is 0 where the exponents of numbers end.
 
     Adding 1.5 * 2^mantissa rounds x to n, whose bits then move the exponent; 2^r is a polynomial through
-    Chebyshev's points for |r| <= 1/2, within rounding, and 1 at 0.
+    Chebyshev's points for |r| <= 1/2, to a few roundings, and 1 at 0.
     """
     double = x == numba.float64
     real, whole, mantissa, degree = (
@@ -544,12 +544,11 @@ class NumbaKernel:
     def _one_group(self) -> Real:
         return np.empty((1, self.n_nodes * self.lanes), self.real)
 
-    def softmax(self, t: Real) -> tuple[Found, Real, Indices]:
+    def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
         """See `Kernel`."""
-        R, nothing = self._all_nodes[: len(t) // self.lanes], np.empty((0, 0), self.real)
-        order = self._order(t)
-        found = self._sweep(t, order, nothing.ravel(), R, nothing, np.empty(0))
-        return found, R.reshape(-1, self.n_nodes, self.lanes), order
+        R, order = self._all_nodes[: len(t) // self.lanes], self._order(t)
+        found = self._sweep(t, order, np.empty(0, self.real), R, np.empty((0, 0), self.real), np.empty(0))
+        return found, R.reshape(-1, self.n_nodes, self.lanes), order if self.cells.size else None
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -71,9 +72,8 @@ class Scores:
         self.rows, self.weight = observed.rows, observed.weight
         self.log_mass = log_mass
         self.log_likelihood = log_sum + model.log_normalization(gaps)
-        self.deviance = np.maximum(
-            np.log(len(model.basis.nodes)) - log_sum, 0.0
-        )  # 0 if all centres were at x
+        # 0 if all centres were at x
+        self.deviance = np.maximum(np.log(len(model.basis.nodes)) - log_sum, 0.0)
         self.entropy = log_mass - spread
         self.distance = distance + n_missing * beta_inv
 
@@ -243,14 +243,17 @@ def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterato
     in_single = X.dtype.kind in "biu" or X.dtype in (np.float16, np.float32)
     geometry = geometry_of(model, np.float32 if in_single else np.float64)
     height = _height(geometry, kernel, X.shape[0], kept)
-    narrow = Workspace(model, kernel, geometry, height) if in_single else None
-    wide = None if in_single else Workspace(model, kernel, geometry, height)
+
+    @functools.cache
+    def workspace_of(dtype: type[np.floating[Any]]) -> Workspace:
+        return Workspace(model, kernel, geometry_of(model, dtype), height)
+
     for rows, tile in row_tiles(X, height):
-        workspace = narrow if narrow and _held_in_single(tile) else None
-        observed = workspace and workspace.observe(rows, tile)
-        if not (workspace and observed and workspace.error(observed) <= SINGLE_ERROR):
-            wide = wide or Workspace(model, kernel, geometry_of(model, np.float64), height)
-            workspace, observed = wide, wide.observe(rows, tile)
+        workspace = workspace_of(np.float32 if in_single and _held_in_single(tile) else np.float64)
+        observed = workspace.observe(rows, tile)
+        if workspace.real == np.float32 and not workspace.error(observed) <= SINGLE_ERROR:
+            workspace = workspace_of(np.float64)
+            observed = workspace.observe(rows, tile)
         for part in _parts(observed, rows):
             yield workspace, part
 

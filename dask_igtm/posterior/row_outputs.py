@@ -156,7 +156,7 @@ def project(X: Rows, model: Model, kernel: str, outputs: tuple[Output, ...]) -> 
     X : array of shape (n, D)
     model : Model
     kernel : str
-        Name of the softmax.
+        Name of the kernel.
     outputs : tuple of Output
 
     Returns
@@ -184,7 +184,7 @@ def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
         filled[rows] = tile
     for posterior in posteriors(filled, model, kernel):
         if posterior.gaps is not None:
-            part = filled[posterior.rows]  # a copy, as these rows are picked
+            part = filled[posterior.rows]  # a copy where the rows are picked
             np.copyto(part, posterior.expectations(centers), where=np.isnan(part))
             filled[posterior.rows] = part
     return (filled,)

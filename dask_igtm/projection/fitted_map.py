@@ -30,7 +30,7 @@ class FittedMap:
     ----------
     model : Model
     kernel : str
-        Name of the softmax; the fastest here, whatever fitted the model.
+        Name of the kernel; the fastest here, whatever fitted the model.
     """
 
     model: Model

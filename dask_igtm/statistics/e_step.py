@@ -70,7 +70,7 @@ def e_step(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> S
     sample_weight : ndarray of shape (n,) or None
     model : Model
     kernel : str
-        Name of the softmax.
+        Name of the kernel.
     """
     functions_rx = np.zeros((len(functions_of(model.basis).of_phi), model.weights.shape[1]))
     g, distance_sum, log_likelihood, log_peak = np.zeros(len(model.basis.nodes)), 0.0, 0.0, 0.0

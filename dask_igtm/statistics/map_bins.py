@@ -105,7 +105,7 @@ def of_rows(
     sample_weight : ignored
     model : Model
     kernel : str
-        Name of the softmax.
+        Name of the kernel.
     edges : ndarray of shape (B + 1,)
         Where bins begin and end along a side of the map.
     limit : int

@@ -111,7 +111,7 @@ def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, ker
         Values; a row that is NaN in a column does not count there.
     model : Model
     kernel : str
-        Name of the softmax.
+        Name of the kernel.
 
     Raises
     ------

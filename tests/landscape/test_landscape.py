@@ -57,7 +57,7 @@ def test_parts_have_names(igtm):
     assert found.parts == ("mean", "std", "support")
     for part in found.parts:
         each = [landscape.property(igtm, X, column).part(part)[:, 0] for column in SIZES.T]
-        assert_allclose(found.part(part), np.column_stack(each), rtol=1e-10)
+        assert_allclose(found.part(part), np.column_stack(each), rtol=2e-12)
         assert found.columns_of(part) == tuple(f"y{i}_{part}" for i in range(3))
     density = landscape.density(igtm, X)
     assert density.parts == ("density", "support")
