@@ -163,12 +163,12 @@ def _advance(state: State, best: Point, prior: Prior) -> State:
     state = dataclasses.replace(state, best=best)
     if len(state.history) <= WARM_UP or not state.secants:
         return _by_em(state, best)
-    direction = quasi_newton(best, state.secants)
-    ascent = float(direction @ best.gradient)
-    if not (np.isfinite(ascent) and ascent > 0):
+    with np.errstate(over="ignore", invalid="ignore"):  # EM goes where the direction is no number
+        direction = quasi_newton(best, state.secants)
+        ascent, length = float(direction @ best.gradient), best.length(direction)
+    if not (ascent > 0 and math.isfinite(ascent) and math.isfinite(length)):
         return _by_em(dataclasses.replace(state, secants=()), best)
     reach = LONGEST * best.length(position_of(best.em_model) - position_of(best.model))
-    length = best.length(direction)
     if length > reach:
         direction *= reach / length
     return _along(state, best, direction, prior, failures=0)
@@ -185,7 +185,11 @@ def _retreat(state: State, best: Point, point: Point, prior: Prior) -> State:
 
 def _shorter(start: float, end: float, before: float, after: float) -> float:
     """Where between 0.1 and 0.8 a cubic peaks, from its values and slopes at 0 and 1."""
-    cubic, quadratic = before + after - 2.0 * (end - start), 3.0 * (end - start) - 2.0 * before - after
+    unit = max(abs(before), abs(after), abs(end - start))  # whose square may be no number
+    if not math.isfinite(unit):
+        return 0.1
+    before, after, gain = before / unit, after / unit, (end - start) / unit
+    cubic, quadratic = before + after - 2.0 * gain, 3.0 * gain - 2.0 * before - after
     discriminant = quadratic**2 - 3.0 * cubic * before
     # This form of the root does not cancel; it is positive because the slope at 0 is.
     denominator = -quadratic + math.sqrt(max(discriminant, 0.0))

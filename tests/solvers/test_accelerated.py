@@ -168,6 +168,16 @@ def test_fewer_rows_than_nodes(n_rows, regul):
     assert_best(problem, problem.fit(niter=100))
 
 
+@pytest.mark.parametrize("seed", [1, 2, 19, 42])
+def test_units_whose_squares_are_hardly_numbers_give_no_warning(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        units = rng.permutation([1e100, *[1e-300] * rng.integers(1, 6)])
+        X = rng.normal(size=(rng.integers(4, 9), len(units))) * units
+        problem = Problem(X, k=4, m=2, regul=1e-6, scale=None)
+        assert_best(problem, problem.fit(niter=20))
+
+
 def test_a_map_that_meets_every_row_stops_at_the_floor_of_the_noise():
     problem = Problem(correlated(4, 3), m=5, regul=0.0, scale=None)
     state = problem.fit(niter=400)
