@@ -67,7 +67,8 @@ class NumpyKernel:
 
     def __init__(self, geometry: Geometry, height: int) -> None:
         self.geometry = geometry
-        self.buffers = np.empty((2, len(geometry.further) * height), geometry.axis.dtype)
+        # Apart in memory: NumPy 1.26 takes neighbours for one array, and its exponential then has other bits.
+        self.buffers = [np.empty(len(geometry.further) * height, geometry.axis.dtype) for _ in range(2)]
 
     def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""
