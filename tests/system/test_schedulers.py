@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import zarr
 from distributed import Client, LocalCluster
+from helpers.bits import bits
 from helpers.data import correlated
 
-from dask_igtm import IGTM, landscape
+from dask_igtm import IGTM
 
 # 34 folds of 6 blocks, 5 sums of 8 folds, and their total: three levels.
 SIZES = tuple(np.random.default_rng(1).integers(0, 40, 201).tolist())
@@ -30,21 +31,6 @@ def path(tmp_path_factory):
 
 def uneven(path):
     return da.from_zarr(path).rechunk((SIZES, -1))
-
-
-def bits(X, niter=3):
-    """Every bit of a fit, of a projection, and of landscapes."""
-    igtm = IGTM(k=6, m=3, niter=niter, tol=0).fit(X)
-    y = X if isinstance(X, da.Array) else da.from_zarr(X)
-    parts = (
-        igtm.centers_,
-        igtm.history_,
-        [igtm.beta_inv_, igtm.log_likelihood_],
-        igtm.transform(X).compute(),
-        landscape.property(igtm, X, y[:, :2]).values,
-        landscape.classes(igtm, X, da.where(y[:, 0] > 1, "high", "low")).values,
-    )
-    return [np.asarray(part).tobytes() for part in parts]
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +89,10 @@ def test_a_fit_inside_a_task(path, cluster):
     with Client(cluster) as client:
         expected = bits(path)
         # More fits than threads: each gives its thread back while it waits.
-        inside = client.gather([client.submit(bits, path, pure=False) for _ in range(4)])
-        assert all(result == expected for result in inside)
+        inside = [client.submit(bits, path, pure=False) for _ in range(4)]
+        assert all(future.result(timeout=300) == expected for future in inside)
         in_memory = client.submit(lambda: IGTM(k=5, niter=2).fit(correlated(300, 4)).log_likelihood_)
-        assert np.isfinite(in_memory.result())
+        assert np.isfinite(in_memory.result(timeout=300))
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
