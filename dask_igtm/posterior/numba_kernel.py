@@ -39,24 +39,22 @@ LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 LN2 = math.log(2.0)
 # A comparison with NaN may go either way: rows that are not finite are refused before.
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
-SOUND_ON_DISK = (0, 68)  # release of numba; 0.61 reads code back that gives other bits than what it wrote
 OPTIONS = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
 
 
 def compiled(function: Any) -> Any:
-    """Compile a function into those that call it."""
-    return numba.njit(**OPTIONS)(function)
+    """Compile a function into those that call it.
+
+    Were it left a function of its own, code read from the disk could differ in bits from the code that was
+    written: the latter may call what this process compiled apart, the former only what it brings along.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
 def compiled_on_disk(function: Any) -> Any:
-    """Compile a function, and keep the machine code on disk where that is sound and there is a place for it.
-
-    Only what is called from outside is kept: code that was put together from functions of which some came
-    from the disk need not have the same bits.
-    """
-    if numba.version_info.short >= SOUND_ON_DISK:
-        with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
-            return numba.njit(cache=True, **OPTIONS)(function)
+    """Compile a function, and keep the machine code on disk where there is a place for it."""
+    with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
+        return numba.njit(cache=True, **OPTIONS)(function)
     return numba.njit(**OPTIONS)(function)
 
 
@@ -83,7 +81,7 @@ def _exp2(x: Any) -> Any:
 
 
 # Reassociated, the rounding below would cancel.
-@overload(_exp2, jit_options={"fastmath": {"contract"}})  # type: ignore[untyped-decorator]
+@overload(_exp2, jit_options={"fastmath": {"contract"}, "forceinline": True})  # type: ignore[untyped-decorator]
 def _compile_exp2(x: Any) -> Any:
     """Compile 2^x for x of at most 0 as 2^n 2^r; it is 0 where the exponents of numbers end.
 
@@ -119,7 +117,7 @@ def _lanes(buffer: Any) -> Any:
     return LANES[buffer.dtype]
 
 
-@overload(_lanes)  # type: ignore[untyped-decorator]
+@overload(_lanes, jit_options={"forceinline": True})  # type: ignore[untyped-decorator]
 def _compile_lanes(buffer: Any) -> Any:
     """Compile the number of lanes into the code, where it spares checks at run time."""
     n_lanes = LANES[np.dtype(buffer.dtype.name)]

@@ -89,6 +89,41 @@ def test_threads_share_its_code(dtype):
             assert_array_equal(one[1], g)
 
 
+def run(code, **environ):
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    path = os.pathsep.join(path for path in sys.path if path)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=outside | {"PYTHONPATH": path} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not run.stderr
+    return run.stdout
+
+
+def test_code_from_the_disk_has_the_bits_of_code_compiled_here(tmp_path):
+    code = """if True:
+        import hashlib
+        import numpy as np
+        from helpers.geometries import random_geometry
+        from dask_igtm.posterior.numba_kernel import NumbaKernel, sweep
+        for dtype in np.float64, np.float32:
+            geometry, n = random_geometry(16, 4, dtype, np.random.default_rng(0)), 256
+            t = np.random.default_rng(1).normal(size=(n, 17)).astype(dtype)
+            found, v, g = NumbaKernel(geometry, n).sums(t, np.linspace(0, 1, n, dtype=dtype))
+            print(*[hashlib.sha256(np.asarray(a).tobytes()).hexdigest() for a in (*found, v, g)])
+        print(sum(sweep.stats.cache_hits.values()))
+    """
+    *compiled, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
+    assert hits == "0"
+    *read, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
+    assert hits == "2"
+    assert read == compiled
+
+
 def test_it_works_where_no_machine_code_can_be_kept(tmp_path):
     code = """if True:
         import tempfile
@@ -101,17 +136,6 @@ def test_it_works_where_no_machine_code_can_be_kept(tmp_path):
         geometry, t = geometry_of_logits(np.tile(np.log([0.1, 0.2, 0.3, 0.4]), (128, 1)))
         print(*NumbaKernel(geometry, 128).softmax(t)[1][0, :, 7], sweep.stats.cache_path)
     """
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    path = os.pathsep.join(path for path in sys.path if path)
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=outside | {"PYTHONPATH": path, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    *R, place = run.stdout.split()
+    *R, place = run(code, HOME=str(tmp_path)).split()
     assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
     assert place == "None"
-    assert not run.stderr
