@@ -101,8 +101,7 @@ class Stages:
     def products(self) -> None:
         """Multiply them by the slopes."""
         for observed, t, _ in self.tiles:
-            n = len(observed.Z)
-            np.matmul(observed.Z, self.geometry.slopes, out=self.workspace.t[: len(t)][:n])
+            self.workspace.kernel.meet(observed.Z, self.workspace.t[: len(t)])
 
     def order(self) -> None:
         """Put the rows in the order of the map where that pays."""
@@ -117,7 +116,7 @@ class Stages:
     def sums(self) -> None:
         """Multiply those by the rows."""
         for observed, _, (_, v, _) in self.tiles:
-            v[:, : len(observed.Z)] @ observed.Z
+            self.workspace.kernel.add_up(v, observed.Z)
 
     def scores(self) -> None:
         """Work out likelihoods and distances, and add them up."""

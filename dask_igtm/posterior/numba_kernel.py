@@ -9,13 +9,12 @@ Each step is a small product of a matrix of the map with such a buffer, (r, s) @
     F[:, i] = Q.T @ E[i]    and back the same way
     V[b]   = Q.T @ F[b]
 
-Logits are in bits inside, since 2^x is cheaper than e^x. All of it is in one file: code on disk counts as old
-when the file of the function that is called has changed, and no other.
+Logits are in bits inside, since 2^x is cheaper than e^x. All steps are in one file: code on disk counts as
+old when the file of the function that is called has changed, and no other.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable
@@ -27,35 +26,17 @@ from llvmlite import ir
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from dask_igtm.posterior.compiled import LANES, compiled, compiled_on_disk, lanes_of
 from dask_igtm.posterior.coordinates import numba_forward
 from dask_igtm.posterior.geometry import Geometry
 from dask_igtm.posterior.numpy_kernel import Found
+from dask_igtm.posterior.products import add_up, meet, pays
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
-LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 LN2 = math.log(2.0)
-# A comparison with NaN may go either way: rows that are not finite are refused before.
-MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
-OPTIONS = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
-
-
-def compiled(function: Any) -> Any:
-    """Compile a function into those that call it.
-
-    Were it left a function of its own, code read from the disk could differ in bits from the code that was
-    written: the latter may call what this process compiled apart, the former only what it brings along.
-    """
-    return numba.njit(forceinline=True, **OPTIONS)(function)
-
-
-def compiled_on_disk(function: Any) -> Any:
-    """Compile a function, and keep the machine code on disk where there is a place for it."""
-    with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
-        return numba.njit(cache=True, **OPTIONS)(function)
-    return numba.njit(**OPTIONS)(function)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -113,21 +94,6 @@ def _slope(r: Any) -> Any:
     return np.where(r == 0, LN2, np.expm1(LN2 * r) / np.where(r == 0, 1.0, r))
 
 
-def _lanes(buffer: Any) -> Any:
-    return LANES[buffer.dtype]
-
-
-@overload(_lanes, jit_options={"forceinline": True})  # type: ignore[untyped-decorator]
-def _compile_lanes(buffer: Any) -> Any:
-    """Compile the number of lanes into the code, where it spares checks at run time."""
-    n_lanes = LANES[np.dtype(buffer.dtype.name)]
-
-    def lanes(buffer: Any) -> Any:
-        return n_lanes
-
-    return lanes
-
-
 # Rows of a buffer follow each other in a flat array: indices lane, L + lane, ... of one array need no check
 # at run time that they do not overlap.
 
@@ -135,7 +101,7 @@ def _compile_lanes(buffer: Any) -> Any:
 @compiled
 def _mix_4_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
     """Add a[x:x+4, y:y+4] @ b to c, where b and c have four rows."""
-    L = _lanes(c)
+    L = lanes_of(c)
     a00, a01, a02, a03 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
     a10, a11, a12, a13 = a[x + 1, y], a[x + 1, y + 1], a[x + 1, y + 2], a[x + 1, y + 3]
     a20, a21, a22, a23 = a[x + 2, y], a[x + 2, y + 1], a[x + 2, y + 2], a[x + 2, y + 3]
@@ -150,7 +116,7 @@ def _mix_4_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
 
 @compiled
 def _mix_1_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
-    L = _lanes(c)
+    L = lanes_of(c)
     a0, a1, a2, a3 = a[x, y], a[x, y + 1], a[x, y + 2], a[x, y + 3]
     for lane in range(L):
         c[lane] += a0 * b[lane] + a1 * b[L + lane] + a2 * b[2 * L + lane] + a3 * b[3 * L + lane]
@@ -158,7 +124,7 @@ def _mix_1_by_4(a: Any, x: int, y: int, b: Any, c: Any) -> None:
 
 @compiled
 def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
-    L = _lanes(c)
+    L = lanes_of(c)
     for lane in range(L):
         c[lane] += factor * b[lane]
 
@@ -166,7 +132,7 @@ def _mix_1_by_1(factor: Any, b: Any, c: Any) -> None:
 @compiled
 def _mix(a: Any, x_begin: int, x_end: int, y_begin: int, y_end: int, b: Any, c: Any) -> None:
     """Add a[x_begin:x_end, y_begin:y_end] @ b to c."""
-    L = _lanes(c)
+    L = lanes_of(c)
     x_fours = x_end - (x_end - x_begin) % 4
     y_fours = y_end - (y_end - y_begin) % 4
     for x in range(x_begin, x_fours, 4):
@@ -184,7 +150,7 @@ def _mix(a: Any, x_begin: int, x_end: int, y_begin: int, y_end: int, b: Any, c: 
 
 @compiled
 def _begin(further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
-    L = _lanes(e)
+    L = lanes_of(e)
     factor, less = further[node], half[node]
     for lane in range(L):
         e[lane] = factor * tau[lane] - less
@@ -193,7 +159,7 @@ def _begin(further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
 @compiled
 def _begin_4(a: Any, x: int, b: Any, further: Any, half: Any, node: int, tau: Any, e: Any) -> None:
     """Do the same for four nodes, and add a[x:x+4, :4] @ b."""
-    L = _lanes(e)
+    L = lanes_of(e)
     a00, a01, a02, a03 = a[x, 0], a[x, 1], a[x, 2], a[x, 3]
     a10, a11, a12, a13 = a[x + 1, 0], a[x + 1, 1], a[x + 1, 2], a[x + 1, 3]
     a20, a21, a22, a23 = a[x + 2, 0], a[x + 2, 1], a[x + 2, 2], a[x + 2, 3]
@@ -211,14 +177,14 @@ def _begin_4(a: Any, x: int, b: Any, further: Any, half: Any, node: int, tau: An
 
 @compiled
 def _raise_to(e: Any, top: Any) -> None:
-    L = _lanes(e)
+    L = lanes_of(e)
     for lane in range(L):
         top[lane] = e[lane] if e[lane] > top[lane] else top[lane]
 
 
 @compiled
 def _raise_to_4(e: Any, top: Any) -> None:
-    L = _lanes(e)
+    L = lanes_of(e)
     for lane in range(L):
         one, other = e[lane], e[L + lane]
         one = one if one > other else other
@@ -230,7 +196,7 @@ def _raise_to_4(e: Any, top: Any) -> None:
 @compiled
 def _needed(top: Any, peak: Any, bound: Any) -> bool:
     """Whether a logit of any lane is within the bound of its peak."""
-    L = _lanes(top)
+    L = lanes_of(top)
     nearest = bound
     for lane in range(L):
         below = top[lane] - peak[lane]
@@ -241,7 +207,7 @@ def _needed(top: Any, peak: Any, bound: Any) -> bool:
 @compiled
 def _exponentiate(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
     """Turn the logits of a node into exponentials, 0 beyond the bound, and add them up."""
-    L = _lanes(e)
+    L = lanes_of(e)
     for lane in range(L):
         below = e[lane] - peak[lane]
         below = below if below > bound else nothing
@@ -254,7 +220,7 @@ def _exponentiate(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread
 @compiled
 def _exponentiate_4(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spread: Any) -> None:
     """Do the same for four nodes."""
-    L = _lanes(e)
+    L = lanes_of(e)
     for lane in range(L):
         highest = peak[lane]
         b0, b1 = e[lane] - highest, e[L + lane] - highest
@@ -272,7 +238,7 @@ def _exponentiate_4(e: Any, peak: Any, bound: Any, nothing: Any, mass: Any, spre
 @compiled
 def _count(e: Any, share: Any, g: Any) -> None:
     """Add the exponentials of each node, times the lanes' shares, to g."""
-    L = _lanes(e)
+    L = lanes_of(e)
     for node in range(len(g)):
         row = e[node * L : (node + 1) * L]
         total = row[0] * share[0]
@@ -283,21 +249,21 @@ def _count(e: Any, share: Any, g: Any) -> None:
 
 @compiled
 def _times(a: Any, b: Any, out: Any) -> None:
-    L = _lanes(out)
+    L = lanes_of(out)
     for lane in range(L):
         out[lane] = a[lane] * b[lane]
 
 
 @compiled
 def _add(a: Any, out: Any) -> None:
-    L = _lanes(out)
+    L = lanes_of(out)
     for lane in range(L):
         out[lane] += a[lane]
 
 
 @compiled
 def _copy(a: Any, out: Any) -> None:
-    L = _lanes(out)
+    L = lanes_of(out)
     for lane in range(L):
         out[lane] = a[lane]
 
@@ -307,7 +273,7 @@ def _logits(
     T: Any, axis: Any, further: Any, half: Any, B: Any, Bi: Any, E: Any, tops: Any, peak: Any
 ) -> None:
     """Fill E with the logits of all nodes, tops with the largest of each four, and peak with that of all."""
-    L = _lanes(E)
+    L = lanes_of(E)
     k, m = axis.shape
     row, functions = k * L, m * L
     tau = T[m * functions :]
@@ -356,7 +322,7 @@ def _softmax(
     spread: Any,
 ) -> None:
     """Turn the logits of the nodes that any lane needs into exponentials; say which fours they are."""
-    L = _lanes(E)
+    L = lanes_of(E)
     mass[:] = 0
     spread[:] = 0
     row_mass, row_spread = row_sums[:L], row_sums[L:]
@@ -380,7 +346,7 @@ def _softmax(
 @compiled
 def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: Any, V: Any) -> None:
     """Fill V with the sums of the exponentials times the functions of the map at the nodes."""
-    L = _lanes(E)
+    L = lanes_of(E)
     m, k = axis_back.shape
     row, functions = k * L, m * L
     V[:] = 0
@@ -440,7 +406,7 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     found : (3, n) float64 array
         Filled with peaks, sums of 2^(logit - peak), and mean (logit - peak).
     """
-    L = _lanes(t)
+    L = lanes_of(t)
     k, m = axis.shape
     n_functions, n_fours = m * m + 1, k * ((k + 3) // 4)
     real = t.dtype
@@ -529,6 +495,10 @@ class NumbaKernel:
             self.real(geometry.bound / LN2),
             self.real(np.finfo(self.real).minexp - 1),
         )
+        n_columns, n_functions = geometry.slopes.shape
+        self.slopes, self.compiled_products = geometry.slopes, pays(n_columns, n_functions, self.real)
+        if self.compiled_products:
+            self.slopes_by_function = np.ascontiguousarray(geometry.slopes.T)
         # What t makes of the cells of the map, if rows are to be put in their order.
         cells = geometry.cells
         self.cells = np.ascontiguousarray(geometry.functions[cells].T) if len(cells) else np.empty(0)
@@ -541,6 +511,20 @@ class NumbaKernel:
     @functools.cached_property
     def _one_group(self) -> Real:
         return np.empty((1, self.n_nodes * self.lanes), self.real)
+
+    def meet(self, Z: Real, t: Real) -> None:
+        """See `Kernel`."""
+        if self.compiled_products:
+            meet(np.ascontiguousarray(Z), self.slopes_by_function, t)
+        else:
+            np.matmul(Z, self.slopes, out=t[: len(Z)])
+        t[len(Z) :] = 0.0
+
+    def add_up(self, v: Real, Z: Real) -> Real:
+        """See `Kernel`."""
+        if self.compiled_products:
+            return np.asarray(add_up(v, np.ascontiguousarray(Z)))
+        return v[:, : len(Z)] @ Z
 
     def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
         """See `Kernel`."""

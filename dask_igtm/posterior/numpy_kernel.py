@@ -40,6 +40,14 @@ class Kernel(Protocol):
 
     def __init__(self, geometry: Geometry, height: int) -> None: ...
 
+    def meet(self, Z: Real, t: Real) -> None:
+        """Write t of rows Z (n, Q) to t, 0 beyond n."""
+        ...
+
+    def add_up(self, v: Real, Z: Real) -> Real:
+        """Return v @ Z, (q * q + 1, Q), where v has 0 beyond the rows Z (n, Q)."""
+        ...
+
     def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
         """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them.
 
@@ -69,6 +77,14 @@ class NumpyKernel:
         self.geometry = geometry
         # Apart in memory: NumPy 1.26 takes neighbours for one array, and its exponential then has other bits.
         self.buffers = [np.empty(len(geometry.further) * height, geometry.axis.dtype) for _ in range(2)]
+
+    def meet(self, Z: Real, t: Real) -> None:
+        """See `Kernel`."""
+        np.matmul(Z, self.geometry.slopes, out=t)
+
+    def add_up(self, v: Real, Z: Real) -> Real:
+        """See `Kernel`."""
+        return v @ Z
 
     def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""

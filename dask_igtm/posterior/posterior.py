@@ -183,7 +183,7 @@ class Workspace:
         relative[:n] = 1.0 if weight is None else weight / largest
         if observed.gaps is None:
             found, v, g = self.kernel.sums(self._meet(observed), relative)
-            functions_rx = v[:, :n] @ observed.Z
+            functions_rx = self.kernel.add_up(v, observed.Z)
         else:
             found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]
@@ -197,8 +197,7 @@ class Workspace:
         """Return the rows as kernels take them, followed by zeros."""
         n = len(observed.Z)
         t = self.t[: n + -n % self.lanes]
-        np.matmul(observed.Z, self.geometry.slopes, out=t[:n])
-        t[n:] = 0.0
+        self.kernel.meet(observed.Z, t)
         return t
 
     def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:

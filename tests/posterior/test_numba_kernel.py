@@ -110,17 +110,21 @@ def test_code_from_the_disk_has_the_bits_of_code_compiled_here(tmp_path):
         import numpy as np
         from helpers.geometries import random_geometry
         from dask_igtm.posterior.numba_kernel import NumbaKernel, sweep
+        from dask_igtm.posterior.products import add_up, meet
         for dtype in np.float64, np.float32:
             geometry, n = random_geometry(16, 4, dtype, np.random.default_rng(0)), 256
             t = np.random.default_rng(1).normal(size=(n, 17)).astype(dtype)
             found, v, g = NumbaKernel(geometry, n).sums(t, np.linspace(0, 1, n, dtype=dtype))
-            print(*[hashlib.sha256(np.asarray(a).tobytes()).hexdigest() for a in (*found, v, g)])
-        print(sum(sweep.stats.cache_hits.values()))
+            Z, slopes = (np.random.default_rng(2).normal(size=(m, 301)).astype(dtype) for m in (n, 17))
+            meet(Z, slopes, t)
+            for values in (*found, v, g, t, add_up(v, Z)):
+                print(hashlib.sha256(np.asarray(values).tobytes()).hexdigest())
+        print(*[sum(entry.stats.cache_hits.values()) for entry in (sweep, meet, add_up)])
     """
-    *compiled, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
-    assert hits == "0"
-    *read, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
-    assert hits == "2"
+    *compiled, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).splitlines()
+    assert hits == "0 0 0"
+    *read, hits = run(code, NUMBA_CACHE_DIR=str(tmp_path)).splitlines()
+    assert hits == "2 2 2"
     assert read == compiled
 
 
