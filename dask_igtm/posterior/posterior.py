@@ -21,7 +21,7 @@ Real = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
 TILE_BYTES = 2**21  # of the rows of a tile, and of their responsibilities where these are kept
-MOST_ROWS = (1024, 4096)  # of a tile; where rows are put in the order of the map, many lie close together
+MOST_ROWS = 4096  # of a tile: many enough to make little of what a tile costs
 SINGLE_ERROR = 1e-3  # largest error of a logit with which rows are multiplied in float32
 WHOLE_IN_SINGLE = 2**24  # below it float32 has every whole number
 
@@ -261,7 +261,7 @@ def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, kept: int) ->
     """Return how many rows make a tile."""
     lanes = kernel.side_by_side(geometry.axis.dtype)
     numbers = max(len(geometry.slopes), len(geometry.further) if lanes == 1 else kept)
-    most = min(MOST_ROWS[len(geometry.cells) > 0], TILE_BYTES // (geometry.axis.itemsize * numbers))
+    most = min(MOST_ROWS, TILE_BYTES // (geometry.axis.itemsize * numbers))
     height = max(1, min(n_rows, most))
     return height + -height % lanes
 

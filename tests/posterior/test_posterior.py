@@ -234,7 +234,7 @@ def used(monkeypatch):
 
 
 def test_float32_rows_that_need_it_are_multiplied_in_float64(used):
-    X = np.random.default_rng(0).normal(size=(1100, 3)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(2100, 3)).astype(np.float32)
     X[0] = 3e4  # far enough from the narrow rest to lose all digits of its logits
     model = IGTM(niter=0).fit(X[1:]).model_
     used.clear()
