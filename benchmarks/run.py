@@ -287,6 +287,22 @@ def from_disk(size: Size) -> Iterator[Row]:
     yield Row(what, "the same in memory", *figures, ">= 0.67 x (1.5 x its time)")
 
 
+def kernels(size: Size) -> Iterator[Row]:
+    """Do the E-step of one block with NumPy's kernel and with the compiled one, on one thread."""
+    for k, m in ((8, 4), (16, 4), (32, 4), (72, 8)):
+        for dtype in (float, np.float32):
+            X = rows(size.rows(400_000 // k), 50, dtype)
+            model = IGTM(k=k, m=m, niter=2, tol=0).fit(X[:2000]).model_
+            with single_threaded_blas:
+                figures = in_turn(
+                    lambda: seconds(lambda: e_step(X, None, model, "numpy")),  # noqa: B023
+                    lambda: seconds(lambda: e_step(X, None, model, "numba")),  # noqa: B023
+                    size.repeats,
+                )
+            what = f"E-step of a block, {len(X):,} x 50, k={k}, m={m}, {np.dtype(dtype).name}, one thread"
+            yield Row(what, "the same by NumPy's kernel", *figures, "-")
+
+
 def engine(size: Size) -> Iterator[Row]:
     """Time an iteration over 1,000 tiny chunks."""
     model = IGTM(k=4, niter=1).fit(rows(1000, 10)).model_
@@ -427,7 +443,7 @@ class Size:
 
 
 AGAINST = [against_ugtm, against_scikit_learn, against_products, against_transform]
-SUITES = [*AGAINST, whole_fits, landscapes, from_disk, engine, solvers, memory]
+SUITES = [*AGAINST, whole_fits, landscapes, from_disk, kernels, engine, solvers, memory]
 
 
 def main() -> None:

@@ -26,10 +26,11 @@ from llvmlite import ir
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from dask_igtm.posterior import reading
 from dask_igtm.posterior.compiled import LANES, compiled, compiled_on_disk, lanes_of
 from dask_igtm.posterior.coordinates import numba_forward
 from dask_igtm.posterior.geometry import Geometry
-from dask_igtm.posterior.numpy_kernel import Found
+from dask_igtm.posterior.numpy_kernel import Found, NumpyKernel
 from dask_igtm.posterior.products import add_up, meet, pays
 
 Array = NDArray[np.float64]
@@ -536,6 +537,23 @@ class NumbaKernel:
         """See `Kernel`."""
         v, g = np.empty(t.T.shape, self.real), np.zeros(self.n_nodes)
         return self._sweep(t, self._order(t), weight, self._one_group, v, g), v, g
+
+    @staticmethod
+    def totals(R: Real, columns: Array) -> Array:
+        """See `Kernel`."""
+        few = columns.shape[1] <= reading.MOST_COLUMNS
+        return np.asarray(reading.totals(columns, R)) if few else NumpyKernel.totals(R, columns)
+
+    @staticmethod
+    def expectations(R: Real, values: Array) -> Array:
+        """See `Kernel`."""
+        few = len(values) <= reading.MOST_COLUMNS
+        return np.asarray(reading.expectations(values, R)) if few else NumpyKernel.expectations(R, values)
+
+    @staticmethod
+    def largest(R: Real) -> Indices:
+        """See `Kernel`."""
+        return np.asarray(reading.largest(R), np.int64)
 
     def _order(self, t: Real) -> Indices:
         if self.cells.size == 0:

@@ -62,6 +62,23 @@ class Kernel(Protocol):
         """
         ...
 
+    # R (parts, K, w) are responsibilities as `softmax` returns them, or of any other w.
+
+    @staticmethod
+    def totals(R: Real, columns: Array) -> Array:
+        """Return the sums over the rows of columns (parts, C, w), times the responsibilities, (K, C)."""
+        ...
+
+    @staticmethod
+    def expectations(R: Real, values: Array) -> Array:
+        """Return the means over the nodes of values (C, K), weighted by responsibilities, (parts, C, w)."""
+        ...
+
+    @staticmethod
+    def largest(R: Real) -> Indices:
+        """Return at which node each row has its largest responsibility, (parts, w), the first on ties."""
+        ...
+
 
 class NumpyKernel:
     """Two products with the functions at the nodes around NumPy's exponential."""
@@ -99,6 +116,22 @@ class NumpyKernel:
         found, (R,), _ = self.softmax(t)
         R *= weight
         return found, self.geometry.functions.T @ R, R.sum(axis=1, dtype=np.float64)
+
+    @staticmethod
+    def totals(R: Real, columns: Array) -> Array:
+        """See `Kernel`."""
+        # BLAS is faster at this product than at its transpose.
+        return np.asarray((columns @ R.swapaxes(1, 2)).sum(axis=0).T)
+
+    @staticmethod
+    def expectations(R: Real, values: Array) -> Array:
+        """See `Kernel`."""
+        return values @ R
+
+    @staticmethod
+    def largest(R: Real) -> Indices:
+        """See `Kernel`."""
+        return np.asarray(R.argmax(axis=1))
 
 
 def softmax(logits: Real, bound: float, R: Real) -> Found:

@@ -85,10 +85,16 @@ class Posterior(Scores):
     """
 
     def __init__(
-        self, observed: Observed, found: Found, model: Model, R: Real, order: Indices | None
+        self,
+        observed: Observed,
+        found: Found,
+        model: Model,
+        kernel: type[Kernel],
+        R: Real,
+        order: Indices | None,
     ) -> None:
         super().__init__(observed, found, model)
-        self.gaps, self._R, self._order = observed.gaps, R, order
+        self.gaps, self._kernel, self._R, self._order = observed.gaps, kernel, R, order
         self._n_rows = len(observed.Z)
 
     def totals(self, columns: Array) -> Array:
@@ -99,12 +105,11 @@ class Posterior(Scores):
         if self._order is not None:
             padded = padded[self._order]
         parts = np.ascontiguousarray(padded.reshape(n_parts, width, -1).swapaxes(1, 2))
-        # BLAS is faster at this product than at its transpose.
-        return np.asarray((parts @ self._R.swapaxes(1, 2)).sum(axis=0).T)
+        return self._kernel.totals(self._R, parts)
 
     def expectations(self, values: Array) -> Array:
         """Return the means over the nodes of values (K, C), weighted by the responsibilities, (n, C)."""
-        return self._by_row(np.ascontiguousarray(values.T) @ self._R)
+        return self._by_row(self._kernel.expectations(self._R, np.ascontiguousarray(values.T)))
 
     @property
     def responsibilities(self) -> Real:
@@ -114,7 +119,7 @@ class Posterior(Scores):
     @property
     def node(self) -> Indices:
         """Index of the largest responsibility, (n,), the first on ties."""
-        return np.asarray(self._by_row(self._R.argmax(axis=1)[:, None])[:, 0])
+        return np.asarray(self._by_row(self._kernel.largest(self._R)[:, None])[:, 0])
 
     def _by_row(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values (parts, C, width) as (n, C)."""
@@ -169,7 +174,7 @@ class Workspace:
             found, R, order = self.kernel.softmax(self._meet(observed))
         else:
             (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
-        return Posterior(observed, found, self.model, R, order)
+        return Posterior(observed, found, self.model, type(self.kernel), R, order)
 
     def sums(self, observed: Observed, sample_weight: Array | None) -> Sums:
         """Return what an E-step adds up of some rows, each times its weight.

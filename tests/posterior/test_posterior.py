@@ -17,6 +17,7 @@ from dask_igtm import IGTM
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.posterior import posterior
 from dask_igtm.posterior.geometry import geometry_of
+from dask_igtm.posterior.kernels import load_kernel
 from dask_igtm.posterior.numpy_kernel import Found
 from dask_igtm.posterior.posterior import Observed, Posterior, posteriors
 from dask_igtm.posterior.row_outputs import impute, outputs_of, project
@@ -184,21 +185,29 @@ def test_filled_gaps_are_rows_without_gaps(kernel, dtype, fill):
 # What is read of responsibilities, whatever they are
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 5), st.integers(1, 3), st.booleans(), st.integers(0, 2**32 - 1))
-def test_responsibilities_of_any_layout_are_read_by_row(k, n_parts, ordered, seed):
+@given(
+    st.sampled_from(["numpy", "numba"]),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 9),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_responsibilities_of_any_layout_are_read_by_row(dtype, kernel, k, n_parts, n_columns, ordered, seed):
     rng = np.random.default_rng(seed)
     width, n_nodes = 4, k * k
     n = n_parts * width - rng.integers(width)
-    R = rng.integers(0, 3, size=(n_parts, n_nodes, width)).astype(float)  # with many ties
+    R = rng.integers(0, 3, size=(n_parts, n_nodes, width)).astype(dtype)  # with many ties
     order = rng.permutation(n_parts * width) if ordered else None  # the padding lies among the rows
-    by_row = np.empty((n_parts * width, n_nodes))
+    by_row = np.empty((n_parts * width, n_nodes), dtype)
     by_row[order if ordered else slice(None)] = R.swapaxes(1, 2).reshape(-1, n_nodes)
     by_row = by_row[:n]
     observed = Observed(slice(0, n), np.zeros((n, 2)), np.zeros(n), None)
     found = Found(np.zeros(n), np.zeros(n), np.zeros(n))
-    tile = Posterior(observed, found, bent_map(k, 2, 1.0, 1.0, 2), R, order)
-    columns, values = rng.normal(size=(n, 3)), rng.normal(size=(n_nodes, 2))
+    tile = Posterior(observed, found, bent_map(k, 2, 1.0, 1.0, 2), load_kernel(kernel), R, order)
+    columns, values = rng.normal(size=(n, n_columns)), rng.normal(size=(n_nodes, n_columns))
     assert_array_equal(tile.responsibilities, by_row)
     assert_array_equal(tile.node, by_row.argmax(axis=1))  # the first on ties
     assert_allclose(tile.expectations(values), by_row @ values, atol=1e-12)
