@@ -81,7 +81,7 @@ class Kernel(Protocol):
 
 
 class NumpyKernel:
-    """Two products with the functions at the nodes around NumPy's exponential."""
+    """Two small products with the axis functions, forth and back, around NumPy's exponential."""
 
     forward: ClassVar[Callable[[NDArray[Any], Affine, Real], Array]] = staticmethod(numpy_forward)
 
@@ -94,6 +94,7 @@ class NumpyKernel:
         self.geometry = geometry
         # Apart in memory: NumPy 1.26 takes neighbours for one array, and its exponential then has other bits.
         self.buffers = [np.empty(len(geometry.further) * height, geometry.axis.dtype) for _ in range(2)]
+        self.further_and_half = np.column_stack([geometry.further, -geometry.half_squares])
 
     def meet(self, Z: Real, t: Real) -> None:
         """See `Kernel`."""
@@ -105,17 +106,24 @@ class NumpyKernel:
 
     def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""
-        shape = (len(self.geometry.further), len(t))
-        logits, R = (buffer[: shape[0] * shape[1]].reshape(shape) for buffer in self.buffers)
-        np.matmul(self.geometry.functions, t.T, out=logits)
-        logits -= self.geometry.half_squares[:, None]
+        (k, q), n = self.geometry.axis.shape, len(t)
+        logits, R = (buffer[: k * k * n].reshape(k * k, n) for buffer in self.buffers)
+        T = np.append(t.T, np.ones((1, n), t.dtype), axis=0)
+        inner = self.geometry.axis @ T[: q * q].reshape(q, q, n)
+        np.matmul(self.geometry.axis, inner.reshape(q, k * n), out=logits.reshape(k, k * n))
+        logits += np.matmul(self.further_and_half, T[q * q :], out=R)
         return softmax(logits, self.geometry.bound, R), R[None], None
 
     def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
         """See `Kernel`."""
         found, (R,), _ = self.softmax(t)
         R *= weight
-        return found, self.geometry.functions.T @ R, R.sum(axis=1, dtype=np.float64)
+        (k, q), n = self.geometry.axis.shape, len(t)
+        back = self.geometry.axis.T
+        v = np.empty((q * q + 1, n), t.dtype)
+        np.matmul(back, (back @ R.reshape(k, k * n)).reshape(q, k, n), out=v[:-1].reshape(q, q, n))
+        np.matmul(self.geometry.further, R, out=v[-1])
+        return found, v, R.sum(axis=1, dtype=np.float64)
 
     @staticmethod
     def totals(R: Real, columns: Array) -> Array:
