@@ -106,6 +106,9 @@ class Kind:
 KINDS = (Kind(rows, 2, ""), Kind(standardised_roll, 30, ", swiss roll after 30 iterations"))
 
 
+REST = 0.05  # seconds; threads of BLAS without work keep a core busy for some time before they sleep
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Time one call."""
     start = time.perf_counter()
@@ -113,11 +116,22 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def steady(work: Callable[[], object]) -> float:
+    """Time a call among several, as iterations of a fit: the mean of three after one more."""
+    work()
+    return seconds(lambda: [work() for _ in range(3)]) / 3
+
+
 def in_turn(
     theirs: Callable[[], float], ours: Callable[[], float], repeats: int
 ) -> tuple[float, float, float]:
     """Medians of two timers called in turn, and the median of theirs / ours."""
-    pairs = [(theirs(), ours()) for _ in range(repeats)]
+
+    def rested(timer: Callable[[], float]) -> float:
+        time.sleep(REST)
+        return timer()
+
+    pairs = [(rested(theirs), rested(ours)) for _ in range(repeats)]
     first, second = zip(*pairs, strict=True)
     return statistics.median(first), statistics.median(second), statistics.median(a / b for a, b in pairs)
 
@@ -131,12 +145,11 @@ def our_pass(X: np.ndarray, niter: int = 2) -> Callable[[], float]:
 def pass_over(source: Source, model: Model) -> Callable[[], float]:
     """Timer of one EM pass; the model is new to each, as in a fit."""
 
-    def pass_() -> float:
-        shared = (dataclasses.replace(model), best_kernel())
-        return seconds(lambda: reduce(source, e_step, *shared, label="igtm-estep"))
+    def pass_() -> None:
+        reduce(source, e_step, dataclasses.replace(model), best_kernel(), label="igtm-estep")
 
     pass_()
-    return pass_
+    return lambda: steady(pass_)
 
 
 def ugtm_pass(X: np.ndarray) -> Callable[[], float]:
@@ -223,7 +236,7 @@ def in_parallel(
 ) -> float:
     """Time `work` on all parts, each on one thread."""
     with single_threaded_blas:
-        return seconds(lambda: list(threads.map(work, parts)))
+        return steady(lambda: list(threads.map(work, parts)))
 
 
 def against_transform(size: Size) -> Iterator[Row]:
