@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from numba.extending import overload
 
+# Code on disk does not notice a change of this file: clear __pycache__ after one.
 LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 # A comparison with NaN may go either way: rows that are not finite are refused before.
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
