@@ -1,12 +1,14 @@
 """The compiled products with the functions of a map, against extended precision."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from helpers.geometries import random_geometry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from dask_igtm.posterior.geometry import Geometry
 from dask_igtm.posterior.numba_kernel import NumbaKernel
 from dask_igtm.posterior.numpy_kernel import NumpyKernel
 from dask_igtm.posterior.products import add_up, meet, pays
@@ -72,10 +74,8 @@ def test_sums_of_many_rows_in_single_precision_lose_nothing_to_their_number():
 def test_both_kernels_take_rows_of_any_width(dtype, n_columns, q):
     """Whether the products are compiled or left to BLAS."""
     rng = np.random.default_rng(0)
-    axis, further = rng.normal(size=(10, q)), rng.normal(size=100)
-    functions = np.column_stack([np.kron(axis, axis), further])
-    arrays = (axis, further, functions, rng.normal(size=(n_columns, q * q + 1)), rng.random(100))
-    geometry = Geometry(*(array.astype(dtype) for array in arrays), 1.0, np.empty(0, np.intp))
+    slopes = rng.normal(size=(n_columns, q * q + 1)).astype(dtype)
+    geometry = dataclasses.replace(random_geometry(10, q, dtype, rng), slopes=slopes)
     Z = rng.normal(size=(130, n_columns)).astype(dtype)
     eps = np.finfo(dtype).eps
     for kind in NumbaKernel, NumpyKernel:
@@ -83,7 +83,7 @@ def test_both_kernels_take_rows_of_any_width(dtype, n_columns, q):
         height = 130 + -130 % w
         kernel, t = kind(geometry, height), np.full((height, q * q + 1), np.nan, dtype)
         kernel.meet(Z, t)
-        assert_near(t[:130], Z, geometry.slopes, eps)
+        assert_near(t[:130], Z, slopes, eps)
         assert not t[130:].any()
         v = np.zeros((q * q + 1, height), dtype)
         v[:, :130] = rng.normal(size=(q * q + 1, 130))
