@@ -1,37 +1,133 @@
-"""What the columns of a table are called, and tables whose columns have names."""
+"""What the columns of a table are called, wherever it says so: read in one place, compared in one place.
+
+Frames, tables of Arrow, and arrays of xarray name their columns themselves; Zarr arrays in an attribute,
+which `convert` writes. Readers of other containers belong into `_labels`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dask.array as da
+import numpy as np
 import zarr
 
-from dask_igtm.data.containers import is_dask_frame, is_xarray
+from dask_igtm.data.containers import is_xarray
+from dask_igtm.data.user_warnings import warn
+
+ATTRIBUTE = "columns"  # of a Zarr array: a list of strings
+SHOWN = 5  # names of a kind in a message
+
+Names = tuple[str, ...]
 
 
-def header(X: Any) -> Any:
-    """Return a table without rows that names the columns of lazy `X`; None where they have no names."""
-    if is_dask_frame(X):
-        return X._meta
-    names = _coordinate(X) if is_xarray(X) else None
-    return None if names is None else frame([], names)
+def column_names(table: Any) -> Names | None:
+    """Return the names of the columns of a table; None where it has none.
+
+    Numbers are names too (of wavelengths, say), unless they are those of the places: 0, 1, 2...
+    Raises ValueError where a name is that of several columns.
+    """
+    labels = _labels(table)
+    if labels is None:
+        return None
+    labels = list(labels)
+    positions = all(isinstance(label, (int, np.integer)) for label in labels)
+    if positions and labels == list(range(len(labels))):
+        return None
+    names = tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
+    check_distinct(names, "The table")
+    return names
 
 
-def column_names(table: Any) -> list[str] | None:
-    """Return the names of the columns of a data frame or a DataArray of xarray; None where it has none."""
-    names = _coordinate(table) if is_xarray(table) else getattr(table, "columns", None)
-    return None if names is None else [str(name) for name in names]
+def check_distinct(names: Sequence[str], who: str) -> None:
+    """Raise ValueError if two columns of `who` have the same name."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{who} has several columns {', '.join(twice)}; give each another name.")
+
+
+def _labels(table: Any) -> Iterable[Any] | None:
+    if isinstance(table, zarr.Array):
+        return _stored(table)
+    if is_xarray(table):
+        coordinate = table.coords.get(table.dims[1]) if table.ndim == 2 else None
+        return None if coordinate is None else list(coordinate.values)
+    labels: Iterable[Any] | None = getattr(table, "column_names", getattr(table, "columns", None))
+    return labels
+
+
+def _stored(array: zarr.Array[Any]) -> list[str] | None:
+    """Return the names in the attribute of a Zarr array, if that is what it holds."""
+    names: Any = array.attrs.get(ATTRIBUTE)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    if array.ndim != 2 or len(names) != array.shape[1]:
+        warn(
+            f"{array.store_path} has shape {array.shape} and names {len(names)} columns in its attribute "
+            f"{ATTRIBUTE!r}, which are not used; write as many names as there are columns."
+        )
+        return None
+    return names
+
+
+def check_same_names(expected: Sequence[str] | None, given: Names | None, who: str) -> None:
+    """Raise ValueError unless columns have the names of a fit, in its order; warn where one has none.
+
+    Parameters
+    ----------
+    expected, given : sequence of str or None
+        Names in the fit, and now. A map without names takes columns that are numbered 0, 1, 2... by number.
+    who : str
+        Class of the estimator.
+    """
+    if expected is None and given is not None:
+        positions = [str(i) for i in range(len(given))]
+        expected = positions if sorted(given) == sorted(positions) else None
+    if expected is None or given is None:
+        # The words of scikit-learn, which users filter.
+        if given is not None:
+            warn(f"X has feature names, but {who} was fitted without feature names")
+        elif expected is not None:
+            warn(f"X does not have valid feature names, but {who} was fitted with feature names")
+        return
+    if list(expected) != list(given):
+        raise ValueError(different_names(expected, given))
+
+
+def different_names(expected: Sequence[str], given: Sequence[str]) -> str:
+    """Say how the names of columns differ from those of a fit, and what to do.
+
+    Its beginning, and the headings of its lists, are those that scikit-learn's checks of estimators ask for.
+    """
+    lists = {
+        "Feature names unseen at fit time:": sorted(set(given) - set(expected)),
+        "Feature names seen at fit time, yet now missing:": sorted(set(expected) - set(given)),
+    }
+    parts = ["The feature names should match those that were passed during fit."]
+    for heading, names in lists.items():
+        if names:
+            parts += [heading, *(f"- {name}" for name in names[:SHOWN])]
+            parts += ["- ..."] if len(names) > SHOWN else []
+    if len(parts) == 1:
+        parts.append("Feature names must be in the same order as they were in fit.")
+    pairs = zip(given, expected, strict=False)
+    moved = [f"column {i} is {now!r} and was {then!r}" for i, (now, then) in enumerate(pairs) if now != then]
+    if moved:
+        more = f", and so on in {len(moved)} columns" if len(moved) > SHOWN else ""
+        parts.append(f"Here {'; '.join(moved[:SHOWN])}{more}. Give the columns of the fit, in its order.")
+    return "\n".join(parts)
 
 
 def series_name(values: Any) -> str | None:
-    """Return the name of a series, or of the only column of a frame.
+    """Return the name of a series, or of the only column of a table.
 
     Those of dask and Zarr arrays say where they are, not what.
     """
+    names = column_names(values) or ()
+    if len(names) == 1:
+        return names[0]
     name = None if isinstance(values, (da.Array, zarr.Array)) else getattr(values, "name", None)
-    columns = getattr(values, "columns", ())
-    name = next(iter(columns)) if len(columns) == 1 else name
     return name if isinstance(name, str) else None
 
 
@@ -43,14 +139,6 @@ def word_columns(X: Any) -> list[str]:
     return [str(name) for name, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biufc"]
 
 
-def named(X: Any) -> Any:
-    """Return `X` in memory so that scikit-learn sees its names: a DataArray of xarray as a data frame."""
-    if not is_xarray(X):
-        return X
-    names = _coordinate(X)
-    return X.data if names is None else frame(X.data, names)
-
-
 def frame(values: Any, names: Any) -> Any:
     """Return a pandas.DataFrame with columns of these names; raise ImportError if pandas is not installed."""
     try:
@@ -60,9 +148,3 @@ def frame(values: Any, names: Any) -> Any:
             "A data frame needs pandas, which is not installed; pip install 'dask_igtm[tables]'."
         ) from error
     return pd.DataFrame(values, columns=names)
-
-
-def _coordinate(X: Any) -> Any:
-    """Values of the coordinate that labels the columns of a DataArray, if these are strings."""
-    labels = X.coords.get(X.dims[1]) if X.ndim == 2 else None
-    return labels.values if labels is not None and labels.dtype.kind in "OUT" else None

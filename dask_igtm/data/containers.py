@@ -30,6 +30,11 @@ def is_dask_frame(X: Any) -> bool:
     return dask.is_dask_collection(X) and hasattr(X, "to_dask_array")
 
 
+def opened(X: Any) -> Any:
+    """Return what is at a path or URL of Zarr, and everything else as it is."""
+    return open_zarr(X) if isinstance(X, (str, os.PathLike)) else X
+
+
 def array_in(X: Any, name: str = "X") -> Any:
     """Return the array that a container holds, as it is where it is none; reads nothing.
 
@@ -46,8 +51,7 @@ def array_in(X: Any, name: str = "X") -> Any:
     TypeError
         If it is a Zarr group, or has a mask, which would be lost.
     """
-    if isinstance(X, (str, os.PathLike)):
-        X = open_zarr(X)
+    X = opened(X)
     if isinstance(X, zarr.Group):
         inside = ", ".join(sorted(X.array_keys())) or "none"
         raise TypeError(

@@ -12,8 +12,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from dask_igtm.data.column_names import named
-from dask_igtm.data.containers import is_lazy
+from dask_igtm.data.containers import is_lazy, is_xarray
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.rollback import unchanged_on_error
@@ -197,9 +196,8 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     def _held_out(self, X: Any, rows: RowBlocks, fold: int) -> Any:
         if is_lazy(X):
             return rows.X[rows.y == fold]
-        part = compute(rows.y, in_memory=True)
-        X = X.tocsr() if hasattr(X, "tocsr") else named(X)
-        return _safe_indexing(X, np.flatnonzero(part == fold))
+        chosen = np.flatnonzero(compute(rows.y, in_memory=True) == fold)
+        return X[chosen] if is_xarray(X) else _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else X, chosen)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Search, then return the positions of the rows on the best map; lazy for lazy X."""

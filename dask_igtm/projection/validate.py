@@ -6,12 +6,13 @@ from typing import Any
 
 import dask
 import numpy as np
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from dask_igtm.data.column_names import header, named, word_columns
-from dask_igtm.data.containers import array_in, check_table, is_lazy
+from dask_igtm.data.column_names import Names, check_same_names, column_names, word_columns
+from dask_igtm.data.containers import array_in, check_table, is_lazy, opened
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
+from dask_igtm.data.row_index import with_rows_of
 from dask_igtm.projection.fitted_map import FittedMap
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
@@ -51,25 +52,54 @@ def rows_of(
     """
     if dask.is_dask_collection(X) and not is_lazy(X):
         raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
-    if not is_lazy(X):
-        array = array_in(X)
-        if isinstance(array, np.ndarray) and array.dtype != object:
-            check_table(array)
-        given = X = named(X)
-        try:
-            X = validate_data(estimator, X, reset=reset, **LENIENT)
-        except ValueError as error:
-            if "could not convert" in str(error):
-                _refuse_words(given)
-            raise
-        if X.dtype == object:  # as older releases of scikit-learn leave some frames
-            _refuse_words(given)
-        return row_blocks(X, sample_weight, y, **blocking)
-    _refuse_words(X)
-    rows = row_blocks(X, sample_weight, y, **blocking)
-    names = header(X)
-    validate_data(estimator, rows.X if names is None else names, reset=reset, skip_check_array=True)
+    X = opened(X)
+    names = column_names(X)
+    if not reset:
+        check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)
+    weights = with_rows_of(X, sample_weight, "sample_weight")
+    rows = row_blocks(_numbers(estimator, X), weights, with_rows_of(X, y, "y"), **blocking)
+    n_columns = rows.X.shape[1]
+    if reset:
+        _learn_columns(estimator, names, n_columns)
+    _check_width(estimator, n_columns)
     return rows
+
+
+def _numbers(estimator: Any, X: Any) -> Any:
+    """Return X as it is where it is lazy, else as an array of numbers."""
+    if is_lazy(X):
+        _refuse_words(X)
+        return X
+    array = array_in(X)
+    if isinstance(array, np.ndarray) and array.dtype != object:
+        check_table(array)
+    try:
+        numbers = check_array(array, estimator=estimator, input_name="X", **LENIENT)
+    except ValueError as error:
+        if "could not convert" in str(error):
+            _refuse_words(X)
+        raise
+    if numbers.dtype == object:  # as older releases of scikit-learn leave some frames
+        _refuse_words(X)
+    return numbers
+
+
+def _learn_columns(estimator: Any, names: Names | None, n_columns: int) -> None:
+    estimator.n_features_in_ = n_columns
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_width(estimator: Any, n_columns: int) -> None:
+    """Raise ValueError unless there are as many as in the fit, in the words of scikit-learn's checks."""
+    expected = getattr(estimator, "n_features_in_", n_columns)
+    if n_columns != expected:
+        raise ValueError(
+            f"X has {n_columns} features, but {type(estimator).__name__} is expecting {expected} features as "
+            "input."
+        )
 
 
 def _refuse_words(X: Any) -> None:

@@ -1,4 +1,4 @@
-"""Frames and labelled arrays: the fit of their values, and the names of their columns."""
+"""Tables whose columns have names: the fit of their values, and what the names are compared with."""
 
 import dask
 import dask.array as da
@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from helpers.data import correlated
 from helpers.lazy import computing
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import IGTM, load
+from dask_igtm import IGTM, convert, landscape, load, quality
+from dask_igtm.data.column_names import column_names, series_name
 
 X = correlated(400, 5)
 NAMES = list("abcde")
@@ -23,18 +25,32 @@ def igtm(**parameters):
 
 
 def named(kind, columns=NAMES):
-    frame = FRAME[columns]
-    labelled = {"dims": ("row", "column"), "coords": {"column": columns}}
+    return held(kind, FRAME[columns])
+
+
+def held(kind, frame):
+    labelled = {"dims": ("row", "column"), "coords": {"column": list(frame.columns)}}
     return {
         "pandas": lambda: frame,
         "dask": lambda: dd.from_pandas(frame, npartitions=3),
         "dask, unknown": lambda: dd.from_pandas(frame, npartitions=3).clear_divisions(),
         "xarray": lambda: xr.DataArray(frame.to_numpy(), **labelled),
         "lazy xarray": lambda: xr.DataArray(da.from_array(frame.to_numpy(), chunks=(150, 5)), **labelled),
+        "zarr": lambda: stored(frame),
+        "zarr path": lambda: stored(frame, f"memory://names/{'-'.join(frame.columns)}.zarr"),
     }[kind]()
 
 
-KINDS = ["pandas", "dask", "dask, unknown", "xarray", "lazy xarray"]
+def stored(frame, place=None):
+    """A Zarr array with the names in its attribute, or its URL."""
+    rows, place = frame.to_numpy(), place or zarr.storage.MemoryStore()
+    layout = {"shape": rows.shape, "dtype": "f8", "chunks": (150, 5), "overwrite": True}
+    array = zarr.create_array(place, **layout, attributes={"columns": list(frame.columns)})
+    array[:] = rows
+    return place if isinstance(place, str) else array
+
+
+KINDS = ["pandas", "dask", "dask, unknown", "xarray", "lazy xarray", "zarr", "zarr path"]
 LAZY = [kind for kind in KINDS if kind not in ("pandas", "xarray")]
 
 
@@ -91,6 +107,100 @@ def test_arrays_of_xarray_without_names_are_arrays():
         assert not hasattr(igtm().fit(given), "feature_names_in_")
     with pytest.raises(ValueError, match="2D"):
         igtm().fit(xr.DataArray(X[0]))
+
+
+@pytest.mark.parametrize(
+    "labels", [[400.0, 410.5, 420, 430, 440], [7, 8, 9, 10, 11], np.array(list("abcde"), "S")]
+)
+def test_names_that_are_no_strings(labels):
+    names = [label.decode() if isinstance(label, bytes) else str(label) for label in np.asarray(labels)]
+    spectra = xr.DataArray(X, dims=("row", "nm"), coords={"nm": np.asarray(labels)})
+    frame = pd.DataFrame(X, columns=pd.Index(labels))
+    fitted = igtm().fit(spectra)
+    assert fitted.feature_names_in_.tolist() == igtm().fit(frame).feature_names_in_.tolist() == names
+    with pytest.raises(ValueError, match="same order"):
+        fitted.transform(spectra[:, ::-1])
+
+
+def test_columns_that_are_numbered_have_no_names_but_an_order():
+    frame = pd.DataFrame(X)
+    fitted = igtm().fit(frame)
+    assert not hasattr(fitted, "feature_names_in_")
+    assert_array_equal(fitted.transform(frame), fitted.transform(X))
+    with pytest.raises(ValueError, match="column 0 is '4' and was '0'"):
+        fitted.transform(frame[[4, 3, 2, 1, 0]])
+    with pytest.warns(UserWarning, match="was fitted without feature names"):
+        fitted.transform(FRAME)
+
+
+def test_the_difference_is_shown():
+    fitted = igtm().fit(FRAME)
+    says = r"column 0 is 'b' and was 'a'; column 1 is 'a' and was 'b'\. Give the columns of the fit"
+    with pytest.raises(ValueError, match=says):
+        fitted.transform(FRAME[list("bacde")])
+    says = r"(?s)unseen at fit time:\n- z.*missing:\n- c.*column 2 is 'z' and was 'c'"
+    with pytest.raises(ValueError, match=says):
+        fitted.transform(FRAME.rename(columns={"c": "z"}))
+    wide = pd.DataFrame(np.tile(X, 4), columns=[f"n{i}" for i in range(20)])
+    says = r"- n0\n- n1\n- n10\n- n11\n- n12\n- \.\.\.(?s:.*)so on in 20 columns"
+    with pytest.raises(ValueError, match=says):
+        igtm().fit(wide.add_prefix("m")).transform(wide)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "dask", "zarr", "xarray"])
+def test_columns_of_the_same_name_are_refused(kind):
+    with pytest.raises(ValueError, match="has several columns a, c; give each another name"):
+        igtm().fit(held(kind, FRAME.set_axis(list("aabcc"), axis=1)))
+
+
+LATER = {
+    "describe": lambda fitted, X: fitted.describe(X),
+    "score": lambda fitted, X: fitted.score(X),
+    "transform_blocks": lambda fitted, X: list(fitted.transform_blocks(X)),
+    "partial_fit": lambda fitted, X: fitted.partial_fit(X),
+    "impute": lambda fitted, X: fitted.impute(X),
+    "project_to_zarr": lambda fitted, X: fitted.project_to_zarr(X, "memory://names/never.zarr"),
+    "density": landscape.density,
+    "coverage": lambda fitted, X: landscape.coverage(fitted, FRAME, X),
+    "quality": quality,
+}
+
+
+@pytest.mark.parametrize("kind", ["pandas", "zarr"])
+@pytest.mark.parametrize("later", LATER)
+def test_every_later_use_compares_names(kind, later):
+    fitted = igtm().fit(FRAME)
+    with pytest.raises(ValueError, match="same order"):
+        LATER[later](fitted, named(kind, NAMES[::-1]))
+
+
+def test_names_written_by_convert_are_compared(tmp_path):
+    FRAME.to_csv(tmp_path / "x.csv", index=False)
+    one, other = str(tmp_path / "x.zarr"), str(tmp_path / "other.zarr")
+    convert(str(tmp_path / "x.csv"), one)
+    convert(str(tmp_path / "x.csv"), other, columns=list("bacde"))
+    fitted = igtm().fit(one)
+    assert fitted.feature_names_in_.tolist() == NAMES
+    fitted.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="column 0 is 'b' and was 'a'"):
+        load(tmp_path / "model.npz").transform(other)
+
+
+def test_an_attribute_that_is_no_list_of_names_is_left_alone():
+    for attribute in ("abcde", 5, [1, 2, 3, 4, 5]):
+        array = stored(FRAME)
+        array.attrs["columns"] = attribute
+        assert column_names(zarr.open_array(array.store, mode="r")) is None
+    array.attrs["columns"] = ["a", "b"]
+    with pytest.warns(UserWarning, match=r"has shape \(400, 5\) and names 2 columns"):
+        assert not hasattr(igtm().fit(zarr.open_array(array.store, mode="r")), "feature_names_in_")
+
+
+def test_properties_from_zarr_have_their_names():
+    fitted = igtm().fit(X)
+    found = landscape.property(fitted, X, named("zarr", ["a", "c"]))
+    assert found.columns[:3] == ("a_mean", "a_std", "a_support")
+    assert series_name(named("zarr", ["a"])) == "a"
 
 
 def test_frames_with_gaps(tmp_path):
