@@ -52,6 +52,11 @@ def main() -> None:
 @options(
     click.option("--columns", default="", metavar="A,B,...", help="Of CSV or Parquet.  [default: all]"),
     click.option(
+        "--header/--no-header",
+        default=None,
+        help="Whether the first line of CSV names the columns.  [default: yes, unless it is numbers alone]",
+    ),
+    click.option(
         "--codec",
         type=click.Choice(list(CODECS)),
         default=CODEC,
@@ -60,15 +65,19 @@ def main() -> None:
     ),
     OVERWRITE,
 )
-def convert(source: str, target: str, columns: str, codec: str, overwrite: bool) -> Facts:
+def convert(
+    source: str, target: str, columns: str, header: bool | None, codec: str, overwrite: bool
+) -> Facts:
     """Write NPY, CSV or Parquet as a Zarr array X.
 
     X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
-    patterns such as "part-*.csv", and leave their names to X.
+    patterns such as "part-*.csv", and leave their names to X. Columns of several files are put together by
+    their names.
     """
     from dask_igtm import convert as written
 
-    array = written(source, target, columns=_listed(columns), overwrite=overwrite, codec=codec)
+    chosen: Any = {"columns": _listed(columns), "header": header}
+    array = written(source, target, **chosen, overwrite=overwrite, codec=codec)
     return {"path": target, **_array(array)}
 
 

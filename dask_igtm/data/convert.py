@@ -7,17 +7,17 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import dask
 import fsspec
 import numpy as np
 import zarr
-from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from dask_igtm.data.codecs import CODEC, CODECS, compressors
+from dask_igtm.data.column_names import ATTRIBUTE
 from dask_igtm.data.containers import check_table
 from dask_igtm.data.rechunk import rechunk
 from dask_igtm.data.row_blocks import row_bytes
+from dask_igtm.data.table_files import csv_rows, parquet_rows
 from dask_igtm.data.whole_outputs import is_url, whole_array
 from dask_igtm.data.zarr_io import open_zarr
 
@@ -34,6 +34,7 @@ def convert(
     target: str,
     *,
     columns: Sequence[str] = (),
+    header: bool | None = None,
     overwrite: bool = False,
     codec: str = CODEC,
 ) -> zarr.Array[Any]:
@@ -43,10 +44,14 @@ def convert(
     ----------
     source : path or URL
         A `.npy` file, which is mapped from disk and never held in memory; or `.csv`, `.csv.gz` or
-        `.parquet`, also a pattern of several such as `part-*.csv`.
+        `.parquet`, also a pattern of several such as `part-*.csv`. Columns of several files are put together
+        by their names, in the order of the first file.
     target : path or URL
     columns : sequence of str, optional
         Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
+    header : bool, optional
+        Whether the first line of a CSV file names the columns. By default it does, and a line of numbers
+        alone, which may be either, is refused.
     overwrite : bool
         Replace a Zarr array at `target`, once the new one is whole.
     codec : {"blosc-lz4", "blosc-zstd", "zstd", "none"}, default="blosc-lz4"
@@ -56,30 +61,34 @@ def convert(
     Returns
     -------
     zarr.Array of shape (n, D)
-        In chunks of whole rows of about 16 MB. Its attribute "columns" has the names. NPY keeps its
-        dtype; tables become float64, float32 where all columns are, and their gaps NaN.
+        In chunks of whole rows of about 16 MB. Its attribute "columns" has the names, which fits keep and
+        compare. NPY keeps its dtype; tables become float64, float32 where all columns are, and their gaps
+        NaN.
 
     Raises
     ------
     FileExistsError
         If something is at `target` that is not to be replaced.
     ValueError
-        If `source` is of another kind, or holds no table of numbers, or `codec` is none of those above.
+        If `source` is of another kind, or holds no table of numbers, if files differ in the names of their
+        columns or these are no names, or if `codec` is none of those above.
     """
     if codec not in CODECS:
         raise ValueError(f"codec={codec!r}; give one of {', '.join(CODECS)}.")
     if source.endswith(NPY):
-        if columns:
-            raise ValueError(f"{source!r} has no names of columns; convert it without --columns.")
+        if columns or header:
+            raise ValueError(f"{source!r} has no names of columns; convert it without --columns or --header.")
         names, blocks = None, _npy(source)
-    elif source.endswith(CSV + PARQUET):
-        names, blocks = _table(source, columns)
+    elif source.endswith(CSV):
+        names, blocks = csv_rows(source, columns, header=header)
+    elif source.endswith(PARQUET):
+        names, blocks = parquet_rows(source, columns)
     else:
         known = ", ".join(NPY + CSV + PARQUET)
         raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
     _check_target(target, overwrite=overwrite)
     with whole_array(target, overwrite=overwrite) as partial:
-        _write(partial, blocks, {} if names is None else {"columns": names}, codec)
+        _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, codec)
     return zarr.open_array(target, mode="r")
 
 
@@ -90,46 +99,6 @@ def _npy(source: str) -> Iterator[Rows]:
     check_table(mapped)
     height = _height(mapped)
     return (np.asarray(mapped[start : start + height]) for start in range(0, len(mapped), height))
-
-
-def _table(source: str, columns: Sequence[str]) -> tuple[list[str], Iterator[Rows]]:
-    frame = _frame(source)
-    absent = [name for name in columns if name not in frame.columns]
-    if absent:
-        there = ", ".join(map(str, frame.columns))
-        raise ValueError(f"{source!r} has no column {', '.join(absent)}; it has {there}.")
-    frame = frame[list(columns)] if columns else frame
-    numbers = [name for name, dtype in frame.dtypes.items() if dtype.kind in "fiub"]
-    words = [str(name) for name in frame.columns if name not in numbers]
-    if words:
-        raise ValueError(
-            f"{source!r} has columns that are no numbers: {', '.join(words)}; choose others, with --columns "
-            f"{','.join(map(str, numbers))}"
-        )
-    dtype = np.float32 if all(dtype == np.float32 for dtype in frame.dtypes) else np.float64
-    return [str(name) for name in frame.columns], _computed(frame.to_delayed(), dtype)
-
-
-def _frame(source: str) -> Any:
-    try:
-        import dask.dataframe as dd  # noqa: PLC0415 - optional packages, which are slow to import
-    except ImportError as error:
-        raise ImportError(
-            "CSV and Parquet are read by pandas and pyarrow; install them with: pip install "
-            "'dask_igtm[tables]'"
-        ) from error
-    if source.endswith(PARQUET):
-        return dd.read_parquet(source)
-    compressed = {"blocksize": None} if source.endswith(".gz") else {}
-    # A column may hold whole numbers at first, and gaps or fractions further down.
-    return dd.read_csv(source, assume_missing=True, **compressed)
-
-
-def _computed(parts: Sequence[Any], dtype: type[np.generic]) -> Iterator[Rows]:
-    """Yield the rows of a data frame, as many parts at a time as there are processors."""
-    for start in range(0, len(parts), CPU_COUNT):
-        for part in dask.compute(*parts[start : start + CPU_COUNT], scheduler="threads"):
-            yield part.to_numpy(dtype=dtype, na_value=np.nan)
 
 
 def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any], codec: str) -> None:

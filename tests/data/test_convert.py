@@ -162,6 +162,67 @@ def test_several_files(folder):
     assert_allclose(convert("part-*.csv", "x.zarr")[:], X[:900], rtol=1e-12)
 
 
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("chosen", [(), ("d", "b")])
+def test_files_in_another_order_are_put_together_by_name(folder, ending, chosen):
+    write(FRAME[:300], f"part-1.{ending}")
+    write(FRAME[300:][list("badc")], f"part-2.{ending}")
+    array = convert(f"part-*.{ending}", "x.zarr", columns=chosen)
+    assert array.attrs["columns"] == list(chosen or "abcd")
+    assert_allclose(array[:], FRAME[list(chosen or "abcd")], rtol=1e-12)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda frame: frame[list("abc")], "lacks d;"),
+        (lambda frame: frame.assign(e=1.0), "has e besides"),
+        (lambda frame: frame.rename(columns={"b": "z"}), "lacks b and has z besides"),
+    ],
+)
+def test_files_with_other_columns_are_refused(folder, ending, change, says):
+    write(FRAME[:300], f"part-1.{ending}")
+    write(change(FRAME[300:]), f"part-2.{ending}")
+    with pytest.raises(
+        ValueError, match=rf"part-2.{ending}' has other columns than the first file: it {says}"
+    ):
+        convert(f"part-*.{ending}", "x.zarr")
+    assert not (folder / "x.zarr").exists()
+    assert convert(f"part-*.{ending}", "x.zarr", columns=["a", "c"]).shape == (1000, 2)
+
+
+def test_files_are_taken_in_the_order_of_their_numbers(folder):
+    for number in (2, 10):
+        FRAME[:number].assign(a=float(number)).to_csv(f"part-{number}.csv", index=False)
+    assert convert("part-*.csv", "x.zarr")[:, 0].tolist() == [2.0] * 2 + [10.0] * 10
+
+
+def test_a_first_line_of_numbers_may_be_a_row(folder):
+    FRAME.to_csv("x.csv", index=False, header=False)
+    with pytest.raises(ValueError, match=r"numbers alone: .* --no-header .* --header "):
+        convert("x.csv", "x.zarr")
+    array = convert("x.csv", "x.zarr", header=False)
+    assert_allclose(array[:], X, rtol=1e-12)
+    assert "columns" not in array.attrs
+    FRAME.set_axis(["400", "410", "420", "430"], axis=1).to_csv("x.csv", index=False)
+    array = convert("x.csv", "x.zarr", header=True, overwrite=True)
+    assert_allclose(array[:], X, rtol=1e-12)
+    assert array.attrs["columns"] == ["400", "410", "420", "430"]
+    with pytest.raises(ValueError, match="no names to choose columns by"):
+        convert("x.csv", "x.zarr", header=False, columns=["400"])
+
+
+def test_columns_without_a_name_of_their_own_are_refused(folder):
+    FRAME.to_csv("x.csv")
+    with pytest.raises(ValueError, match=r"Column 0 of .* has no name, as the index"):
+        convert("x.csv", "x.zarr")
+    assert convert("x.csv", "x.zarr", columns=list("abcd")).shape == (1000, 4)
+    FRAME.to_csv("y.csv", index=False, header=list("abca"))
+    with pytest.raises(ValueError, match="has several columns a; give each another name"):
+        convert("y.csv", "y.zarr")
+
+
 @pytest.mark.parametrize(
     "bad", [np.array(["a"] * 4), np.ones((2, 2, 2)), np.ones((2, 2)) * 1j, np.ones((0, 3))]
 )
@@ -184,6 +245,11 @@ def test_other_kinds_of_files_are_refused(folder):
     FRAME.iloc[:0].to_csv("x.csv", index=False)
     with pytest.raises(ValueError, match=r"no rows|no numbers"):
         convert("x.csv", "x.zarr")
+    (folder / "x.csv").write_text("")
+    with pytest.raises(ValueError, match="is empty"):
+        convert("x.csv", "x.zarr")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        convert("none-*.csv", "x.zarr")
     assert names(folder) == ["x.csv"]
 
 
