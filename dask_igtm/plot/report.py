@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from html import escape
 from string import Template
 from typing import Any
@@ -25,6 +26,7 @@ from dask_igtm.projection.validate import fitted_map, map_estimator
 
 Array = NDArray[np.float64]
 
+NAMES_LENGTH = 200  # characters of the names of columns
 N_BINS = 64  # few enough for a region to follow the mouse
 REGION = alt.selection_interval(name="region", encodings=["x", "y"])
 
@@ -239,7 +241,7 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
     k = math.isqrt(len(igtm.nodes_))
     return {
         "Rows": igtm.n_samples_seen_,
-        "Columns": igtm.n_features_in_,
+        "Columns": _columns(igtm),
         "Nodes": f"{k} x {k}",
         "Mean of ln p(x) a row": igtm.log_likelihood_,
         "Iterations": igtm.n_iter_,
@@ -248,6 +250,13 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
         "Passes over the data": igtm.n_passes_,
         "Noise variance, in the units of the model": igtm.beta_inv_,
     }
+
+
+def _columns(igtm: Any) -> str:
+    """Say how many columns there are, and what they are called, as far as a line holds that."""
+    names = list(getattr(igtm, "feature_names_in_", ()))
+    listed = textwrap.shorten(", ".join(names), NAMES_LENGTH, placeholder=" ...")
+    return f"{igtm.n_features_in_:,}: {listed}" if names else f"{igtm.n_features_in_:,}"
 
 
 def _table(entries: dict[str, Any]) -> str:

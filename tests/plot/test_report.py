@@ -92,11 +92,25 @@ def test_settings_and_figures_are_told(igtm, X, tmp_path):
     }
     assert page.figures["Rows"] == "200"
     assert page.figures["Nodes"] == "5 x 5"
+    assert page.figures["Columns"] == str(X.shape[1])
     assert page.figures["Iterations"] == "6"
     assert page.figures["Converged"] == "no"
     assert float(page.figures["Mean of ln p(x) a row"]) == pytest.approx(igtm.score(X), rel=1e-5)
     assert ("h1", {}) in page.tags
     assert page.text.count("A map") == 2
+
+
+def test_names_of_columns_are_told(X, tmp_path):
+    frame = pd.DataFrame(X).add_prefix("column number ")
+    named = IGTM(k=3, m=2, niter=1, scale="center").fit(frame)
+    report(named, frame, tmp_path / "map.html")
+    told = Page(tmp_path / "map.html").figures["Columns"]
+    assert told.startswith(f"{X.shape[1]}: column number 0, column number 1, ")
+    wide = pd.concat([frame.add_suffix(f" of {i}") for i in range(20)], axis=1)
+    report(named.fit(wide), wide, tmp_path / "map.html")
+    told = Page(tmp_path / "map.html").figures["Columns"]
+    assert told.endswith(" ...")
+    assert len(told) < 210
 
 
 def test_values_that_are_all_missing_have_no_share(igtm, X, tmp_path):
@@ -141,7 +155,7 @@ def test_text_is_shown_and_not_run(X, tmp_path):
     page = Page(tmp_path / "map.html")
     assert [tag for tag, _ in page.tags].count("script") == 3
     assert page.source.count("</script>") == 3
-    assert page.text.count(EVIL) == 3
+    assert page.text.count(EVIL) == 4  # title, heading, a property, a column
     assert EVIL in page.figures["Share of the variance of " + EVIL + " between nodes"] or EVIL in str(
         page.cells
     )
