@@ -58,8 +58,6 @@ def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays |= {f"stream_{name}": np.asarray(getattr(igtm.stream_, name)) for name in STREAM}
     if igtm.deviance_ is not None:
         arrays["deviance"] = igtm.deviance_
-    if hasattr(igtm, "feature_names_in_"):
-        arrays["feature_names"] = igtm.feature_names_in_.astype(str)
     return header, arrays
 
 
@@ -82,8 +80,8 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
             }
         g, functions_rx, square = (arrays[f"stream_{name}"] for name in STREAM)
         igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, functions_rx, float(square))
-    if "feature_names" in arrays:
-        igtm.feature_names_in_ = arrays["feature_names"].astype(object)
+    if igtm.model_.names is not None:
+        igtm.feature_names_in_ = np.array(igtm.model_.names, dtype=object)
     return igtm
 
 

@@ -61,7 +61,7 @@ def fit(
     """
     settings.check_columns(rows.X.shape[1])
     if init:
-        check_init(init, settings, rows.X.shape[1])
+        check_init(init, settings, rows.X.shape[1], feature_names)
     kernel, saved = best_kernel(), None
     if checkpoint is not None:  # before the first pass, which may take hours
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))

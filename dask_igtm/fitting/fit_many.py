@@ -172,7 +172,7 @@ def _set_out(
         for candidate in candidates:
             with naming(candidate.name):
                 trained = checked(found[candidate.train], names)
-                starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None))
+                starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
                 weights.append(trained.weight)
                 if found[candidate.held_out].weight == 0:
                     raise ValueError(

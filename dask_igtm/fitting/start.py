@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dask_igtm.data.column_names import different_names
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.fitting.fill_values import check_observed, gaps_of
@@ -32,8 +34,10 @@ LARGEST_VALUE = 1e101  # whose cube is a number still
 REMEDY = 'fit with scale="standard", or with a smaller regul'
 
 
-def check_init(init: Model, settings: Settings, n_columns: int) -> None:
-    """Raise ValueError unless `init` is a map such as `settings` describe."""
+def check_init(init: Model, settings: Settings, n_columns: int, names: Sequence[str] | None = None) -> None:
+    """Raise ValueError unless `init` is a map such as `settings` describe, of columns with these names."""
+    if init.names is not None and names is not None and list(init.names) != list(names):
+        raise ValueError(f"The map to go on from has other columns. {different_names(init.names, names)}")
     k, m = (math.isqrt(len(grid)) for grid in (init.basis.nodes, init.basis.rbf_centers))
     width = make_basis(k, m, settings.s).width
     kind = {
@@ -67,7 +71,7 @@ def start_of(
     gaps = gaps_of(source, settings.missing, feature_names)
     function, shared = moments_statistic(gaps)
     moments = checked(reduce(source, function, *shared, label="igtm-moments"), feature_names)
-    return moments, set_out(moments, settings, gaps, init)
+    return moments, set_out(moments, settings, gaps, init, feature_names)
 
 
 def moments_statistic(gaps: Gaps) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -100,7 +104,9 @@ def checked(moments: Moments | PairwiseMoments, feature_names: Sequence[str] | N
     return moments
 
 
-def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None) -> Start:
+def set_out(
+    moments: Moments, settings: Settings, gaps: Gaps, init: Model | None, names: Sequence[str] | None
+) -> Start:
     """Initialise, and warn of what will collapse."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
     start = initialize(
@@ -124,4 +130,5 @@ def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None
             "The map will collapse onto one point: the ridge shrinks it faster than the data spread it "
             f"(growth {start.growth:.2g} per iteration, below 1); {REMEDY}."
         )
-    return start
+    model = dataclasses.replace(start.model, names=None if names is None else tuple(names))
+    return dataclasses.replace(start, model=model)

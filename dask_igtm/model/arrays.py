@@ -31,7 +31,8 @@ def pack(model: Model) -> Arrays:
         "beta_inv": np.array(model.beta_inv),
         "missing": np.array(model.gaps.strategy),
     }
-    optional = {"axes": model.affine.axes, "fill": model.gaps.fill}
+    names = None if model.names is None else np.array(model.names, dtype=str)
+    optional = {"axes": model.affine.axes, "fill": model.gaps.fill, "feature_names": names}
     return arrays | {name: array for name, array in optional.items() if array is not None}
 
 
@@ -40,7 +41,8 @@ def unpack(arrays: Arrays) -> Model:
     basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
     affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
     gaps = Gaps(str(arrays["missing"]), arrays.get("fill"))
-    return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]), gaps)
+    names = tuple(arrays["feature_names"].tolist()) if "feature_names" in arrays else None
+    return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]), gaps, names)
 
 
 def pack_sheet(name: str, model: Model) -> Arrays:

@@ -31,6 +31,8 @@ class Model:
         Noise variance, the same for every node and model coordinate.
     gaps : Gaps
         What it does with entries that are missing.
+    names : tuple of str, or None
+        What the user's columns are called, for comparisons and messages.
     """
 
     basis: Basis
@@ -38,6 +40,7 @@ class Model:
     weights: Array
     beta_inv: float
     gaps: Gaps = REFUSED
+    names: tuple[str, ...] | None = None
 
     @property
     def centers(self) -> Array:

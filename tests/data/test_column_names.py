@@ -174,6 +174,15 @@ def test_every_later_use_compares_names(kind, later):
         LATER[later](fitted, named(kind, NAMES[::-1]))
 
 
+def test_a_map_to_set_out_from_has_the_same_names(tmp_path):
+    igtm().fit(FRAME).save(tmp_path / "model.npz")
+    first = load(tmp_path / "model.npz")
+    igtm().fit(named("zarr"), init=first)
+    igtm().fit(X, init=first)
+    with pytest.raises(ValueError, match=r"go on from has other columns\.(?s:.*)column 0 is 'e' and was 'a'"):
+        igtm().fit(FRAME[NAMES[::-1]], init=first)
+
+
 def test_names_written_by_convert_are_compared(tmp_path):
     FRAME.to_csv(tmp_path / "x.csv", index=False)
     one, other = str(tmp_path / "x.zarr"), str(tmp_path / "other.zarr")
