@@ -219,8 +219,8 @@ def _affine(moments: Moments, scale: str | None) -> Affine:
 
 def _constant(moments: Moments) -> NDArray[np.bool_]:
     """Which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
-    n, eps = moments.weight, np.finfo(np.float64).eps
-    variance = np.diag(moments.scatter) / n
+    n, eps = moments.n_rows, np.finfo(np.float64).eps
+    variance = np.diag(moments.scatter) / moments.weight
     return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
 
 
@@ -282,7 +282,7 @@ def _largest_ridges(basis: Basis, weight: float, stretch: float, variance: float
 
 
 def _no_variance_message(moments: Moments) -> str:
-    if moments.weight <= 1:
+    if moments.n_rows <= 1:
         return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
     return (
         "All rows of X are equal, or differ by no more than rounding of the column means; a map needs at "
