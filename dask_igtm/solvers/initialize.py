@@ -213,7 +213,8 @@ def _affine(moments: Moments, scale: str | None) -> Affine:
     n_columns = len(moments.mean)
     if scale != "standard":
         return Affine(moments.mean, np.ones(n_columns))
-    deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
+    # Pair by pair, rounding may make the scatter of equal values negative.
+    deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
     return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation), standardised=True)
 
 
