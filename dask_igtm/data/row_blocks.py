@@ -181,7 +181,7 @@ def _from_memory(X: Any, rows: int) -> da.Array:
     """Wrap views of an array in memory, which da.from_array would copy."""
     starts = range(0, X.shape[0], rows)
     chunks = (tuple(min(rows, X.shape[0] - start) for start in starts), (X.shape[1],))
-    wrapped = da.from_array(X[:0], name=False)
+    wrapped = da.from_array(X[:0], chunks=-1, name=False)  # none of Dask's own choosing
     if planned(wrapped):
         return da.from_array(X, chunks=chunks, name=False)
     name = f"igtm-rows-{uuid.uuid4().hex}"

@@ -20,6 +20,7 @@ from dask_igtm.estimators.igtm import IGTM
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.fitting.progress import Listener
 from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import prediction
@@ -137,8 +138,10 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
 
     @staticmethod
     def _check_weight(weight: Any) -> None:
-        if not weight > 0:
-            raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
+        if not weight >= LEAST_WEIGHT:
+            raise ValueError(
+                "Every sample_weight is zero or next to it; give at least one row a positive weight."
+            )
 
     def save(self, path: Path) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.

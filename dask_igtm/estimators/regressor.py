@@ -21,6 +21,9 @@ from dask_igtm.statistics.node_sums import NodeTotals
 Array = NDArray[np.float64]
 
 
+WORST = 1e150  # error in standard deviations, so that its square is a number
+
+
 class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     """Values of rows by their place on a map of all of them: the mean at each node.
 
@@ -94,8 +97,9 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
 
 def _r2(total: NodeTotals) -> Array:
     """R^2 of each column, from the moments (1, 2 T) of y and of its residuals; 1 or 0 where y is flat."""
-    of_y, of_residual = np.hsplit(total.scatter[0], 2)
-    n_columns = len(of_y)
-    error = of_residual + total.weight[0, n_columns:] * total.mean[0, n_columns:] ** 2
+    of_y, of_residual = np.hsplit(total.deviation[0], 2)
+    error = np.hypot(of_residual, total.mean[0, len(of_y) :])
     flat = np.where(error > 0, 0.0, 1.0)
-    return np.where(of_y > 0, 1.0 - error / np.where(of_y > 0, of_y, 1.0), flat)
+    with np.errstate(over="ignore"):
+        ratio = np.minimum(error / np.where(of_y > 0, of_y, 1.0), WORST)
+    return np.where(of_y > 0, 1.0 - ratio**2, flat)

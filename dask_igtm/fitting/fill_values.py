@@ -62,6 +62,12 @@ def _zeros(source: Source, names: Sequence[str] | None) -> Array:  # noqa: ARG00
 def _means(source: Source, names: Sequence[str] | None) -> Array:
     found: column_stats.ColumnMeans = _reduce(source, column_stats.means)
     check_observed(found.weight, names)
+    large = np.flatnonzero(~np.isfinite(found.mean))
+    if len(large):
+        raise ValueError(
+            f"X has values too large to average in {name_columns(large, names)}; divide X by a constant "
+            "first, or drop these columns."
+        )
     return found.mean
 
 

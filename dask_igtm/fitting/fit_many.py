@@ -24,7 +24,7 @@ from dask_igtm.model.gaps import REFUSED
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, prepare
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.posterior.entry_checks import invalid_message
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import run
 from dask_igtm.solvers.initialize import Start
@@ -171,10 +171,10 @@ def _set_out(
     with _naming_once() as naming:
         for candidate in candidates:
             with naming(candidate.name):
-                trained = checked(found[candidate.train], names)
+                trained = checked(found[candidate.train], names, candidate.settings.scale)
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
                 weights.append(trained.weight)
-                if found[candidate.held_out].weight == 0:
+                if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
                         "(a smaller cv), or another random_state."

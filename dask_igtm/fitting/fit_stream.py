@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.settings import Settings
-from dask_igtm.fitting.start import check_init, start_of
+from dask_igtm.fitting.start import LARGEST_VALUE, check_init, start_of
 from dask_igtm.passes.graph import keep, prepare
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.posterior.entry_checks import invalid_entries, invalid_message
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, large_message, refused_entries
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers import stepwise
 from dask_igtm.solvers.initialize import make_prior
@@ -39,9 +39,11 @@ def advance(
         state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
     else:
         check_init(state.model, settings, rows.X.shape[1])
-        invalid = reduce(source, invalid_entries, state.model.gaps, label="igtm-check")
+        invalid, large = reduce(source, refused_entries, state.model.gaps, LARGEST_VALUE, label="igtm-check")
         if invalid.any():
             raise ValueError(invalid_message(invalid, feature_names))
+        if large.any():
+            raise ValueError(large_message(large, f"has values beyond {LARGEST_VALUE:.0e}", feature_names))
     model = state.model
     prior = make_prior(
         model.affine,
@@ -51,6 +53,6 @@ def advance(
         variance=state.variance,
     )
     total = reduce(source, e_step, model, best_kernel(), label="igtm-estep")
-    if total.weight == 0:
+    if total.weight < LEAST_WEIGHT:
         return state, None
     return stepwise.step(state, total, prior), total.log_likelihood / total.weight

@@ -21,7 +21,7 @@ from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import worth_keeping
-from dask_igtm.posterior.entry_checks import invalid_message
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
 from dask_igtm.solvers.initialize import Start, initialize
 from dask_igtm.statistics.moments import Moments, PairwiseMoments, moments_of, pairwise_moments_of
 
@@ -70,7 +70,7 @@ def start_of(
     """Return the moments of all rows and where a fit sets out; `fit` says what is refused."""
     gaps = gaps_of(source, settings.missing, feature_names)
     function, shared = moments_statistic(gaps)
-    moments = checked(reduce(source, function, *shared, label="igtm-moments"), feature_names)
+    moments = checked(reduce(source, function, *shared, label="igtm-moments"), feature_names, settings.scale)
     return moments, set_out(moments, settings, gaps, init, feature_names)
 
 
@@ -79,29 +79,44 @@ def moments_statistic(gaps: Gaps) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return (pairwise_moments_of, ()) if gaps.marginal else (moments_of, (gaps,))
 
 
-def checked(moments: Moments | PairwiseMoments, feature_names: Sequence[str] | None) -> Moments:
+def checked(
+    moments: Moments | PairwiseMoments, feature_names: Sequence[str] | None, scale: str | None
+) -> Moments:
     """Return moments, pooled where they are pairwise; `fit` says what is refused."""
     if isinstance(moments, PairwiseMoments):
         check_observed(np.diag(moments.weights), feature_names)
         moments = moments.pooled
     if moments.invalid.any():
         raise ValueError(invalid_message(moments.invalid, feature_names))
-    if moments.weight == 0:
+    if moments.weight < LEAST_WEIGHT:
         raise ValueError(
-            "X has no rows, or every sample_weight is zero; give two rows that differ a positive weight."
+            "X has no rows, or every sample_weight is zero or next to it; give two rows that differ a "
+            f"positive weight, and all weights a sum of at least {LEAST_WEIGHT:.0e}."
         )
-    spread = np.sqrt(np.diag(moments.scatter).max() / moments.weight)
-    size = max(np.abs(moments.mean).max(), spread)
-    if not size <= LARGEST_VALUE:
-        raise ValueError(
-            f"X has values around {size:.0e}, too large to multiply in float64; divide X by a constant first."
-        )
-    if 0 < spread < 1 / LARGEST_VALUE:
-        raise ValueError(
-            f"X has a spread around {spread:.0e}, too small to square in float64; multiply X by a constant "
-            "first."
-        )
+    _check_size(moments, feature_names, scale)
     return moments
+
+
+def _check_size(moments: Moments, feature_names: Sequence[str] | None, scale: str | None) -> None:
+    """Raise ValueError naming the columns whose values are too large, or too small, to be multiplied."""
+    spread = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
+    size = np.maximum(np.abs(moments.mean), spread)
+    large = ~(size <= LARGEST_VALUE)  # NaN too
+    if large.any():
+        raise ValueError(
+            f"X has values around {size[large].max():.0e}, too large to multiply in float64, in "
+            f"{name_columns(np.flatnonzero(large), feature_names)}; divide X by a constant first, or drop "
+            "these columns."
+        )
+    least = 1 / LARGEST_VALUE
+    # A column is set off against the others, unless each is divided by its own spread.
+    small = (size > 0) & (size < least) if scale == "standard" else (spread > 0) & (spread.max() < least)
+    if small.any():
+        raise ValueError(
+            f"X has a spread around {spread[small].max():.0e}, too small to square in float64, in "
+            f"{name_columns(np.flatnonzero(small), feature_names)}; multiply X by a constant first, or drop "
+            "these columns."
+        )
 
 
 def set_out(

@@ -12,6 +12,7 @@ from dask_igtm.data.column_names import column_names
 from dask_igtm.landscape import node_values
 from dask_igtm.landscape.landscape import PARTS, Landscape
 from dask_igtm.model.checks import check_number
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics.node_sums import class_totals, node_weights, value_totals
@@ -255,5 +256,7 @@ def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_weight(totals: Array) -> None:
-    if not totals.sum() > 0:
-        raise ValueError("No row counts: all weights are zero, or all rows, values or labels are missing.")
+    if not totals.sum() >= LEAST_WEIGHT:
+        raise ValueError(
+            "No row counts: all weights are zero or next to it, or all rows, values or labels are missing."
+        )

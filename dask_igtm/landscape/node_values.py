@@ -31,8 +31,7 @@ def mean_and_std(totals: NodeTotals) -> tuple[Array, Array]:
     """
     levelled = totals.smoothed(LEVELLING)
     known = levelled.weight > 0
-    variance = levelled.scatter / np.where(known, levelled.weight, 1.0)
-    return np.where(known, levelled.mean, np.nan), np.where(known, np.sqrt(variance), np.nan)
+    return np.where(known, levelled.mean, np.nan), np.where(known, levelled.deviation, np.nan)
 
 
 def class_posterior(totals: ClassTotals, prior: str | Mapping[Any, float]) -> Array:

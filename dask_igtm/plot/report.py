@@ -231,7 +231,8 @@ def _explained(mean: Array, std: Array, support: Array) -> float:
     known = support > 0
     if not known.any():
         return math.nan
-    mean, std, support = mean[known], std[known], support[known]
+    unit = max(np.abs(mean[known]).max(), std[known].max()) or 1.0  # whose square may be no number
+    mean, std, support = mean[known] / unit, std[known] / unit, support[known]
     between = np.average((mean - np.average(mean, weights=support)) ** 2, weights=support)
     total = between + np.average(std**2, weights=support)
     return float(between / total) if total > 0 else 0.0

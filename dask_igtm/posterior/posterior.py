@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.coordinates import squared_norms
+from dask_igtm.posterior.entry_checks import largest_square, refusal
 from dask_igtm.posterior.geometry import Geometry, geometry_of
 from dask_igtm.posterior.kernels import load_kernel
 from dask_igtm.posterior.numpy_kernel import Found, Kernel, softmax
@@ -23,6 +24,7 @@ Indices = NDArray[np.intp]
 TILE_BYTES = 2**21  # of the rows of a tile, and of their responsibilities where these are kept
 MOST_ROWS = 4096  # of a tile: many enough to make little of what a tile costs
 SINGLE_ERROR = 1e-3  # largest error of a logit with which rows are multiplied in float32
+SINGLE_NOISE = 1e-40, 1e40  # noise variances whose rows and slopes float32 holds
 WHOLE_IN_SINGLE = 2**24  # below it float32 has every whole number
 
 
@@ -152,6 +154,10 @@ class Workspace:
 
     def observe(self, rows: slice, X: NDArray[Any]) -> Observed:
         """Take a tile, X[rows], into the workspace."""
+        with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow show by their norm
+            return self._observe(rows, X)
+
+    def _observe(self, rows: slice, X: NDArray[Any]) -> Observed:
         Z, gaps = self.Z[: len(X)], None
         squared_norm = self.forward(X, self.model.affine, Z)
         if self.model.gaps.allowed and np.isnan(squared_norm).any():
@@ -219,11 +225,19 @@ def weighted_sum(values: Array, weight: Array | None) -> float:
     return float(values.sum() if weight is None else weight @ values)
 
 
-def posteriors(X: Rows, model: Model, kernel: str) -> Iterator[Posterior]:
+def weight_of(X: Rows, sample_weight: Array | None) -> float:
+    """Return the weight of all rows."""
+    return float(X.shape[0] if sample_weight is None else sample_weight.sum())
+
+
+def posteriors(X: Rows, model: Model, kernel: str, weight: float = 0.0) -> Iterator[Posterior]:
     """Walk an E-step over the rows of a block, of which each is in one posterior.
 
     Rows of float32, and whole numbers that float32 has, are multiplied in float32 where that is precise
     enough, tile by tile; all others in float64. Either way they are centred in float64.
+
+    Raises ValueError naming the columns where a row is not finite, has gaps that are not allowed, or lies so
+    far from the map that sums of its distance would overflow.
 
     Parameters
     ----------
@@ -231,22 +245,28 @@ def posteriors(X: Rows, model: Model, kernel: str) -> Iterator[Posterior]:
     model : Model
     kernel : str
         Name of the kernel, see `load_kernel`.
+    weight : float
+        Of all rows, where likelihoods are added up.
     """
-    for workspace, observed in _observed(X, model, load_kernel(kernel), len(model.basis.nodes)):
+    for workspace, observed in _observed(X, model, load_kernel(kernel), len(model.basis.nodes), weight):
         yield workspace.posterior(observed)
 
 
 def sums(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Iterator[Sums]:
     """Walk the same E-step for what adds up."""
-    for workspace, observed in _observed(X, model, load_kernel(kernel), 0):
+    total = weight_of(X, sample_weight)
+    for workspace, observed in _observed(X, model, load_kernel(kernel), 0, total):
         yield workspace.sums(observed, sample_weight)
 
 
-def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterator[tuple[Workspace, Observed]]:
+def _observed(
+    X: Rows, model: Model, kernel: type[Kernel], kept: int, weight: float
+) -> Iterator[tuple[Workspace, Observed]]:
     """Yield the rows of a block, those with gaps apart, and where they are; `kept` numbers stay of each."""
     in_single = X.dtype.kind in "biu" or X.dtype in (np.float16, np.float32)
+    in_single &= SINGLE_NOISE[0] <= model.beta_inv <= SINGLE_NOISE[1]
     geometry = geometry_of(model, np.float32 if in_single else np.float64)
-    height = _height(geometry, kernel, X.shape[0], kept)
+    height, largest = _height(geometry, kernel, X.shape[0], kept), largest_square(model, weight)
 
     @functools.cache
     def workspace_of(dtype: type[np.floating[Any]]) -> Workspace:
@@ -258,6 +278,8 @@ def _observed(X: Rows, model: Model, kernel: type[Kernel], kept: int) -> Iterato
         if workspace.real == np.float32 and not workspace.error(observed) <= SINGLE_ERROR:
             workspace = workspace_of(np.float64)
             observed = workspace.observe(rows, tile)
+        if not observed.squared_norm.max() <= largest:
+            raise refusal(X, model, largest)
         for part in _parts(observed, rows):
             yield workspace, part
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries
 from dask_igtm.posterior.posterior import Posterior, posteriors
 from dask_igtm.posterior.tiles import Rows, row_tiles
 
@@ -164,7 +163,6 @@ def project(X: Rows, model: Model, kernel: str, outputs: tuple[Output, ...]) -> 
     tuple of ndarrays
         Of the widths and types that the outputs say.
     """
-    check_entries(X, model.gaps)
     results = tuple(np.empty(output.shape(X.shape[0]), output.dtype) for output in outputs)
     top = max((output.width or 0 for output in outputs if output.name in OF_TOP), default=0)
     for tile in posteriors(X, model, kernel):
@@ -177,7 +175,6 @@ def project(X: Rows, model: Model, kernel: str, outputs: tuple[Output, ...]) -> 
 def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
     """Return the rows (n, D) with each gap filled by its expectation given what is observed of the row."""
     model = dataclasses.replace(model, gaps=Gaps("marginalize"))
-    check_entries(X, model.gaps)
     centers = model.affine.inverse(model.centers)
     filled = np.empty(X.shape)
     for rows, tile in row_tiles(X):

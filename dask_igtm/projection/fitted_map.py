@@ -15,6 +15,7 @@ from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.map_rows import compute, map_rows
 from dask_igtm.passes.reduce import reduce, reduce_each
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.posterior.row_outputs import Output, impute, outputs_of, project
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
@@ -106,10 +107,10 @@ class FittedMap:
     def likelihood(self, rows: RowBlocks) -> Likelihood:
         """Say how well the map explains the rows; raise ValueError if none of them counts."""
         found: Likelihood = self.reduce(rows, likelihood_of, label="igtm-likelihood")
-        if found.weight == 0:
+        if found.weight < LEAST_WEIGHT:
             raise ValueError(
-                "Every sample_weight is zero, or no row has an entry; give at least one row with an entry a "
-                "positive weight."
+                "Every sample_weight is zero or next to it, or no row has an entry; give at least one row "
+                "with an entry a positive weight."
             )
         return found
 

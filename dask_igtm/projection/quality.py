@@ -13,7 +13,6 @@ from sklearn.utils.random import sample_without_replacement
 
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries
 from dask_igtm.posterior.row_outputs import impute, project
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.projection.fitted_map import FittedMap
@@ -154,7 +153,6 @@ def _draw(n_rows: int, n_sample: int, random: Any) -> NDArray[np.int64]:
 def _sums(
     X: Rows, sample_weight: None, numbers: NDArray[np.int64], model: Model, kernel: str, chosen: Any
 ) -> _Sums:
-    check_entries(X, model.gaps)
     return _Sums(e_step(X, sample_weight, model, kernel), pick(X, numbers, chosen))
 
 

@@ -213,14 +213,15 @@ def _affine(moments: Moments, scale: str | None) -> Affine:
     n_columns = len(moments.mean)
     if scale != "standard":
         return Affine(moments.mean, np.ones(n_columns))
-    deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
+    # Pair by pair, rounding may make the scatter of equal values negative.
+    deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
     return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation), standardised=True)
 
 
 def _constant(moments: Moments) -> NDArray[np.bool_]:
     """Which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
-    n, eps = moments.weight, np.finfo(np.float64).eps
-    variance = np.diag(moments.scatter) / n
+    n, eps = moments.n_rows, np.finfo(np.float64).eps
+    variance = np.diag(moments.scatter) / moments.weight
     return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
 
 
@@ -282,7 +283,7 @@ def _largest_ridges(basis: Basis, weight: float, stretch: float, variance: float
 
 
 def _no_variance_message(moments: Moments) -> str:
-    if moments.weight <= 1:
+    if moments.n_rows <= 1:
         return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
     return (
         "All rows of X are equal, or differ by no more than rounding of the column means; a map needs at "

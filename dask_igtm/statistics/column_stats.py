@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows, row_tiles
 
 Array = NDArray[np.float64]
@@ -77,7 +78,9 @@ def means(X: Rows, sample_weight: Array | None) -> ColumnMeans:
     total = ColumnMeans(zeros, zeros)
     for tile, weight in _observed(X, sample_weight):
         sums = weight.sum(axis=0)
-        total += ColumnMeans(sums, (weight * tile).sum(axis=0) / np.where(sums > 0, sums, 1.0))
+        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+            mean = (weight * tile).sum(axis=0) / np.where(sums > 0, sums, 1.0)
+        total += ColumnMeans(sums, mean)
     return total
 
 
@@ -150,6 +153,7 @@ def _merge(one: dict[float, float] | None, other: dict[float, float] | None) -> 
 
 def _observed(X: Rows, sample_weight: Array | None) -> Iterator[tuple[Array, Array]]:
     """Yield rows (n, D) with 0 in gaps and for infinities, and the weight of each entry, 0 there."""
+    check_weights(sample_weight)
     for rows, tile in row_tiles(X):
         seen = np.isfinite(tile)
         weight = 1.0 if sample_weight is None else sample_weight[rows, None]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries, check_weights
-from dask_igtm.posterior.posterior import posteriors, weighted_sum
+from dask_igtm.posterior.entry_checks import check_weights
+from dask_igtm.posterior.posterior import posteriors, weight_of, weighted_sum
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.log_histogram import Histogram
 
@@ -50,9 +50,8 @@ class Likelihood:
 def likelihood_of(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Likelihood:
     """Likelihood of one block; rows with nothing observed do not count."""
     check_weights(sample_weight)
-    check_entries(X, model.gaps)
     weights, deviance, log_likelihood = np.empty(X.shape[0]), np.empty(X.shape[0]), 0.0
-    for tile in posteriors(X, model, kernel):
+    for tile in posteriors(X, model, kernel, weight_of(X, sample_weight)):
         weight = tile.weight(sample_weight)
         weights[tile.rows] = 1.0 if weight is None else weight
         deviance[tile.rows] = tile.deviance

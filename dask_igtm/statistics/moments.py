@@ -28,12 +28,15 @@ class Moments:
         Sum of weighted outer products of the rows minus `mean`.
     invalid : ndarray of shape (D,)
         How many entries of each column are NaN or infinite.
+    n_rows : int
+        Rows with a weight that were added up, whatever they weigh: what rounding grows with.
     """
 
     weight: float
     mean: Array
     scatter: Array
     invalid: NDArray[np.int64]
+    n_rows: int
 
     def __add__(self, other: Moments) -> Moments:
         """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
@@ -46,7 +49,8 @@ class Moments:
             delta = other.mean - self.mean
             scatter = self.scatter + other.scatter
             scatter += self.weight * share * np.outer(delta, delta)
-            return Moments(weight, self.mean + share * delta, scatter, invalid)
+            n_rows = self.n_rows + other.n_rows
+            return Moments(weight, self.mean + share * delta, scatter, invalid, n_rows)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class PairwiseMoments:
         Sum of weighted products of the two entries minus their means.
     invalid : ndarray of shape (D,)
         How many entries of each column are infinite.
+    n_rows : int
+        Rows with a weight and any entry.
     """
 
     weight: float
@@ -72,6 +78,7 @@ class PairwiseMoments:
     means: Array
     scatter: Array
     invalid: NDArray[np.int64]
+    n_rows: int
 
     def __add__(self, other: PairwiseMoments) -> PairwiseMoments:
         """Merge pair by pair, by the formula of `Moments`."""
@@ -85,6 +92,7 @@ class PairwiseMoments:
                 self.means + share * delta,
                 self.scatter + other.scatter + self.weights * share * delta * delta.T,
                 self.invalid + other.invalid,
+                self.n_rows + other.n_rows,
             )
 
     @property
@@ -93,14 +101,15 @@ class PairwiseMoments:
         share = self.weight / np.where(self.weights > 0, self.weights, 1.0)
         with np.errstate(over="ignore", invalid="ignore"):
             scatter = share * self.scatter
-        return Moments(self.weight, np.diag(self.means).copy(), scatter, self.invalid)
+        return Moments(self.weight, np.diag(self.means).copy(), scatter, self.invalid, self.n_rows)
 
 
 def moments_of(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Moments:
     """Weight, mean and scatter of one block, its gaps filled, and how many entries are not finite."""
     check_weights(sample_weight)
     n_columns = X.shape[1]
-    total = Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)), np.zeros(n_columns, np.int64))
+    nothing, invalid = np.zeros(n_columns), np.zeros(n_columns, np.int64)
+    total = Moments(0.0, nothing, np.zeros((n_columns, n_columns)), invalid, 0)
     for rows, tile in row_tiles(X):
         weight = None if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
@@ -114,21 +123,21 @@ def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
     if invalid.any():
         X = np.where(finite, X, 0.0)  # the driver refuses the data; until then nothing may warn
     if sample_weight is None:
-        weight, mean = float(len(X)), X.mean(axis=0)
+        n_rows, weight, mean = len(X), float(len(X)), X.mean(axis=0)
         centred = weighted = X - mean
     else:
-        weight = float(sample_weight.sum())
+        n_rows, weight = int(np.count_nonzero(sample_weight)), float(sample_weight.sum())
         mean = sample_weight @ X / weight if weight > 0 else np.zeros(X.shape[1])
         centred = X - mean
         weighted = sample_weight[:, None] * centred
-    return Moments(weight, mean, centred.T @ weighted, invalid)
+    return Moments(weight, mean, centred.T @ weighted, invalid, n_rows)
 
 
 def pairwise_moments_of(X: Rows, sample_weight: Array | None) -> PairwiseMoments:
     """Moments of one block with gaps, and how many entries are infinite."""
     check_weights(sample_weight)
     zeros = np.zeros((X.shape[1], X.shape[1]))
-    total = PairwiseMoments(0.0, zeros, zeros, zeros, np.zeros(X.shape[1], np.int64))
+    total = PairwiseMoments(0.0, zeros, zeros, zeros, np.zeros(X.shape[1], np.int64), 0)
     for rows, tile in row_tiles(X):
         weight = np.ones(len(tile)) if sample_weight is None else sample_weight[rows]
         with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
@@ -149,6 +158,6 @@ def _tile_pairwise_moments(X: Array, sample_weight: Array) -> PairwiseMoments:
     means = sums / np.where(weights > 0, weights, 1.0)
     scatter = X.T @ (X * sample_weight[:, None]) - sums * means.T
     centred_back = np.where(weights > 0, means + centre[:, None], 0.0)
-    return PairwiseMoments(
-        float(sample_weight[seen.any(axis=1)].sum()), weights, centred_back, scatter, invalid
-    )
+    counted = sample_weight[seen.any(axis=1)]
+    n_rows = int(np.count_nonzero(counted))
+    return PairwiseMoments(float(counted.sum()), weights, centred_back, scatter, invalid, n_rows)

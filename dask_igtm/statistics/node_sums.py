@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries, check_weights
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import Posterior, posteriors
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.targets import distinct, labels_of, missing, numbers_of
@@ -23,7 +23,7 @@ MOST_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class NodeTotals:
-    """Weighted mean and scatter of values at each node, mergeable without cancellation.
+    """Weighted mean and deviation of values at each node, mergeable without cancellation or overflow.
 
     Attributes
     ----------
@@ -31,21 +31,23 @@ class NodeTotals:
         Sum of the responsibilities, over the rows that have a value in that column.
     mean : ndarray of shape (K, T)
         Mean of the values, weighted by the responsibilities; 0 where nothing weighs.
-    scatter : ndarray of shape (K, T)
-        Sum of the weighted squares of the values minus `mean`.
+    deviation : ndarray of shape (K, T)
+        Standard deviation of the values, weighted the same, from `mean`: unlike its square it is as large or
+        small a number as they are.
     """
 
     weight: Array
     mean: Array
-    scatter: Array
+    deviation: Array
 
     def __add__(self, other: NodeTotals) -> NodeTotals:
         """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
         weight = self.weight + other.weight
         share = other.weight / np.where(weight > 0, weight, 1.0)
         delta = other.mean - self.mean
-        scatter = self.scatter + other.scatter + self.weight * share * delta**2
-        return NodeTotals(weight, self.mean + share * delta, scatter)
+        within = np.hypot(np.sqrt(1.0 - share) * self.deviation, np.sqrt(share) * other.deviation)
+        between = np.sqrt(share * (1.0 - share)) * delta
+        return NodeTotals(weight, self.mean + share * delta, np.hypot(within, between))
 
     @property
     def pooled(self) -> NodeTotals:
@@ -53,8 +55,8 @@ class NodeTotals:
         weight = self.weight.sum(axis=0, keepdims=True)
         share = self.weight / np.where(weight > 0, weight, 1.0)
         mean = (share * self.mean).sum(axis=0, keepdims=True)
-        scatter = self.scatter + self.weight * (self.mean - mean) ** 2
-        return NodeTotals(weight, mean, scatter.sum(axis=0, keepdims=True))
+        squares = np.sqrt(share) * np.hypot(self.deviation, self.mean - mean)
+        return NodeTotals(weight, mean, np.hypot.reduce(squares, axis=0, keepdims=True))
 
     def smoothed(self, share: Any) -> NodeTotals:
         """Return totals to which every row adds `share` of its weight at every node.
@@ -62,7 +64,7 @@ class NodeTotals:
         A node without rows gets the mean and the standard deviation of all of them.
         """
         pooled = self.pooled
-        return self + NodeTotals(share * pooled.weight, pooled.mean, share * pooled.scatter)
+        return self + NodeTotals(share * pooled.weight, pooled.mean, pooled.deviation)
 
 
 @dataclass(frozen=True)
@@ -133,14 +135,30 @@ def totals_of(sums: Callable[[Array], Array], weight: Array, values: Array) -> N
     """
     seen = ~np.isnan(values)
     values = np.where(seen, values, 0.0)
+    # In units that are powers of 2, which round nothing, no square of a value or weight leaves its range.
+    unit, unit_weight = (
+        _power_of_2(np.abs(values).max(axis=0, initial=0.0)),
+        _power_of_2(weight.max(initial=0.0)),
+    )
+    values, weights = values / unit, seen * (weight / unit_weight)[:, None]
     centre = values.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
     centred = np.where(seen, values - centre, 0.0)  # near 0, so that the squares below do not cancel
-    weights = seen * weight[:, None]
+    spread = _power_of_2(np.abs(centred).max(axis=0, initial=0.0))
+    centred /= spread
     columns = np.hstack([weights, weights * centred, weights * centred**2])
     total, first, second = np.hsplit(sums(columns), 3)
-    mean = first / np.where(total > 0, total, 1.0)
-    scatter = np.maximum(second - first * mean, 0.0)
-    return NodeTotals(total, np.where(total > 0, mean + centre, 0.0), scatter)
+    known = total > 0
+    divisor = np.where(known, total, 1.0)
+    mean = first / divisor
+    deviation = np.sqrt(np.maximum(second / divisor - mean**2, 0.0))
+    mean = np.where(known, unit * (centre + spread * mean), 0.0)
+    return NodeTotals(unit_weight * total, mean, unit * (spread * deviation))
+
+
+def _power_of_2(largest: Any) -> Any:
+    """Return powers of 2 of about those sizes, 1 for 0, by which a number can be divided."""
+    exponent = np.where(largest > 0, np.frexp(largest)[1], 0)
+    return np.ldexp(1.0, np.clip(exponent, -1021, 1021))
 
 
 def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model, kernel: str) -> ClassTotals:
@@ -185,7 +203,6 @@ def _weighted_tiles(
 ) -> Iterator[tuple[Posterior, Array]]:
     """Yield the posterior of a few rows at a time, and their weights in float64, in which sums are made."""
     check_weights(sample_weight)
-    check_entries(X, model.gaps)
     for tile in posteriors(X, model, kernel):
         weight = tile.weight(sample_weight)
         yield tile, np.ones(len(tile.log_mass)) if weight is None else weight.astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries, check_weights
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import posteriors
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, totals_of
@@ -19,7 +19,6 @@ Array = NDArray[np.float64]
 
 def expected(X: Rows, model: Model, kernel: str, values: Array) -> Array:
     """Return what the rows of a block expect of values at the nodes, (n, C) of (K, C); (n,) of (K,)."""
-    check_entries(X, model.gaps)
     columns = np.column_stack([values, np.ones(len(values))])
     result = np.empty((X.shape[0], columns.shape[1]))
     for tile in posteriors(X, model, kernel):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LABEL_KINDS = "OUTSbiuf"
+LARGEST_VALUE = 1e307  # of a property: four times it is a number
 
 
 def numbers_of(y: Any) -> Array:
@@ -25,6 +26,12 @@ def numbers_of(y: Any) -> Array:
         ) from None
     if np.isinf(numbers).any():
         raise ValueError(f"y contains {np.isinf(numbers).sum()} infinite values; drop or replace them.")
+    large = np.abs(numbers) > LARGEST_VALUE
+    if large.any():
+        raise ValueError(
+            f"y contains {large.sum()} values beyond {LARGEST_VALUE:.0e}, whose differences are no numbers; "
+            "divide y by a constant, or drop or replace them."
+        )
     return numbers.reshape(len(numbers), -1)
 
 

@@ -13,7 +13,7 @@ from helpers.lazy import computing
 from numpy.testing import assert_allclose
 
 from dask_igtm import IGTM
-from dask_igtm.data.row_blocks import check_table
+from dask_igtm.data.row_blocks import check_table, row_blocks
 
 N = 300
 
@@ -201,3 +201,12 @@ def test_sparse_rows_that_scipy_does_not_know_are_refused_by_name():
 
     with pytest.raises(TypeError, match=r"chunks of COO.*todense"):
         check_table(COO())
+
+
+@pytest.mark.parametrize("n_columns", [4_096, 5_760])
+def test_few_rows_of_very_many_columns_are_one_block(n_columns):
+    """Dask makes no chunks of no rows where a row takes 32 KiB."""
+    X = np.ones((9, n_columns))
+    found = row_blocks(X).X
+    assert found.chunks == ((9,), (n_columns,))
+    np.testing.assert_array_equal(found.compute(), X)

@@ -41,3 +41,34 @@ def test_predictions_are_at_least_as_good_as_ugtms():
     for train, test in folds:
         theirs[test] = ugtm.eGTR(**small).fit(data[train], y[train]).predict(data[test])
     assert ((ours - y) ** 2).mean() <= ((theirs - y) ** 2).mean()
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e150, 1e200, 1e306])
+def test_scores_do_not_depend_on_the_size_of_y(size):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 3))
+    y = np.column_stack([X[:, 0] + 0.3 * rng.normal(size=120), rng.normal(size=120)])
+    # Whole multiples, which the smallest numbers have.
+    y = np.round(y * 2**20 if size < 1e-300 else y * 100) / (1 if size < 1e-300 else 1000)
+    regressor = IGTMRegressor(k=5, m=2, niter=3, scale="standard")
+    ordinary, found = regressor.fit(X, y).score(X, y), regressor.fit(X, size * y).score(X, size * y)
+    assert 0.1 < ordinary < 0.9
+    assert found == pytest.approx(ordinary, rel=1e-4)
+    one, other = regressor.fit(X, y[:, 1]).landscape_, regressor.fit(X, size * y[:, 1]).landscape_
+    for part in ("mean", "std"):
+        assert_allclose(other.part(part) / size, one.part(part), rtol=1e-4, atol=1e-4 * np.abs(y).max())
+
+
+def test_a_score_of_values_far_beyond_what_was_learnt_is_a_number():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    regressor = IGTMRegressor(k=4, m=2, niter=2).fit(X, 1e300 * X[:, 0])
+    assert -np.inf < regressor.score(X, 1e-300 * X[:, 0]) < -1e200
+
+
+@pytest.mark.parametrize("value", [1.5e307, -np.finfo(np.float64).max])
+def test_values_whose_differences_overflow_are_refused(value):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = X[:, 0].copy()
+    y[[3, 9]] = value
+    with pytest.raises(ValueError, match="y contains 2 values beyond 1e\\+307"):
+        IGTMRegressor(k=4, m=2, niter=2).fit(X, y)

@@ -98,3 +98,11 @@ def test_run_igtm_fills_lazy_data(Y, strategy):
     other = runIGTM(da.from_array(Y, chunks=(70, 5)), k=6, m=3, niter=8, missing_strategy=strategy)
     assert isinstance(other.matMeans, da.Array)
     assert_allclose(other.matMeans.compute(), one.matMeans, atol=1e-3)
+
+
+@pytest.mark.parametrize("missing", ["mean", "median", "most_frequent", "marginalize"])
+def test_columns_too_large_to_average_are_named(missing):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[::2, 1], X[1::2, 1], X[5, 2] = np.finfo(np.float64).max, 1.7e308, np.nan
+    with pytest.raises(ValueError, match=r"too large to (average|multiply).*column 1\b"):
+        IGTM(k=3, m=2, niter=1, missing=missing).fit(X)

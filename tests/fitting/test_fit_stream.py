@@ -95,3 +95,16 @@ def test_blocks_without_weight_change_nothing():
     assert pickle.dumps(estimator) == before
     with pytest.raises(ValueError, match="every sample_weight is zero"):
         igtm().partial_fit(X[:10], sample_weight=np.zeros(10))
+
+
+@pytest.mark.parametrize("value", [1e102, 1e154, -1e300])
+def test_a_stream_outlives_rows_that_fit_would_refuse(value):
+    estimator = stream(igtm(), X[:1000], 2)
+    before = estimator.centers_
+    block = X[:500].copy()
+    block[17, 4] = value
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"beyond 1e\+101: 1 in column 4\b.*clip"):
+            estimator.partial_fit(block)
+    assert_array_equal(estimator.centers_, before)
+    assert np.isfinite(estimator.partial_fit(X[:500]).score(X))

@@ -2,6 +2,7 @@
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.data import correlated
 from numpy.testing import assert_allclose
@@ -85,6 +86,41 @@ def test_values_that_square(factor):
     one = IGTM(k=4, m=2, niter=5, tol=0, scale="standard").fit(ROWS)
     other = IGTM(k=4, m=2, niter=5, tol=0, scale="standard").fit(ROWS * factor)
     assert_allclose(other.transform(ROWS * factor), one.transform(ROWS), atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [None, "center", "standard"])
+@pytest.mark.parametrize("value", [1e155, 1e300, np.finfo(np.float64).max])
+def test_columns_that_do_not_square_are_named(value, scale):
+    rows = ROWS.copy()
+    rows[:, 1] = value  # a constant, such as what stands for gaps
+    rows[7, 3] = -value
+    frame = pd.DataFrame(rows, columns=list("abcde"))
+    for given, names in ((rows, "column 1, column 3;"), (frame, "column 'b', column 'd';")):
+        with pytest.raises(ValueError, match=names):
+            IGTM(k=4, m=2, niter=1, scale=scale).fit(given)
+
+
+@pytest.mark.parametrize("factor", [1e-120, 1e-200, 5e-324])
+def test_tiny_columns_do_not_count_or_are_named(factor):
+    rows = np.column_stack([ROWS, np.round(100 * ROWS[:, 0]) * factor])
+    one, other = IGTM(k=4, m=2, niter=3).fit(ROWS), IGTM(k=4, m=2, niter=3).fit(rows)
+    assert_allclose(other.transform(rows), one.transform(ROWS), atol=0.2)  # other variances, of more columns
+    with pytest.raises(ValueError, match="too small to square in float64, in column 5; multiply"):
+        IGTM(k=4, m=2, niter=3, scale="standard").fit(rows)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e30, 1e50])
+@pytest.mark.parametrize("missing", ["error", "marginalize"])
+def test_equal_weights_of_any_size_are_those_of_rows(size, missing):
+    """Rounding of the mean grows with the rows that are added, and not with their weights."""
+    rows = np.column_stack([ROWS, np.full(len(ROWS), 0.1)])
+    shared = {"k": 4, "m": 2, "niter": 3, "tol": 0, "scale": "standard", "regul": 0.0, "missing": missing}
+    weight = np.full(len(rows), size)
+    one = IGTM(**shared).fit(rows, sample_weight=np.full(len(rows), 1e4))
+    other = IGTM(**shared).fit(rows, sample_weight=weight)
+    assert_allclose(other.scale_, one.scale_, rtol=1e-12)
+    assert_allclose(other.transform(rows), one.transform(rows), atol=1e-2)
+    assert other.score(rows, sample_weight=weight) == pytest.approx(one.score(rows), rel=1e-3)
 
 
 SCALES = [None, "center", "standard"]
