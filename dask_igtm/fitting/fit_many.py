@@ -155,7 +155,7 @@ def fit_many(
 def _set_out(
     rows: RowBlocks, source: Source, candidates: Sequence[Candidate], names: Sequence[str] | None
 ) -> tuple[list[Start], list[Seen]]:
-    """Return where each candidate starts, and what was seen of its rows, all from one pass for the moments."""
+    """Return where each candidate starts and what was seen of its rows, from one pass for the moments."""
     missing = candidates[0].settings.missing
     gaps = {c.train: REFUSED for c in candidates}
     for train in gaps:

@@ -161,7 +161,9 @@ class Seen:
         spread = self.deviation / affine.scale
         offset = (np.abs(self.mean) + np.abs(affine.mean)) / affine.scale
         if affine.axes is not None:  # which mix the columns
-            spread, offset = np.linalg.norm(spread), np.linalg.norm(offset)
+            spread, offset = (
+                np.full(affine.axes.shape[1], np.linalg.norm(each)) for each in (spread, offset)
+            )
         spread = spread + np.abs(affine.forward(self.mean[None])[0])
         return np.asarray(ADDITIONS * eps * spread + TILE_ADDITIONS * EPS * offset)
 

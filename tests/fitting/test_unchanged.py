@@ -4,6 +4,7 @@ import re
 import warnings
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
 import pytest
 from helpers.data import correlated, holed
@@ -63,7 +64,7 @@ def test_a_row_that_changes_is_named_by_its_column(parameters, after):
         igtm(**parameters).fit(rows)
 
 
-def test_the_change_is_told_in_the_units_of_X():
+def test_the_change_is_told_in_the_units_of_the_rows():
     with pytest.raises(ValueError, match="changed") as error:
         igtm(scale="standard").fit(changing(one_entry(9.0), 3))
     after = np.array(X)
@@ -114,9 +115,7 @@ def test_a_search_looks_too():
 
 
 def test_columns_are_named():
-    frame = pytest.importorskip("dask.dataframe").from_dask_array(
-        changing(one_entry(9.0), 3), columns=[*"abcde"]
-    )
+    frame = dd.from_dask_array(changing(one_entry(9.0), 3), columns=[*"abcde"])
     with pytest.raises(ValueError, match="the mean of column 'd' was"):
         igtm().fit(frame)
 
