@@ -29,8 +29,8 @@ ROOMS = {
     "solvers": "initialize m_step em evidence lbfgs accelerated stepwise",
     "data": "user_warnings whole_outputs npz_io codecs zarr_io containers column_names row_index row_arrays"
     " row_blocks rechunk table_files convert",
-    "passes": "resources graph reduce map_rows",
-    "fitting": "settings fill_values start result checkpoint progress fit fit_many fit_stream cost",
+    "passes": "resources block_checks graph reduce map_rows",
+    "fitting": "settings fill_values start unchanged result checkpoint progress fit fit_many fit_stream cost",
     "projection": "fitted_map validate ugtm_names blocks to_zarr quality",
     "landscape": "landscape node_values from_rows",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
 from dask_igtm.data import npz_io
+from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
+from dask_igtm.fitting.unchanged import Seen
+from dask_igtm.model.affine import Affine
 from dask_igtm.model.arrays import Arrays, digest
 from dask_igtm.solvers.em import State
 from dask_igtm.statistics.moments import Moments
@@ -18,6 +22,9 @@ from dask_igtm.statistics.moments import Moments
 logger = logging.getLogger("dask_igtm")
 
 Fingerprint = dict[str, Any]
+
+BY_ROUNDING = {"kernel", "moments"}  # differ from one machine to another in a fit that is the same
+SAME_AXES = 1e-6  # largest difference between entries of axes that are the same
 
 
 @dataclass(frozen=True)
@@ -30,12 +37,15 @@ class Checkpoint:
     fingerprint : dict of str to JSON values
         All that decides the bits of the fit.
     found : tuple of dict and dict, or None
-        Fingerprint and state in the file as it was opened; None where there was none.
+        Fingerprint and arrays in the file as it was opened; None where there was none.
+    known : dict of str to ndarray
+        What stands beside the state in the file: what another machine knows the fit by.
     """
 
     path: Path
     fingerprint: Fingerprint
     found: tuple[Fingerprint, Arrays] | None
+    known: Arrays = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, fingerprint: Fingerprint) -> Self:
@@ -48,18 +58,38 @@ class Checkpoint:
         OSError
             If there is none, and none could be written.
         """
-        try:
-            header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
-        except FileNotFoundError:
+        found = _read(path)
+        if found is None:
             check_writable(path)
-            return cls(path, fingerprint, None)
-        return cls(path, fingerprint, (header["fingerprint"], arrays))._checked()
+        opened = cls(path, fingerprint, found)
+        opened._refuse_other_than(BY_ROUNDING)
+        return opened
 
-    def of(self, moments: Moments) -> Self:
-        """Return the checkpoint of a fit to data with these moments; raise ValueError if it had others."""
+    def of(self, moments: Moments, seen: Seen, affine: Affine) -> Self:
+        """Return the checkpoint of a fit to data with these moments; raise ValueError if it had others.
+
+        Moments that differ by rounding are those of another machine. A file that a fit at the same time has
+        put there since is read now.
+        """
         arrays = {name: np.asarray(value) for name, value in vars(moments).items()}
-        fingerprint = self.fingerprint | {"moments": digest(arrays)}
-        return dataclasses.replace(self, fingerprint=fingerprint)._checked()
+        now = dataclasses.replace(
+            self,
+            fingerprint=self.fingerprint | {"moments": digest(arrays)},
+            found=self.found or _read(self.path),
+            known=seen.pack() if affine.axes is None else seen.pack() | {"axes": affine.axes},
+        )
+        if now.found is None:
+            return now
+        before = Seen.unpack(now.found[1])
+        differs = "of which the file tells no more" if before is None else before.differs(seen)
+        now._refuse_other_than({"kernel"} if differs else BY_ROUNDING, differs)
+        if now._other():
+            warn(
+                f"The checkpoint {str(self.path)!r} comes from another machine, or from before its packages "
+                "changed: the data and settings are the same but for rounding. The fit goes on, and its bits "
+                "may differ from those of a fit on one machine."
+            )
+        return now
 
     def resume(self, start: State) -> State:
         """Return the saved state, or else save `start`, whose model lends what all models of a fit share."""
@@ -72,7 +102,8 @@ class Checkpoint:
 
     def write(self, state: State) -> None:
         """Replace the file by one of `state`."""
-        npz_io.write(self.path, npz_io.CHECKPOINT, {"fingerprint": self.fingerprint}, state.pack())
+        arrays = {**state.pack(), **self.known}
+        npz_io.write(self.path, npz_io.CHECKPOINT, {"fingerprint": self.fingerprint}, arrays)
 
     def remedy(self, state: State) -> str:
         """Say where the work done is, and how to go on."""
@@ -81,18 +112,36 @@ class Checkpoint:
             "again with it to go on."
         )
 
-    def _checked(self) -> Self:
-        if self.found is None:
-            return self
-        saved = self.found[0]
-        other = [
-            f"{name} was {saved.get(name)!r} and is {value!r}"
+    def _other(self) -> dict[str, str]:
+        """Say what of the fingerprint differs from the file's."""
+        saved, arrays = self.found or (self.fingerprint, {})
+        other = {
+            name: f"{name} was {saved.get(name)!r} and is {value!r}"
             for name, value in self.fingerprint.items()
             if saved.get(name) != value
-        ]
-        if other:
-            raise ValueError(
-                f"The checkpoint {str(self.path)!r} belongs to another fit: {'; '.join(other)}. Give the "
-                "same data and settings to go on from it, or another path to start anew."
-            )
-        return self
+        }
+        before, now = arrays.get("axes"), self.known.get("axes")
+        # Axes of equal variance are whatever rounding makes of them.
+        if before is not None and now is not None and np.abs(before - now).max() > SAME_AXES:
+            other["axes"] = "principal axes of nearly equal variance were turned otherwise"
+        return other
+
+    def _refuse_other_than(self, known: Collection[str], details: str = "") -> None:
+        """Raise ValueError if anything differs but what may; `details` are of the moments."""
+        other = self._other()
+        if set(other) <= set(known):
+            return
+        if details and "moments" in other:
+            other["moments"] += f" ({details})"
+        raise ValueError(
+            f"The checkpoint {str(self.path)!r} belongs to another fit: {'; '.join(other.values())}. Give "
+            "the same data and settings to go on from it, or another path to start anew."
+        )
+
+
+def _read(path: Path) -> tuple[Fingerprint, Arrays] | None:
+    try:
+        header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
+    except FileNotFoundError:
+        return None
+    return header["fingerprint"], arrays

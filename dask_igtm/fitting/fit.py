@@ -15,12 +15,13 @@ from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import check_init, prepare_fit, start_of
+from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.model.model import Model
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import State, run
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import likelihood_of
 
 
@@ -54,8 +55,8 @@ def fit(
     Raises
     ------
     ValueError
-        If X holds NaN or infinity, if no row has weight, if all rows are equal, or if the checkpoint
-        belongs to another fit.
+        If X holds NaN or infinity, if no row has weight, if all rows are equal, if X changes between two
+        passes, or if the checkpoint belongs to another fit.
     Interrupted
         By Ctrl-C, once there is a model.
     """
@@ -67,9 +68,10 @@ def fit(
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))
     source = prepare_fit(rows, persist)
     moments, start = start_of(source, settings, feature_names, init)
+    seen = Seen.of(moments, feature_names)
     state = settings.begin(start.model)
     if saved:
-        saved = saved.of(moments)
+        saved = saved.of(moments, seen, start.model.affine)
         state = saved.resume(state)
     asked = False  # by a listener, to stop
 
@@ -86,11 +88,14 @@ def fit(
         return asked
 
     def pass_over(models: dict[int, Model]) -> list[SufficientStatistics]:
-        return [reduce(source, e_step, model, kernel, label="igtm-estep") for model in models.values()]
+        (model,) = models.values()
+        step = reduce(source, checked_e_step, model, kernel, label="igtm-estep")
+        return [seen.check(step, model)]
 
     try:
         run([state], [start.prior], pass_over, niter=settings.niter, tol=settings.tol, on_pass=tell)
         likelihood = reduce(source, likelihood_of, state.result, kernel, label="igtm-likelihood")
+        seen.check_weight(likelihood)
     except KeyboardInterrupt as interrupt:
         reached = outcome(state, start, moments.weight, kernel, stopped_by="interrupt")
         raise Interrupted(reached) from interrupt

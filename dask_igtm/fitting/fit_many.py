@@ -20,6 +20,7 @@ from dask_igtm.fitting.fill_values import PASSES, gaps_of
 from dask_igtm.fitting.result import Fit, outcome
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import checked, moments_statistic, prepare_fit, set_out
+from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.model.gaps import REFUSED
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, prepare
@@ -28,7 +29,7 @@ from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import run
 from dask_igtm.solvers.initialize import Start
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
 from dask_igtm.statistics.row_subsets import Parts, Sums, draw, sums
 
@@ -122,12 +123,13 @@ def fit_many(
     settings, kernel = candidates[0].settings, best_kernel()
     settings.check_columns(rows.X.shape[1])
     source = prepare_fit(rows, persist)
-    starts, weights = _set_out(rows, source, candidates, feature_names)
+    starts, seen = _set_out(rows, source, candidates, feature_names)
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
         logger.info("%d of %d fits go on", len(models), len(candidates))
         wanted = [(candidates[i].train, (model, kernel)) for i, model in models.items()]
-        return _reduce(source, e_step, wanted, "igtm-estep")
+        steps = _reduce(source, checked_e_step, wanted, "igtm-estep")
+        return [seen[i].check(step, models[i]) for i, step in zip(models, steps, strict=True)]
 
     states = run(
         [candidate.settings.begin(start.model) for candidate, start in zip(candidates, starts, strict=True)],
@@ -140,10 +142,11 @@ def fit_many(
     held_out, trained = _likelihoods(source, candidates, models, kernel, training)
     judged = []
     with _naming_once() as naming:
-        for candidate, state, start, weight, likelihood, judge in zip(
-            candidates, states, starts, weights, trained, held_out, strict=True
+        for candidate, state, start, rows_seen, likelihood, judge in zip(
+            candidates, states, starts, seen, trained, held_out, strict=True
         ):
             with naming(candidate.name):
+                weight = rows_seen.weight
                 fit = outcome(state, start, weight, kernel, likelihood, stopped_by=state.stopped_by)
                 judged.append(Judged(fit, judge.mean))
     return judged, 1 + max(len(state.history) for state in states)
@@ -151,8 +154,8 @@ def fit_many(
 
 def _set_out(
     rows: RowBlocks, source: Source, candidates: Sequence[Candidate], names: Sequence[str] | None
-) -> tuple[list[Start], list[float]]:
-    """Return where each candidate starts, and the weight of its rows, all from one pass for the moments."""
+) -> tuple[list[Start], list[Seen]]:
+    """Return where each candidate starts and what was seen of its rows, from one pass for the moments."""
     missing = candidates[0].settings.missing
     gaps = {c.train: REFUSED for c in candidates}
     for train in gaps:
@@ -167,19 +170,19 @@ def _set_out(
     invalid = found[last.train].invalid + found[last.held_out].invalid
     if invalid.any():
         raise ValueError(invalid_message(invalid, names))
-    starts, weights = [], []
+    starts, seen = [], []
     with _naming_once() as naming:
         for candidate in candidates:
             with naming(candidate.name):
                 trained = checked(found[candidate.train], names, candidate.settings.scale)
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
-                weights.append(trained.weight)
+                seen.append(Seen.of(trained, names))
                 if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
                         "(a smaller cv), or another random_state."
                     )
-    return starts, weights
+    return starts, seen
 
 
 def _only(rows: RowBlocks, train: Parts) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.fitting.result import warn_if_collapsed
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import LARGEST_VALUE, check_init, start_of
 from dask_igtm.passes.graph import keep, prepare
@@ -55,4 +56,6 @@ def advance(
     total = reduce(source, e_step, model, best_kernel(), label="igtm-estep")
     if total.weight < LEAST_WEIGHT:
         return state, None
-    return stepwise.step(state, total, prior), total.log_likelihood / total.weight
+    state = stepwise.step(state, total, prior)
+    warn_if_collapsed(state.model, prior)
+    return state, total.log_likelihood / total.weight

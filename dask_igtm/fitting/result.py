@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.fitting.start import REMEDY
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.em import Iteration, State
 from dask_igtm.solvers.initialize import Start
 from dask_igtm.statistics.likelihood import Likelihood
+
+COLLAPSED = 0.01  # variance of the centres over that of the noise, below which rows hardly differ in position
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def outcome(
     """
     prior, whole = state.prior(start.prior), stopped_by != "interrupt"
     held = whole and prior is not start.prior and _held(state.result, prior)
-    if stopped_by == "tolerance" and (held or _collapsed(state.result, start)):
+    nothing = held or (whole and warn_if_collapsed(state.result, prior))
+    if stopped_by == "tolerance" and nothing:
         stopped_by = "collapse"
     return Fit(
         model=state.result,
@@ -102,24 +104,39 @@ def outcome(
     )
 
 
+def warn_if_collapsed(model: Model, prior: Prior) -> bool:
+    """Warn of centres that lie at one point, but for a little of the noise; return whether they do.
+
+    How much the noise explains says nothing: of many columns that spread alike a sound map explains little.
+    """
+    spread = float(model.centers.var(axis=0).sum())
+    collapsed = len(model.basis.nodes) > 1 and spread < COLLAPSED * model.beta_inv
+    if collapsed:
+        warn(
+            "The map has collapsed onto one point: to it the rows are noise, and every row gets the same "
+            f"position; {_remedy(model, prior)}."
+        )
+    return collapsed
+
+
+def _remedy(model: Model, prior: Prior) -> str:
+    """Say what can be changed of the settings at hand."""
+    remedies = [] if model.affine.standardised else ['scale="standard"']
+    if prior.regul > 0:
+        remedies.append(f"a smaller regul (than {prior.regul:.3g})")
+    if not remedies:
+        return "these columns may hold no structure, or drown it"
+    return f"fit with {', or with '.join(remedies)}"
+
+
 def _held(model: Model, prior: Prior) -> bool:
     """Whether the ridge ran away until it was held."""
     held = len(model.basis.nodes) > 1 and prior.regul >= prior.limit
     if held:
+        other = "" if model.affine.standardised else ", or fit with scale='standard'"
         warn(
             f"The evidence drives the ridge up without end and the map onto one point; it was held at "
             f"regul_={prior.regul:.3g}. To this map the rows look like noise without structure; give regul a "
-            "number, or fit with scale='standard'."
+            f"number{other}."
         )
     return held
-
-
-def _collapsed(model: Model, start: Start) -> bool:
-    """Whether the noise explains all of the variance, so that every row lies at the same place."""
-    collapsed = len(model.basis.nodes) > 1 and model.beta_inv >= 0.99 * start.variance
-    if collapsed:
-        warn(
-            "The map has collapsed onto one point: its noise explains all of the variance, and every row "
-            f"gets the same position; {REMEDY}."
-        )
-    return collapsed

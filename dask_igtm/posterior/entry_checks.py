@@ -44,14 +44,15 @@ def refusal(X: Rows, model: Model, largest: float) -> ValueError:
     """Return the error for a block where |z|^2 of a row is larger, or NaN; it names the columns at fault."""
     invalid, large = refused_entries(X, None, model.gaps, np.inf)
     if invalid.any():
-        return ValueError(invalid_message(invalid))
+        return ValueError(invalid_message(invalid, model.names))
     # Where |z|^2 is too large, so is the D-th part of it in one column at least.
     limit = np.sqrt(largest / X.shape[1])
     for _, tile in row_tiles(X):
         with np.errstate(over="ignore"):
             z = np.abs(np.subtract(tile, model.affine.mean)) / model.affine.scale
         large += np.count_nonzero(z > limit, axis=0)
-    return ValueError(large_message(large, "lies too far from the map to square its distances in float64"))
+    why = "lies too far from the map to square its distances in float64"
+    return ValueError(large_message(large, why, model.names))
 
 
 def refused_entries(X: Rows, sample_weight: Array | None, gaps: Gaps, largest: float) -> NDArray[np.int64]:

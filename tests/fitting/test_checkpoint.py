@@ -1,7 +1,9 @@
 """A fit that was cut goes on from its checkpoint to the bits of one that was not."""
 
+import dataclasses
 import logging
 import os
+import warnings
 
 import dask.array as da
 import numpy as np
@@ -11,7 +13,8 @@ from helpers.data import correlated
 
 from dask_igtm import IGTM
 from dask_igtm.data import npz_io
-from dask_igtm.fitting import fit
+from dask_igtm.fitting import fit, start
+from dask_igtm.statistics.moments import moments_of
 
 X = correlated(600, 5)
 
@@ -86,6 +89,90 @@ def test_another_release_or_kernel_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "best_kernel", lambda: "none")
     with pytest.raises(ValueError, match=r"kernel was .* and is 'none'; version was .* and is '99.0'"):
         estimator().fit(X, checkpoint=tmp_path / "fit.npz")
+
+
+# Another machine
+
+
+def other_machine(monkeypatch, change=1e-15, kernel="numpy"):
+    """Let moments differ as those of another BLAS do, and the kernel be another."""
+
+    def rounded(*args):
+        moments = moments_of(*args)
+        return dataclasses.replace(
+            moments, mean=moments.mean * (1 + change), scatter=moments.scatter * (1 - 2 * change)
+        )
+
+    monkeypatch.setattr(start, "moments_of", rounded)
+    monkeypatch.setattr(fit, "best_kernel", lambda: kernel)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "accelerated"}, {"n_components": 3}], ids=str)
+def test_another_machine_goes_on_and_says_that_bits_may_differ(tmp_path, monkeypatch, parameters):
+    whole = estimator(**parameters).fit(X)
+    estimator(niter=10, **parameters).fit(X, checkpoint=tmp_path / "fit.npz")
+    other_machine(monkeypatch)
+    with pytest.warns(UserWarning, match=r"fit.npz.*another machine.*bits may differ"):
+        again = estimator(**parameters).fit(X, checkpoint=tmp_path / "fit.npz")
+    assert again.kernel_ == "numpy"
+    np.testing.assert_allclose(again.history_, whole.history_, rtol=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the file is this machine's now
+        estimator(**parameters).fit(X, checkpoint=tmp_path / "fit.npz")
+
+
+def test_other_data_are_refused_by_the_column_that_differs_most(tmp_path, monkeypatch):
+    estimator(niter=2).fit(X, checkpoint=tmp_path / "fit.npz")
+    other = np.array(X)
+    other[17, 3] += 1e-6
+    with pytest.raises(ValueError, match=r"moments was .*the mean of column 3 was"):
+        estimator().fit(other, checkpoint=tmp_path / "fit.npz")
+    flipped = 2 * X.mean(axis=0) - X
+    flipped[:, 2] = 2 * (flipped[:, 2] - X[:, 2].mean()) + X[:, 2].mean()
+    with pytest.raises(ValueError, match=r"moments was .*the standard deviation of column 2 was"):
+        estimator().fit(flipped, checkpoint=tmp_path / "fit.npz")
+    other_machine(monkeypatch, change=1e-9)
+    with pytest.raises(ValueError, match=r"moments was"):
+        estimator().fit(X, checkpoint=tmp_path / "fit.npz")
+
+
+def test_a_file_that_tells_only_the_bits_of_moments(tmp_path, monkeypatch):
+    """As those of the releases before this one do."""
+    path = tmp_path / "fit.npz"
+    estimator(niter=2).fit(X, checkpoint=path)
+    header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("rows_")}
+    npz_io.write(path, npz_io.CHECKPOINT, {"fingerprint": header["fingerprint"]}, arrays)
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        other_machine(patch)
+        with pytest.raises(ValueError, match=r"moments was .*tells no more"):
+            estimator().fit(X, checkpoint=path)
+    assert path.read_bytes() == before
+    assert bits(estimator().fit(X, checkpoint=path)) == bits(estimator().fit(X))
+
+
+def test_axes_that_another_machine_turns_otherwise_are_refused(tmp_path):
+    path = tmp_path / "fit.npz"
+    estimator(niter=2, n_components=3).fit(X, checkpoint=path)
+    header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
+    arrays["axes"] = arrays["axes"][:, [1, 0, 2]]
+    npz_io.write(path, npz_io.CHECKPOINT, {"fingerprint": header["fingerprint"]}, arrays)
+    with pytest.raises(ValueError, match="belongs to another fit: principal axes"):
+        estimator(n_components=3).fit(X, checkpoint=path)
+
+
+def test_a_fit_at_the_same_time_is_seen_after_the_first_pass(tmp_path, monkeypatch):
+    path = tmp_path / "fit.npz"
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        estimator(niter=2, regul=0.2).fit(X, checkpoint=path)
+        return moments_of(*args)
+
+    monkeypatch.setattr(start, "moments_of", meanwhile)
+    with pytest.raises(ValueError, match=r"another fit: regul was 0\.2 and is 0\.1"):
+        estimator().fit(X, checkpoint=path)
 
 
 def test_settings_are_compared_before_the_first_pass(tmp_path):
