@@ -13,7 +13,7 @@ from dask_igtm.model.affine import Affine
 from dask_igtm.model.arrays import Arrays
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_entries, check_weights, name_columns
+from dask_igtm.posterior.entry_checks import check_weights, name_columns
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
 from dask_igtm.statistics.likelihood import Likelihood
@@ -39,18 +39,11 @@ class EStep:
 
 
 def checked_e_step(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> EStep:
-    """E-step of one block, which names the columns of what is no number.
-
-    Raises
-    ------
-    ValueError
-        If an entry is NaN or infinite that the model does not take, or a weight is none.
-    """
+    """E-step of one block; raises ValueError where a row or a weight is none that a model takes."""
     with np.errstate(divide="ignore", invalid="ignore"):
         statistics = e_step(X, sample_weight, model, kernel)
-    if not np.isfinite(statistics.log_likelihood):  # of such rows, or of a model too far from the rows
+    if not np.isfinite(statistics.log_likelihood):  # of such a weight, or of a model too far from the rows
         check_weights(sample_weight)
-        check_entries(X, model.gaps)
     return EStep(statistics, EPS if X.dtype == np.float64 else SINGLE_EPS)
 
 
@@ -76,7 +69,8 @@ class Seen:
     @classmethod
     def of(cls, moments: Moments, names: Sequence[str] | None = None) -> Self:
         """Return what moments say."""
-        deviation = np.sqrt(np.diag(moments.scatter) / moments.weight)
+        # Pair by pair, rounding may make the scatter of equal values negative.
+        deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
         return cls(moments.weight, moments.mean, deviation, names)
 
     def pack(self) -> Arrays:
