@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dask_igtm.data.user_warnings import warn
+from dask_igtm.fitting.start import remedy
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.em import Iteration, State
 from dask_igtm.solvers.initialize import Start
@@ -114,19 +115,9 @@ def warn_if_collapsed(model: Model, prior: Prior) -> bool:
     if collapsed:
         warn(
             "The map has collapsed onto one point: to it the rows are noise, and every row gets the same "
-            f"position; {_remedy(model, prior)}."
+            f"position; {remedy(model, prior)}."
         )
     return collapsed
-
-
-def _remedy(model: Model, prior: Prior) -> str:
-    """Say what can be changed of the settings at hand."""
-    remedies = [] if model.affine.standardised else ['scale="standard"']
-    if prior.regul > 0:
-        remedies.append(f"a smaller regul (than {prior.regul:.3g})")
-    if not remedies:
-        return "these columns may hold no structure, or drown it"
-    return f"fit with {', or with '.join(remedies)}"
 
 
 def _held(model: Model, prior: Prior) -> bool:

@@ -17,7 +17,7 @@ from dask_igtm.fitting.fill_values import check_observed, gaps_of
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Prior
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import worth_keeping
@@ -30,6 +30,8 @@ logger = logging.getLogger("dask_igtm")
 
 # In standard deviations: how far off the origin rows may lie, and how far the ridge may then move the map.
 LARGEST_OFFSET, LARGEST_PULL = 10.0, 0.01
+# Growth of a small map below which, in trials, two far clusters kept a large one, and single columns.
+SHRINKING = 0.5
 LARGEST_VALUE = 1e101  # whose cube is a number still
 
 
@@ -139,7 +141,21 @@ def set_out(
             "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
             "from them towards the origin, away from the rows; fit with scale='center' or 'standard'."
         )
-    if start.growth < 1 and len(basis.nodes) > 1:  # as large a map as the first may hold nevertheless
-        logger.info("a map near one point shrinks to %.2g of it in an iteration", start.growth)
+    both = min(len(basis.nodes), start.model.weights.shape[1]) > 1  # nodes, and columns
+    if settings.ridge is not None and start.growth < SHRINKING and both:
+        warn(
+            "The map may collapse onto one point: the ridge shrinks a small map to "
+            f"{start.growth:.2g} of its size in an iteration; {remedy(start.model, start.prior)}."
+        )
     model = dataclasses.replace(start.model, names=None if names is None else tuple(names))
     return dataclasses.replace(start, model=model)
+
+
+def remedy(model: Model, prior: Prior) -> str:
+    """Say what can be changed of the settings at hand where a map collapses."""
+    remedies = [] if model.affine.standardised else ['scale="standard"']
+    if prior.regul > 0:
+        remedies.append(f"a smaller regul (than {prior.regul:.3g})")
+    if not remedies:
+        return "these columns may hold no structure, or drown it"
+    return f"fit with {', or with '.join(remedies)}"

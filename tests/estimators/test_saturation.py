@@ -179,6 +179,6 @@ def test_a_share_that_is_too_small_is_named(X):
 
 def test_a_collapse_is_warned_of_by_share(X):
     with pytest.warns(UserWarning, match="collapse") as caught:
-        saturation(igtm(regul=1e3), X, shares=(1 / 16, 1))
+        saturation(igtm(regul=1e5), X, shares=(1 / 16, 1))
     assert {re.split(": ", str(warning.message))[0] for warning in caught} == {"share 1/16", "share 1"}
     assert {warning.filename for warning in caught} == {__file__}

@@ -61,6 +61,28 @@ def test_a_map_that_explains_little_of_many_columns_has_not_collapsed():
     assert estimator.transform(rows).std(axis=0).min() > 0.3
 
 
+@pytest.mark.parametrize("missing", ["error", "marginalize"])
+def test_a_fit_says_before_it_starts_that_its_map_may_collapse(missing):
+    with pytest.warns(
+        UserWarning, match='may collapse .* fit with scale="standard", or with a smaller regul'
+    ):
+        IGTM(k=8, niter=0, missing=missing).fit(load_wine().data)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_columns", [1, 2, 5, 20])
+@pytest.mark.parametrize("scale", ["center", "standard"])
+def test_whitened_rows_raise_no_alarm(n_columns, scale):
+    rows = whitened(np.random.default_rng(n_columns).uniform(size=(200, n_columns)))
+    assert IGTM(k=8, scale=scale).fit(rows).transform(rows).std(axis=0).max() > 0.4
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_column_that_keeps_its_map_raises_no_alarm():
+    rows = np.random.default_rng(0).choice([-20.0, 20.0], (400, 1))
+    assert IGTM(k=8, scale="center", regul=0.2).fit(rows).transform(rows).std() > 0.5
+
+
 def test_moments_do_not_tell_whether_a_map_collapses():
     """Two sets of rows with the same mean and variance, under the same ridge."""
     rng = np.random.default_rng(0)
@@ -112,7 +134,7 @@ def test_a_ridge_that_was_held_is_advised_of_what_is_left():
 
 def test_a_stream_that_collapses_says_so():
     igtm = small(scale="center", regul=1e6)
-    with pytest.warns(UserWarning, match="collapsed"):
+    with pytest.warns(UserWarning, match="collapse"):
         igtm.partial_fit(correlated(300, 4))
 
 
