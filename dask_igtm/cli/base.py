@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from dask_igtm.cli.estimator_options import estimator_options
+from dask_igtm.data.json_text import dumps
 
 Facts = dict[str, Any]
 
@@ -41,9 +41,9 @@ class Command(click.Command):
                 raise
             message = _one_line(error)
             if as_json:
-                click.echo(json.dumps({"error": message}))
+                click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
-        click.echo(json.dumps(facts) if as_json else _in_words(facts))
+        click.echo(dumps(facts) if as_json else _in_words(facts))
 
 
 class EstimatorCommand(Command):

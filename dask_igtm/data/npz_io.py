@@ -18,6 +18,7 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.data.json_text import dumps
 from dask_igtm.data.whole_outputs import Path, write_whole
 
 MODEL = "dask_igtm model"
@@ -35,10 +36,10 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
         An existing file is replaced once the new one is complete.
     kind : {MODEL, CHECKPOINT, LANDSCAPE}
     header : dict
-        Values that JSON can hold; NumPy scalars become Python's.
+        Values that JSON can hold; NumPy scalars become Python's, and NaN becomes null.
     arrays : dict of ndarrays
     """
-    text = json.dumps({"format": kind, "format_version": FORMAT_VERSION, **header}, default=_plain)
+    text = dumps({"format": kind, "format_version": FORMAT_VERSION, **header})
     members: dict[str, Any] = {"header": np.array(text), **arrays}
     buffer = io.BytesIO()
     np.savez(buffer, **members)
@@ -83,9 +84,3 @@ def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:
     if packed.dtype.kind not in "USbiuf" or packed.tolist() != list(labels):
         raise TypeError(f"The labels {list(labels)} cannot be saved; use strings or whole numbers.")
     return packed
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be saved; use a number, a string or None.")

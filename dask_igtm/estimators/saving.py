@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     fitted.setdefault("regul_", igtm.regul)  # of files before it was an attribute
     fitted.setdefault("stopped_by_", _stopped_by(fitted.pop(FORMER), fitted["n_iter_"], igtm.niter, arrays))
     for name, value in fitted.items():
-        setattr(igtm, name, value)
+        setattr(igtm, name, math.nan if value is None else value)  # of an interrupted fit, by JSON's null
     igtm.history_ = arrays["history"]
     igtm.model_ = models.unpack(arrays)
     igtm.deviance_ = arrays.get("deviance")  # which older releases did not save

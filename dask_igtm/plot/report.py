@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from html import escape
@@ -17,6 +16,7 @@ from scipy.special import xlogy
 from dask_igtm._version import __version__
 from dask_igtm.data.column_names import series_name
 from dask_igtm.data.containers import array_in
+from dask_igtm.data.json_text import dumps
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.plot import charts as pictures
@@ -140,7 +140,7 @@ def report(
     of_rows, rows = _projections(model, X, y, labels, scale)
     of_nodes, quality = _landscapes(model, X, y, labels, scale)
     history = pictures.history(igtm).to_dict()
-    charts = json.dumps({"maps": _linked(of_rows + of_nodes), "history": history})
+    charts = dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
         title=escape(title),
         fit=_table(_fit_figures(igtm)),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LABEL_KINDS = "OUTSbiuf"
-LARGEST_VALUE = 1e307  # of a property: four times it is a number
+LARGEST_VALUE = 1e300  # of a property: sums over 10^8 rows are numbers
 
 
 def numbers_of(y: Any) -> Array:
@@ -29,7 +29,7 @@ def numbers_of(y: Any) -> Array:
     large = np.abs(numbers) > LARGEST_VALUE
     if large.any():
         raise ValueError(
-            f"y contains {large.sum()} values beyond {LARGEST_VALUE:.0e}, whose differences are no numbers; "
+            f"y contains {large.sum()} values beyond {LARGEST_VALUE:.0e}, too large to add up; "
             "divide y by a constant, or drop or replace them."
         )
     return numbers.reshape(len(numbers), -1)

@@ -46,6 +46,26 @@ def test_the_ridge_that_the_evidence_chose_is_told(cli):
 # What is told
 
 
+def refuse(word):
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_json_of_an_interrupted_fit_has_null_for_what_is_unknown(cli, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    igtm = IGTM(k=4, m=2, niter=2)
+    monkeypatch.setattr("dask_igtm.fitting.fit.likelihood_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        igtm.fit(X)
+    igtm.save("m.npz")
+    assert np.isnan(load("m.npz").log_likelihood_)
+    with np.load("m.npz") as members:
+        header = json.loads(str(members["header"]), parse_constant=refuse)
+    told = json.loads(cli("info", "m.npz", "--json")[1], parse_constant=refuse)
+    assert header["fitted"]["log_likelihood_"] is told["log_likelihood"] is None
+
+
 def test_json_is_one_object(cli, model):
     np.save("x.npy", X)
     results = {

@@ -43,7 +43,7 @@ def test_predictions_are_at_least_as_good_as_ugtms():
     assert ((ours - y) ** 2).mean() <= ((theirs - y) ** 2).mean()
 
 
-@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e150, 1e200, 1e306])
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e150, 1e200, 1e299])
 def test_scores_do_not_depend_on_the_size_of_y(size):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 3))
@@ -61,14 +61,14 @@ def test_scores_do_not_depend_on_the_size_of_y(size):
 
 def test_a_score_of_values_far_beyond_what_was_learnt_is_a_number():
     X = np.random.default_rng(0).normal(size=(60, 3))
-    regressor = IGTMRegressor(k=4, m=2, niter=2).fit(X, 1e300 * X[:, 0])
-    assert -np.inf < regressor.score(X, 1e-300 * X[:, 0]) < -1e200
+    regressor = IGTMRegressor(k=4, m=2, niter=2).fit(X, 1e290 * X[:, 0])
+    assert -np.inf < regressor.score(X, 1e-290 * X[:, 0]) < -1e200
 
 
-@pytest.mark.parametrize("value", [1.5e307, -np.finfo(np.float64).max])
-def test_values_whose_differences_overflow_are_refused(value):
+@pytest.mark.parametrize("value", [1.5e300, -np.finfo(np.float64).max])
+def test_values_too_large_to_add_up_are_refused(value):
     X = np.random.default_rng(0).normal(size=(60, 3))
     y = X[:, 0].copy()
     y[[3, 9]] = value
-    with pytest.raises(ValueError, match="y contains 2 values beyond 1e\\+307"):
+    with pytest.raises(ValueError, match="y contains 2 values beyond 1e\\+300"):
         IGTMRegressor(k=4, m=2, niter=2).fit(X, y)

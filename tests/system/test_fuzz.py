@@ -1,4 +1,4 @@
-"""Data of every degenerate kind: a sound fit, or a clear refusal, and not a refusal of everything."""
+"""Data of every degenerate kind: a sound result, or a clear refusal, and not a refusal of everything."""
 
 import warnings
 from collections import Counter
@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, landscape, quality
 
 CASES = 500
 
@@ -152,3 +152,71 @@ def test_every_kind_of_table_is_fitted_or_refused():
 
     check()
     assert outcomes["fitted"] >= CASES / 2, "\n".join(map(str, outcomes.most_common()))
+
+
+EDGES = {
+    "f8": [5e-324, 1e-310, -1e-154, 1e-50, 1e38, 1e100, -1e150, 1e155, -1e200, np.finfo(np.float64).max],
+    "f4": [1e-45, 1e-38, -1e-20, 1e15, 1e19, -2e19, 1e30, 1e38, -np.finfo(np.float32).max],
+    "i8": [2**24, -(2**53), 2**63 - 1, -(2**63)],
+    "u8": [2**24, 2**53, 2**64 - 1],
+}
+USES = {
+    "describe": lambda igtm, X, weight: igtm.describe(
+        X, ("means", "modes", "responsibilities", "relative", "entropy", "log_likelihood", "deviance")
+    ),
+    "applicability": lambda igtm, X, weight: igtm.applicability(X),
+    "impute": lambda igtm, X, weight: igtm.impute(X),
+    "score": lambda igtm, X, weight: igtm.score(X, sample_weight=weight),
+    "density": lambda igtm, X, weight: landscape.density(igtm, X, weight).values,
+    "property": lambda igtm, X, weight: (
+        landscape.property(igtm, X, np.ldexp(1.0, X[:, 0] > 0), weight).values
+    ),
+    "quality": lambda igtm, X, weight: list(vars(quality(igtm, X, n_neighbors=2)).values()),
+    "magnification": lambda igtm, X, weight: landscape.magnification(igtm).values,
+    "partial_fit": lambda igtm, X, weight: igtm.partial_fit(X, sample_weight=weight).centers_,
+}
+CHOSEN = {
+    "scale": st.sampled_from([None, "center", "standard"]),
+    "missing": st.sampled_from(["error", "median", "marginalize"]),
+    "solver": st.sampled_from(["em", "accelerated"]),
+}
+REASONS = ("column", "sample_weight", "weights are zero", "All rows of X are equal")
+
+
+@st.composite
+def tables_with_edges(draw):
+    kind = draw(st.sampled_from(list(EDGES)))
+    X = np.abs(8 * draw(generators()).normal(size=(12, draw(st.integers(2, 4))))).astype(kind)
+    for _ in range(draw(st.integers(0, 2))):
+        row, column = draw(st.integers(0, 11)), draw(st.integers(0, X.shape[1] - 1))
+        X[row if draw(st.booleans()) else slice(None), column] = draw(st.sampled_from(EDGES[kind]))
+    return X
+
+
+def assert_says_why(error):
+    assert any(reason in str(error) for reason in REASONS), error
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_numbers_at_the_ends_of_their_range_give_numbers_or_are_refused(data):
+    X, more = data.draw(tables_with_edges()), data.draw(tables_with_edges())
+    more = np.resize(more, (12, X.shape[1]))
+    size = data.draw(st.sampled_from([None, None, 1e-310, 1e-30, 1e30, 1e300]))
+    weight = None if size is None else np.full(12, size)
+    igtm = IGTM(k=3, m=2, niter=3, tol=0, **{name: data.draw(values) for name, values in CHOSEN.items()})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*(collapse|column means)", UserWarning)
+        try:
+            igtm.fit(X, sample_weight=weight)
+        except ValueError as error:
+            assert_says_why(error)
+            igtm.fit(np.arange(24.0).reshape(12, 2)[:, np.arange(X.shape[1]) % 2])
+        for name, use in USES.items():
+            try:
+                found = use(igtm, more, weight)
+            except ValueError as error:
+                assert_says_why(error)
+                continue
+            for value in found.values() if isinstance(found, dict) else [found]:
+                assert np.isfinite(value).all(), name

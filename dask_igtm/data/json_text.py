@@ -1,0 +1,26 @@
+"""JSON as its standard has it, which knows neither NaN nor infinity: both are written as null."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def dumps(value: Any) -> str:
+    """Return the text of dicts, lists and scalars, of Python or NumPy; raise TypeError for all else."""
+    return json.dumps(_plain(value), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if getattr(value, "shape", None) == ():  # a scalar of NumPy, which is not imported for it
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    raise TypeError(f"{value!r} cannot be saved; use a number, a string or None.")
