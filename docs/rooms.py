@@ -21,7 +21,7 @@ PICTURE = ROOT / "docs" / "_static" / "rooms.svg"
 
 # A room imports rooms before it only; inside a room, a file those before it.
 ROOMS = {
-    "model": "checks remember basis functions affine gaps model arrays",
+    "model": "checks forks remember basis functions affine gaps model arrays",
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel compiled products reading numba_kernel"
     " kernels posterior row_outputs",
     "statistics": "targets log_histogram moments column_stats likelihood e_step node_sums prediction"

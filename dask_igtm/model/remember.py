@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from dask_igtm.model.forks import after_fork
+
 T = TypeVar("T")
 
 
@@ -18,6 +20,12 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
     """
     known: WeakKeyDictionary[Any, dict[tuple[Any, ...], T]] = WeakKeyDictionary()
     lock = threading.Lock()  # one thread works, the others wait for it
+
+    def renew() -> None:
+        nonlocal lock
+        lock = threading.Lock()
+
+    after_fork(renew)
 
     @functools.wraps(function)
     def remembering(value: Any, *arguments: Any) -> T:

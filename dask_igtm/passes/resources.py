@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks, planned, row_bytes
+from dask_igtm.model.forks import after_fork
 
 
 def scheduler_for(in_memory: bool) -> dict[str, str]:
@@ -89,6 +90,14 @@ class SingleThreadedBlas:
         self._users = 0
         self._controller: ThreadpoolController | None = None
         self._limit: Any = None
+        after_fork(self._renew)
+
+    def _renew(self) -> None:
+        """Forget the tasks of the parent, none of which will leave here."""
+        self._lock = threading.Lock()
+        if self._users:
+            self._users = 1
+            self.__exit__()
 
     def __enter__(self) -> None:
         with self._lock:
@@ -115,3 +124,13 @@ class SingleThreadedBlas:
 
 
 single_threaded_blas = SingleThreadedBlas()
+
+
+def renew_pools() -> None:
+    """Let Dask make its threads anew: a pool of the parent has none here, and never ends what it is given."""
+    dask.threaded.default_pool = None
+    dask.threaded.pools.clear()
+    dask.threaded.pools_lock = threading.Lock()
+
+
+after_fork(renew_pools)
