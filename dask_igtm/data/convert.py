@@ -68,7 +68,7 @@ def convert(
     Raises
     ------
     FileExistsError
-        If something is at `target` that is not to be replaced.
+        If something is at `target` that is not to be replaced, or another process puts something there.
     ValueError
         If `source` is of another kind, or holds no table of numbers, if files differ in the names of their
         columns or these are no names, or if `codec` is none of those above.
@@ -89,7 +89,10 @@ def convert(
     _check_target(target, overwrite=overwrite)
     with whole_array(target, overwrite=overwrite) as partial:
         _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, codec)
-    return zarr.open_array(target, mode="r")
+    try:
+        return zarr.open_array(target, mode="r")
+    except FileNotFoundError:
+        raise FileExistsError(f"What was put at {target!r} is already being replaced.") from None
 
 
 def _npy(source: str) -> Iterator[Rows]:

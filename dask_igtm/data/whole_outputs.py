@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import uuid
@@ -16,6 +17,8 @@ logger = logging.getLogger("dask_igtm")
 
 Path = str | os.PathLike[str]
 
+LOCAL = ("file://", "local://")  # URLs of paths, which are better known by those
+
 
 def is_url(path: Path) -> bool:
     """Whether `path` is a URL such as `s3://bucket/name`."""
@@ -25,7 +28,9 @@ def is_url(path: Path) -> bool:
 def absolute(path: Path) -> str:
     """Return a path that means the same in other processes, as URLs do; without a slash at its end."""
     name = os.fspath(path)
-    return name.rstrip("/") if is_url(name) else os.path.abspath(name)
+    if is_url(name) and not name.startswith(LOCAL):
+        return name.rstrip("/")
+    return os.path.abspath(fsspec.core.strip_protocol(name) if is_url(name) else name)
 
 
 def check_writable(path: Path) -> None:
@@ -40,15 +45,59 @@ def check_writable(path: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there; one that exists is replaced."""
     files, name = fsspec.core.url_to_fs(absolute(path))
-    if is_url(path):
+    if not isinstance(files, LocalFileSystem):
         files.pipe_file(name, content)  # one request: an object appears whole
         return
     with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
-        with open(partial, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(partial, content)
         os.replace(partial, name)
+
+
+def create_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole, where none is; no other writer may give the same content.
+
+    Of several that try at once, one succeeds: on disks, and in object stores that can be asked for it, as
+    fsspec can ask S3. In others the last one does, if they are so close that none sees another's.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there.
+    """
+    files, name = fsspec.core.url_to_fs(absolute(path))
+    if not isinstance(files, LocalFileSystem):
+        _create_object(files, name, content)
+        return
+    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
+        _write(partial, content)
+        try:
+            os.link(partial, name)  # which replaces nothing, other than a rename
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            with open(name, "xb") as file:
+                file.write(content)
+        os.remove(partial)
+
+
+def _write(name: str, content: bytes) -> None:
+    with open(name, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create_object(files: Any, name: str, content: bytes) -> None:
+    try:
+        files.pipe_file(name, content, mode="create")
+    except Exception as error:
+        files.invalidate_cache()
+        if not files.exists(name):
+            if getattr(error, "errno", errno.ENOSYS) != errno.ENOSYS:
+                raise
+            files.pipe_file(name, content)  # a store that cannot be asked to replace nothing
+        if files.cat_file(name) != content:  # which may be there, and its receipt be lost
+            raise FileExistsError(f"There is something at {name!r}.") from None
 
 
 @contextlib.contextmanager
@@ -66,13 +115,35 @@ def whole_array(target: Path, *, overwrite: bool) -> Iterator[str]:
     name = name.rstrip("/")
     with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         yield files.unstrip_protocol(partial) if is_url(target) else partial
-        if not files.exists(name):
-            _move_array(files, partial, name)
-        elif overwrite:
-            _replace(files, partial, name)
-        else:
-            raise FileExistsError(f"Something has come to {str(target)!r} meanwhile; give another path.")
+        with _alone_at(files, name):
+            files.invalidate_cache()
+            if not files.exists(name):
+                _move_array(files, partial, name)
+            elif overwrite:
+                _replace(files, partial, name)
+            else:
+                raise FileExistsError(f"Something has come to {str(target)!r} meanwhile; give another path.")
     files.invalidate_cache()
+
+
+@contextlib.contextmanager
+def _alone_at(files: Any, name: str) -> Iterator[None]:
+    """Let one process at a time move something to a place; the others get FileExistsError."""
+    lock = f"{name}.lock"
+    try:
+        create_whole(files.unstrip_protocol(lock), uuid.uuid4().bytes)
+    except FileExistsError:
+        raise FileExistsError(
+            f"Another process is about to put something at {name!r}, as {lock!r} says; let it end, or remove "
+            "that file if it was killed."
+        ) from None
+    try:
+        yield
+    finally:
+        try:
+            files.rm_file(lock)
+        except OSError:
+            logger.warning("%s could not be removed; remove it before something is to be put there", lock)
 
 
 @contextlib.contextmanager

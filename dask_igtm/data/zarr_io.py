@@ -1,22 +1,17 @@
-"""Rows from Zarr that must be there, and rows to Zarr that are whole or not there."""
+"""Rows from Zarr that must be there."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask.array as da
-import fsspec
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-
-from dask_igtm.data.codecs import CODEC, compressors
 
 Rows = NDArray[Any]
 
@@ -110,60 +105,3 @@ def open_zarr(path: str | os.PathLike[str]) -> zarr.Array[Any] | zarr.Group:
 def stored_rows(array: zarr.Array[Any], chunks: tuple[int, ...]) -> da.Array:
     """Return a Zarr array as a dask array that refuses to make rows up."""
     return da.from_array(StoredRows(array), chunks=chunks, meta=np.empty((0,) * array.ndim, array.dtype))
-
-
-class Table(NamedTuple):
-    """An array to be made in a group."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    fill: float  # which says that nothing was written
-
-
-def create(path: str, tables: Mapping[str, Table], chunk_rows: int, attributes: dict[str, Any]) -> None:
-    """Make a group with the tables that it lacks, in chunks of whole rows, with nothing written."""
-    group = zarr.open_group(path, mode="a")
-    if not dict(group.attrs):
-        group.attrs.update(attributes)
-    for name, (shape, dtype, fill) in tables.items():
-        if name not in group:
-            n_rows, *widths = shape
-            chunks = (min(chunk_rows, n_rows), *widths)
-            stored = compressors(CODEC, math.prod(chunks) * np.dtype(dtype).itemsize)
-            group.create_array(
-                name,
-                shape=shape,
-                chunks=chunks,
-                dtype=dtype,
-                fill_value=fill,
-                compressors=stored if group.metadata.zarr_format == 3 else "auto",  # 2 has others
-            )
-
-
-def stored_chunks(path: str, name: str) -> set[int]:
-    """Return which chunks along the rows are stored of a table of a group, by the names in the store.
-
-    What has its name is whole: Zarr renames files that it has written, and objects appear at once.
-    """
-    table: Any = zarr.open_group(path, mode="r")[name]
-    files, root = fsspec.core.url_to_fs(path)
-    root = f"{root.rstrip('/')}/{name}"
-    files.invalidate_cache()  # others may have written meanwhile
-    found = {key.removeprefix(root).strip("/") for key in files.find(root)}
-    across = (0,) * (table.ndim - 1)
-    n_chunks = -(-table.shape[0] // table.chunks[0])
-    return {i for i in range(n_chunks) if table.metadata.encode_chunk_key((i, *across)) in found}
-
-
-def write_rows(first_row: int, columns: tuple[Rows, ...], path: str, names: tuple[str, ...]) -> None:
-    """Write consecutive rows of all tables; what begins and ends with a chunk is whole or not there."""
-    try:
-        group = zarr.open_group(path, mode="r+")
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"There is no Zarr group at {path!r} as {socket.gethostname()} sees it; give a path that every "
-            "worker sees."
-        ) from None
-    for name, rows in zip(names, columns, strict=True):
-        table: Any = group[name]
-        table[first_row : first_row + len(rows)] = rows

@@ -303,26 +303,32 @@ class BaseMap(
         X : as in `fit`; shape (n, D)
             Blocks of several sizes are divided anew into ones of one size.
         path : path or URL
-            Of the Zarr group to write, with one array for each output. Every worker must see it.
+            Of the Zarr group to write, with one array for each output. Every worker must see it. It belongs
+            to one run at a time: another of the same projection takes over what is not complete, and the
+            earlier one stops.
         outputs : sequence of str
             Those that `describe` knows; float64, or int32 for indices of nodes.
         top : int, default=5
             As in `describe`.
         resume : bool, default=True
-            Go on with an earlier projection at `path`; False refuses one.
+            Go on with an earlier projection at `path`, writing what any output lacks; False refuses one. Up
+            to 16 blocks of X, spread evenly, are read once more for digests, by which X is known again.
 
         Returns
         -------
         zarr.Group
-            Opened for reading. Its attribute "dask_igtm" names the model, and has `complete` once all
-            rows are written; until then, rows that are missing are NaN, or -1 for indices of nodes.
+            Opened for reading. Its attribute "dask_igtm" names the model, and has `complete` once every chunk
+            of every output is there; until then, rows that are missing are NaN, or -1 for indices of nodes.
 
         Raises
         ------
         FileExistsError
-            If something else is at `path`.
+            If something else is at `path`, or another run takes over.
+        FileNotFoundError
+            If a chunk is not there after all are written.
         ValueError
             If the projection at `path` is that of another model, of other rows or with another `top`, if
+            another array has the name of an output, if
             chunk sizes of X are unknown, if an output is, or if X has other columns than in `fit` or holds
             NaN or infinity.
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +128,11 @@ class Source:
     def only(self, folds: tuple[Fold, ...]) -> Source:
         """Return the part of the source that some of its folds need."""
         return dataclasses.replace(self, graph=_needed(self.graph, folds), folds=folds)
+
+    def alone(self, chosen: Callable[[int], Iterable[int]]) -> Source:
+        """Return the blocks that `chosen` picks by their numbers, of as many as it is told, one in a fold."""
+        blocks = [block for fold in self.folds for block in fold.blocks]
+        return self.only(tuple(_fold_of((blocks[index],)) for index in chosen(len(blocks))))
 
 
 def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:

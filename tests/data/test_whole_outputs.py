@@ -1,9 +1,13 @@
 """An array that is to be replaced is there until the new one is, whatever fails at whatever step."""
 
+import contextlib
+import errno
 import itertools
 import os
 import re
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import numpy as np
@@ -16,6 +20,8 @@ from numpy.testing import assert_array_equal
 from dask_igtm import convert
 from dask_igtm.cli.commands import main
 from dask_igtm.data import convert as converting
+from dask_igtm.data import whole_outputs
+from dask_igtm.data.whole_outputs import absolute, create_whole, write_whole
 
 OLD = np.arange(280.0).reshape(70, 4)
 NEW = -np.arange(120.0).reshape(30, 4)
@@ -248,3 +254,175 @@ def test_ctrl_c_just_after_the_old_array_was_set_aside(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         convert("new.npy", f"{place}x.zarr", overwrite=True)
     assert_array_equal(stored(place), OLD)
+
+
+# Files that one of several writers makes
+
+
+@pytest.fixture(params=["memory", "local"])
+def new(request, tmp_path):
+    """A file that is not there."""
+    yield "memory://made/file" if request.param == "memory" else str(tmp_path / "file")
+    fsspec.filesystem("memory").store.clear()
+
+
+def content_of(path):
+    files, name = fsspec.core.url_to_fs(path)
+    return files.cat_file(name)
+
+
+def test_a_file_is_made_once(new):
+    create_whole(new, b"first")
+    with pytest.raises(FileExistsError):
+        create_whole(new, b"second")
+    assert content_of(new) == b"first"
+
+
+def test_of_many_writers_at_once_one_makes_the_file(new):
+    def make(number):
+        barrier.wait()
+        try:
+            create_whole(new, bytes([number]) * 100_000)
+        except FileExistsError:
+            return []
+        return [bytes([number]) * 100_000]
+
+    for _ in range(10):
+        barrier = threading.Barrier(8)
+        with ThreadPoolExecutor(8) as pool:
+            made = list(itertools.chain.from_iterable(pool.map(make, range(8))))
+        assert made == [content_of(new)]
+        fsspec.core.url_to_fs(new)[0].rm(fsspec.core.url_to_fs(new)[1])
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def link(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    create_whole(tmp_path / "file", b"first")
+    with pytest.raises(FileExistsError):
+        create_whole(tmp_path / "file", b"second")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def answers(monkeypatch, mode, error, written):
+    """Let requests of a mode fail, whether or not the store has done what they asked for."""
+
+    def pipe_file(self, path, value, mode="overwrite"):
+        if written or mode != asked:
+            real(self, path, value, mode)
+        if mode == asked:
+            raise error
+
+    real, asked = MemoryFileSystem.pipe_file, mode
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
+
+
+@pytest.mark.parametrize("error", [TypeError("mode"), OSError(errno.ENOSYS, "NotImplemented")])
+def test_a_store_that_knows_no_such_request(monkeypatch, error):
+    answers(monkeypatch, "create", error, written=False)
+    create_whole("memory://asked/file", b"first")
+    with pytest.raises(FileExistsError):
+        create_whole("memory://asked/file", b"second")
+    assert content_of("memory://asked/file") == b"first"
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_a_request_whose_receipt_is_lost_has_made_the_file(monkeypatch):
+    answers(monkeypatch, "create", OSError(errno.EIO, "Slow Down"), written=True)
+    create_whole("memory://receipt/file", b"first")
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_a_request_that_fails_makes_nothing(monkeypatch):
+    answers(monkeypatch, "create", OSError(errno.EIO, "Slow Down"), written=False)
+    with pytest.raises(OSError, match="Slow Down"):
+        create_whole("memory://failed/file", b"first")
+    assert not fsspec.filesystem("memory").exists("/failed/file")
+
+
+@pytest.mark.parametrize("scheme", ["file://", "local://"])
+def test_urls_of_local_files_are_paths(tmp_path, monkeypatch, scheme):
+    assert absolute(f"{scheme}{tmp_path}/map.zarr/") == str(tmp_path / "map.zarr")
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", None)  # which may leave half a file
+    write_whole(f"{scheme}{tmp_path}/file", b"whole")
+    with pytest.raises(FileExistsError):
+        create_whole(f"{scheme}{tmp_path}/file", b"other")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+# Several processes that put an array in one place
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("step", ["_move_array", "_replace"])
+def test_while_one_array_is_moved_no_other_is(place, monkeypatch, overwrite, step):
+    """Another conversion comes in the middle of the first one's move."""
+    if step == "_replace":
+        store(place)
+    else:
+        clear(place)
+    np.save("other.npy", OLD)
+    real, said = getattr(whole_outputs, step), []
+
+    def disturbed(files, partial, name):
+        monkeypatch.setattr(whole_outputs, step, real)
+        with pytest.raises(FileExistsError) as caught:
+            convert("other.npy", f"{place}x.zarr", overwrite=overwrite or step == "_replace")
+        said.append(str(caught.value))
+        real(files, partial, name)
+
+    monkeypatch.setattr(whole_outputs, step, disturbed)
+    convert("new.npy", f"{place}x.zarr", overwrite=True)
+    assert re.search(r"Another process is about to put something at .*x\.zarr.*lock", said[0])
+    assert_array_equal(stored(place), NEW)
+    assert not [key for key in keys(place) if "part" in key or "lock" in key]
+
+
+def test_a_lock_that_was_left_says_what_to_remove(place):
+    clear(place)
+    files, root = fsspec.core.url_to_fs(place)
+    files.pipe_file(f"{root.rstrip('/')}/x.zarr.lock", b"")
+    with pytest.raises(FileExistsError, match=r"x\.zarr\.lock.* remove that file if it was killed"):
+        convert("new.npy", f"{place}x.zarr")
+    files.rm_file(f"{root.rstrip('/')}/x.zarr.lock")
+    assert_array_equal(convert("new.npy", f"{place}x.zarr")[:], NEW)
+
+
+def test_what_is_replaced_at_once_is_said(place, monkeypatch):
+    def taken_away(files, name):
+        with real(files, name):
+            yield
+        files.rm(name, recursive=True)
+
+    clear(place)
+    real = whole_outputs._alone_at
+    monkeypatch.setattr(whole_outputs, "_alone_at", contextlib.contextmanager(taken_away))
+    with pytest.raises(FileExistsError, match="already being replaced"):
+        convert("new.npy", f"{place}x.zarr")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_many_conversions_to_one_place(place, overwrite):
+    """What is there in the end is whole, of one that succeeded; the others say what was in the way."""
+
+    def run(number):
+        barrier.wait()
+        try:
+            convert(f"{number}.npy", f"{place}x.zarr", overwrite=overwrite)
+        except FileExistsError as error:
+            assert re.search("meanwhile|Another process|something at|already being replaced", str(error))  # noqa: PT017
+            return []
+        return [number]
+
+    for number in range(4):
+        np.save(f"{number}.npy", np.full((100, 4), number))
+    for _ in range(5):
+        clear(place)
+        barrier = threading.Barrier(4)
+        with ThreadPoolExecutor(4) as pool:
+            done = list(itertools.chain.from_iterable(pool.map(run, range(4))))
+        assert len(done) == 1 or overwrite
+        assert any(np.array_equal(stored(place), np.full((100, 4), number)) for number in done)

@@ -1,7 +1,10 @@
 """Projections to Zarr: whole chunks, gone on with where they were cut, never taken for something else."""
 
 import logging
+import re
 import shutil
+import subprocess
+import sys
 
 import dask
 import dask.array as da
@@ -13,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM, load
 from dask_igtm.passes import graph
+from dask_igtm.passes.digests import sampled
 from dask_igtm.projection import to_zarr
 
 X = correlated(4000, 5)
@@ -33,6 +37,18 @@ def path(tmp_path):
 
 def lazy(path):
     return da.from_zarr(path)
+
+
+def watching(X, act=lambda number: None):
+    """Return a lazy X and the list of the blocks that are read of it; each read may do something more."""
+    reads = []
+
+    def seen(block, block_id):
+        reads.append(block_id[0])
+        act(block_id[0])
+        return block
+
+    return X.map_blocks(seen, dtype=float, meta=np.empty((0, 0))), reads
 
 
 def expected(igtm, output):
@@ -61,15 +77,9 @@ def test_holds_what_transform_returns(igtm, path, tmp_path, kind):
 
 
 def test_one_pass_over_the_data_writes_whole_chunks(igtm, path, tmp_path):
-    reads = []
-
-    def seen(block):
-        reads.append(len(block))
-        return block
-
-    watched = lazy(path).map_blocks(seen, dtype=float, meta=np.empty((0, 0)))
+    watched, reads = watching(lazy(path))
     group = igtm.project_to_zarr(watched, tmp_path / "map.zarr", OUTPUTS)
-    assert sorted(reads) == [100] * 40
+    assert sorted(reads) == sorted([*range(40), *sampled(40)])  # some are read before, for their digests
     assert {group[output].chunks[0] for output in OUTPUTS} == {100}
 
 
@@ -131,25 +141,18 @@ def test_what_was_cut_goes_on(igtm, path, tmp_path, monkeypatch, caplog, error, 
 
 
 def test_finished_blocks_are_not_read_again(igtm, path, tmp_path, monkeypatch):
-    reads = []
-
-    def seen(block, block_id):
-        reads.append(block_id[0])
-        return block
-
-    watched = lazy(path).map_blocks(seen, dtype=float, meta=np.empty((0, 0)))
+    watched, reads = watching(lazy(path))
     cut_after(monkeypatch, 15, OSError("cut"))
     with dask.config.set(scheduler="synchronous"), pytest.raises(OSError, match="cut"):
         igtm.project_to_zarr(watched, tmp_path / "map.zarr")
     monkeypatch.undo()
-    done = set(reads[:15])
+    done = set(reads[16:31])
     reads.clear()
     igtm.project_to_zarr(watched, tmp_path / "map.zarr")
-    assert len(reads) == 26  # one of those that are there is compared
-    assert len(set(reads) & done) == 1
+    assert sorted(reads) == sorted([*sampled(40), *set(range(40)) - done])
     reads.clear()
     igtm.project_to_zarr(watched, tmp_path / "map.zarr")
-    assert len(reads) == 1
+    assert sorted(reads) == sampled(40)
 
 
 def test_a_loaded_model_goes_on(igtm, path, tmp_path):
@@ -300,15 +303,9 @@ def test_a_projection_goes_on_where_its_last_output_was_not_written(fitted, tmp_
     whole = fitted.project_to_zarr(lazy, path, ("means", output))[output][:]
     cut = zarr.open_group(path, mode="r+")[output]
     cut[500:800] = cut.fill_value
-    reads = []
-
-    def seen(block):
-        reads.append(len(block))
-        return block
-
-    watched = lazy.map_blocks(seen, dtype=float, meta=np.empty((0, 0)))
+    watched, reads = watching(lazy)
     assert_array_equal(fitted.project_to_zarr(watched, path, ("means", output))[output][:], whole)
-    assert len(reads) == 4  # three that were missing, and one to compare
+    assert sorted(reads) == sorted([*sampled(20), 5, 6, 7])
 
 
 def test_another_top_is_another_projection(fitted, tmp_path):
@@ -321,7 +318,7 @@ def test_another_top_is_another_projection(fitted, tmp_path):
 
 def test_other_rows_are_told_apart_by_indices(fitted, tmp_path):
     fitted.project_to_zarr(ROWS, tmp_path / "map.zarr", ("node",))
-    with pytest.raises(ValueError, match=r"other node of rows .* projection of other data"):
+    with pytest.raises(ValueError, match=r"projection of other data: rows 0:2000 "):
         fitted.project_to_zarr(ROWS[::-1].copy(), tmp_path / "map.zarr", ("node",))
 
 
@@ -402,56 +399,275 @@ def stored(path, output, part):
 
 
 @pytest.mark.parametrize("finished", [(0, 1, 2, 5), (2, 3, 7), (6,), tuple(range(PARTS))])
-def test_finished_parts_but_the_first_are_not_read(tmp_path, finished):
-    """All others hold what cannot be read, and the missing ones are written all the same."""
+def test_finished_parts_are_not_read(tmp_path, finished):
+    """They hold what cannot be read, and the missing ones are written all the same."""
     igtm, X, path = half_done(tmp_path, finished)
-    for part in finished[1:]:
+    for part in finished:
         for output in WRITTEN:
             stored(path, output, part).write_bytes(b"garbage")
     group = igtm.project_to_zarr(X, path, WRITTEN)
     assert group.attrs["dask_igtm"]["complete"] is True
     means = igtm.transform(X).compute()
-    for part in set(range(PARTS)) - set(finished[1:]):
+    for part in set(range(PARTS)) - set(finished):
         rows = slice(50 * part, 50 * part + 50)
         np.testing.assert_allclose(group["means"][rows], means[rows], rtol=1e-9, atol=1e-12)
         assert not np.isnan(group["log_likelihood"][rows]).any()
-    for part in finished[1:]:
+    for part in finished:
         assert all(stored(path, output, part).read_bytes() == b"garbage" for output in WRITTEN)
-
-
-def test_of_the_first_one_only_the_last_output_is_read(tmp_path):
-    """Which is enough to tell other rows from these."""
-    igtm, X, path = half_done(tmp_path, (2, 3))
-    for output in WRITTEN[:-1]:
-        stored(path, output, 2).write_bytes(b"garbage")
-    assert igtm.project_to_zarr(X, path, WRITTEN).attrs["dask_igtm"]["complete"] is True
-
-
-def test_other_rows_are_still_told_from_these(tmp_path):
-    igtm, X, path = half_done(tmp_path, (2, 3))
-    with pytest.raises(ValueError, match=r"other log_likelihood of rows 100:150"):
-        igtm.project_to_zarr(X + 0.1, path, WRITTEN)
-
-
-@pytest.mark.parametrize("finished", [(0, 1, 2, 5), (2, 3, 7)])
-def test_chunks_that_are_read_are_few(tmp_path, monkeypatch, finished):
-    igtm, X, path = half_done(tmp_path, finished)
-    real, read = zarr.Array.__getitem__, []
-
-    def counting(self, selection):
-        rows = real(self, selection)
-        read.append((self.basename, len(rows)))
-        return rows
-
-    monkeypatch.setattr(zarr.Array, "__getitem__", counting)
-    igtm.project_to_zarr(X, path, WRITTEN)
-    assert read == [("log_likelihood", 50)]
+        with pytest.raises(ValueError, match="checksum"):
+            group["means"][50 * part]
 
 
 def test_a_url_that_ends_with_a_slash_is_gone_on_with():
     X = np.random.default_rng(0).normal(size=(100, 3))
     igtm = IGTM(k=4, m=2, niter=2).fit(X)
     igtm.project_to_zarr(X, "memory://ends/with/slash/")
-    with pytest.raises(ValueError, match="other log_likelihood"):
+    with pytest.raises(ValueError, match="projection of other data"):
         igtm.project_to_zarr(X + 1, "memory://ends/with/slash/")
     assert igtm.project_to_zarr(X, "memory://ends/with/slash").attrs["dask_igtm"]["complete"]
+
+
+# What complete says is true of every chunk of every output
+
+
+def lose(path, output, what):
+    """Take away a part of a projection, as a disk or a hand may."""
+    if what == "array":
+        shutil.rmtree(path / output)
+    elif what == "metadata":
+        (path / output / "zarr.json").unlink()
+    elif what == "chunk":
+        stored(path, output, 3).unlink()
+    else:
+        stored(path, output, 3).write_bytes(b"")
+
+
+@pytest.mark.parametrize("output", WRITTEN)
+@pytest.mark.parametrize("what", ["array", "metadata", "chunk", "bytes"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_is_lost_of_any_output_is_written_again(tmp_path, output, what, complete):
+    igtm, X, path = half_done(tmp_path, range(PARTS))
+    whole = {name: zarr.open_group(path, mode="r")[name][:] for name in WRITTEN}
+    if complete:
+        igtm.project_to_zarr(X, path, WRITTEN)
+    lose(path, output, what)
+    group = igtm.project_to_zarr(X, path, WRITTEN)
+    assert group.attrs["dask_igtm"]["complete"] is True
+    for name in WRITTEN:
+        assert_array_equal(group[name][:], whole[name])
+        assert all(stored(path, name, part).stat().st_size for part in range(PARTS))
+
+
+def test_a_complete_projection_is_not_written_to(tmp_path):
+    igtm, X, path = half_done(tmp_path, range(PARTS))
+    igtm.project_to_zarr(X, path, WRITTEN)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    igtm.project_to_zarr(X, path, WRITTEN)
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_chunks_of_nothing_but_fill_are_stored(fitted, tmp_path, monkeypatch):
+    def unknown(X, model, kernel, outputs):
+        return tuple(np.full(output.shape(len(X)), output.fill, output.dtype) for output in outputs)
+
+    monkeypatch.setattr(to_zarr, "project", unknown)
+    group = fitted.project_to_zarr(ROWS, tmp_path / "map.zarr", ("means", "node"))
+    assert group.attrs["dask_igtm"]["complete"] is True
+    assert stored(tmp_path / "map.zarr", "node", 0).exists()
+
+
+def test_what_was_not_written_is_not_certified(tmp_path, monkeypatch):
+    igtm, X, path = half_done(tmp_path, (0, 1))
+    write = to_zarr.write_rows
+
+    def losing(first_row, columns, **kwargs):
+        if first_row != 150:
+            write(first_row, columns, **kwargs)
+
+    monkeypatch.setattr(to_zarr, "write_rows", losing)
+    with pytest.raises(FileNotFoundError, match=r"1 of 8 parts .*every worker sees, and call again"):
+        igtm.project_to_zarr(X, path, WRITTEN)
+    assert zarr.open_group(path, mode="r").attrs["dask_igtm"]["complete"] is False
+    monkeypatch.undo()
+    assert igtm.project_to_zarr(X, path, WRITTEN).attrs["dask_igtm"]["complete"] is True
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_another_array_in_the_place_of_an_output_is_refused(tmp_path, complete):
+    igtm, X, path = half_done(tmp_path, range(PARTS))
+    if complete:
+        igtm.project_to_zarr(X, path, WRITTEN)
+    shutil.rmtree(path / "means")
+    zarr.create_array(path / "means", data=np.zeros((400, 2)), chunks=(400, 2))
+    with pytest.raises(ValueError, match=r"means is no array of shape \(400, 2\)"):
+        igtm.project_to_zarr(X, path, WRITTEN)
+    assert_array_equal(zarr.open_array(path / "means")[:], 0)
+
+
+# Which rows are known again
+
+
+@pytest.mark.parametrize("first", [0, 700, 3000, 3900])
+def test_other_rows_in_any_stretch_are_refused(igtm, path, tmp_path, first):
+    igtm.project_to_zarr(lazy(path), tmp_path / "map.zarr")
+    other = X.copy()
+    other[first : first + 300] *= 1.5
+    with pytest.raises(ValueError, match="projection of other data: rows"):
+        igtm.project_to_zarr(da.from_array(other, chunks=(100, 5)), tmp_path / "map.zarr")
+
+
+def test_rows_of_parts_that_are_missing_may_have_changed(tmp_path):
+    igtm, X, path = half_done(tmp_path, (0, 1, 5))
+    mended = X.compute()
+    mended[100:150] += 1
+    group = igtm.project_to_zarr(da.from_array(mended, chunks=(50, 3)), path, WRITTEN)
+    assert_allclose(group["means"][:], igtm.transform(mended), rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="rows 100:150 of X"):
+        igtm.project_to_zarr(X, path, WRITTEN)
+
+
+# Several runs at one path
+
+
+@pytest.fixture
+def other():
+    """A map of the same nodes as `igtm`, so that its projections have the same shapes."""
+    return IGTM(k=6, m=3, niter=2).fit(X)
+
+
+def assert_whole(path, igtm, data=X):
+    group = zarr.open_group(path, mode="r")
+    assert group.attrs["dask_igtm"]["complete"] is True
+    assert_allclose(group["means"][:], igtm.transform(data), atol=1e-12)
+
+
+def once(action):
+    left = [action]
+    return lambda: left.pop()() if left else None
+
+
+def before(monkeypatch, step, action):
+    """Let something happen just before a step of the first run that comes to it."""
+    real = getattr(to_zarr, step)
+
+    def after_that(*args, **kwargs):
+        happen()
+        return real(*args, **kwargs)
+
+    happen = once(action)
+    monkeypatch.setattr(to_zarr, step, after_that)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("where", ["", "memory://races/"])
+def test_another_map_that_is_first_keeps_the_path(igtm, other, tmp_path, monkeypatch, zarr_format, where):
+    path = f"{where or tmp_path}/first-{zarr_format}.zarr"
+    before(monkeypatch, "claim", lambda: other.project_to_zarr(X, path))
+    with (
+        zarr.config.set({"default_zarr_format": zarr_format}),
+        pytest.raises(ValueError, match="another one: model was"),
+    ):
+        igtm.project_to_zarr(X, path)
+    assert_whole(path, other)
+
+
+def test_the_same_projection_that_is_first_is_gone_on_with(igtm, tmp_path, monkeypatch):
+    path = tmp_path / "map.zarr"
+    before(monkeypatch, "claim", lambda: igtm.project_to_zarr(X, path))
+    assert igtm.project_to_zarr(X, path).attrs["dask_igtm"]["complete"] is True
+    assert_whole(path, igtm)
+
+
+def test_resume_false_refuses_a_run_that_is_first(igtm, tmp_path, monkeypatch):
+    path = tmp_path / "map.zarr"
+    before(monkeypatch, "claim", lambda: igtm.project_to_zarr(X, path))
+    with pytest.raises(FileExistsError, match="resume=True"):
+        igtm.project_to_zarr(X, path, resume=False)
+
+
+def test_a_run_that_is_overtaken_stops(igtm, path, tmp_path):
+    target = tmp_path / "map.zarr"
+    overtake = once(lambda: igtm.project_to_zarr(lazy(path), target))
+    slow, reads = watching(lazy(path), lambda number: len(reads) > 25 and overtake())
+    with (
+        dask.config.set(scheduler="synchronous"),
+        pytest.raises(FileExistsError, match="Another run has begun"),
+    ):
+        igtm.project_to_zarr(slow, target)
+    assert len(reads) == 26  # and does not read on
+    assert_whole(target, igtm)
+
+
+@pytest.mark.parametrize("step", ["create", "_certified"])
+def test_a_run_that_is_overtaken_at_either_end_stops(igtm, tmp_path, monkeypatch, step):
+    path = tmp_path / "map.zarr"
+    before(monkeypatch, step, lambda: igtm.project_to_zarr(X, path))
+    with pytest.raises(FileExistsError, match="Another run"):
+        igtm.project_to_zarr(X, path)
+    assert_whole(path, igtm)
+
+
+def test_a_projection_that_was_removed_and_begun_by_another_map_is_left_alone(igtm, other, path, tmp_path):
+    def replaced():
+        shutil.rmtree(target)
+        other.project_to_zarr(lazy(path), target)
+
+    target, replace = tmp_path / "map.zarr", once(replaced)
+    slow, reads = watching(lazy(path), lambda number: len(reads) > 25 and replace())
+    with (
+        dask.config.set(scheduler="synchronous"),
+        pytest.raises(FileExistsError, match="Another run has begun"),
+    ):
+        igtm.project_to_zarr(slow, target)
+    assert_whole(target, other)
+
+
+@pytest.mark.parametrize("step", ["claim", "create", "_certified"])
+def test_what_is_killed_at_any_step_goes_on(igtm, tmp_path, monkeypatch, step):
+    def killed():
+        raise KeyboardInterrupt
+
+    before(monkeypatch, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        igtm.project_to_zarr(X, tmp_path / "map.zarr")
+    igtm.project_to_zarr(X, tmp_path / "map.zarr")
+    assert_whole(tmp_path / "map.zarr", igtm)
+
+
+RUN = """
+import pathlib, sys, time
+import dask, numpy, zarr
+from dask_igtm import load
+model, data, folder, me, you = sys.argv[1:]
+igtm, folder = load(model), pathlib.Path(folder)
+for number in range(6):
+    (folder / f"{me}{number}").touch()
+    while not (folder / f"{you}{number}").exists():
+        time.sleep(0.001)
+    try:
+        igtm.project_to_zarr(data, folder / f"{number}.zarr", ("means",))
+        print("done")
+    except (ValueError, FileExistsError) as error:
+        print(str(error).replace("\\n", " "))
+"""
+
+
+@pytest.mark.parametrize("maps", ["two", "one"])
+def test_two_processes_at_one_path(igtm, other, path, tmp_path, maps):
+    igtm.save(tmp_path / "a.npz")
+    (other if maps == "two" else igtm).save(tmp_path / "b.npz")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, tmp_path / f"{me}.npz", path, tmp_path, me, you],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for me, you in ("ab", "ba")
+    ]
+    said = [run.communicate(timeout=120)[0].splitlines() for run in runs]
+    for number in range(6):
+        outcomes = [lines[number] for lines in said]
+        assert "done" in outcomes
+        for line in {*outcomes} - {"done"}:
+            assert re.search("is another one: model was" if maps == "two" else "Another run has begun", line)
+        assert_whole(tmp_path / f"{number}.zarr", igtm if maps == "one" or outcomes[0] == "done" else other)

@@ -4,7 +4,9 @@ import gc
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dask.array as da
@@ -109,3 +111,27 @@ def test_what_is_not_there_is_said(bucket):
     with pytest.raises(FileExistsError, match="give another path"):
         estimator().fit(X).project_to_zarr(X, f"{bucket}/other")
     assert s3fs.S3FileSystem().cat("data/other/file") == b"precious"
+
+
+def test_of_several_runs_at_one_url_one_is_certified(bucket):
+    """The store itself is asked to make the label only where none is."""
+    lazy = da.from_array(X, chunks=(400, 6))
+    maps = [estimator(niter=niter).fit(X) for niter in (2, 5)]
+    for number in range(3):
+        url, barrier = f"{bucket}/{number}.zarr", threading.Barrier(2)
+
+        def run(igtm, url=url, barrier=barrier):
+            barrier.wait()
+            try:
+                return igtm.project_to_zarr(lazy, url, ("means",))["means"][:]
+            except ValueError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(2) as pool:
+            one, other = pool.map(run, maps)
+        (lost,) = (said for said in (one, other) if isinstance(said, str))
+        assert "is another one: model was" in lost
+        winner = maps[0] if isinstance(other, str) else maps[1]
+        found = zarr.open_group(url, mode="r")
+        np.testing.assert_array_equal(found["means"][:], winner.transform(lazy).compute())
+        assert found.attrs["dask_igtm"]["complete"]

@@ -1,0 +1,43 @@
+"""Digests of some blocks, by which rows are known again without being read all over."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dask_igtm.passes.graph import Block, Source, span
+from dask_igtm.passes.reduce import walk
+from dask_igtm.posterior.tiles import row_tiles
+
+SAMPLED = 16
+
+
+def sampled(n_blocks: int) -> list[int]:
+    """Return the numbers of up to 16 blocks spread evenly, the first and the last among them."""
+    return [round(place) for place in np.linspace(0, n_blocks - 1, min(n_blocks, SAMPLED))]
+
+
+def digests(source: Source) -> dict[str, str]:
+    """Return a digest of each of those blocks under its rows "first:last", which must be known.
+
+    A digest is one of the numbers as float64, however they are stored, laid out or computed.
+    """
+    return dict(walk([source.alone(sampled)], _digests, (), "igtm-digest")[0])
+
+
+def _digests(blocks: Sequence[Block], values: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((_name(block), _digest(block.read(values)[0])) for block in blocks)
+
+
+def _name(block: Block) -> str:
+    return ":".join(map(str, span([block]) or ()))
+
+
+def _digest(X: Any) -> str:
+    total = hashlib.blake2b(repr(X.shape).encode(), digest_size=8)
+    for _, tile in row_tiles(X):
+        total.update(np.ascontiguousarray(tile, dtype=np.float64).data)
+    return total.hexdigest()
