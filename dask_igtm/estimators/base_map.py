@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.containers import array_in, is_lazy
+from dask_igtm.data.row_arrays import sizes_message
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
@@ -240,7 +241,7 @@ class BaseMap(
         settings = self._settings()
         rows = rows_of(clone(self), X, n_blocks=self.n_blocks, reset=True)
         if rows.starts is None:
-            raise ValueError("An estimate needs to know how many rows X has; call X.compute_chunk_sizes().")
+            raise ValueError(sizes_message("An estimate", rows.remedy, "store X in Zarr first"))
         return estimate(rows, settings, persist=self.persist)
 
     def transform(self, X: Any) -> Any:

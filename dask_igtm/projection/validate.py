@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -49,8 +48,6 @@ def rows_of(
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
-    if dask.is_dask_collection(X) and not is_lazy(X):
-        raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
     if not is_lazy(X):
         array = array_in(X)
         if isinstance(array, np.ndarray) and array.dtype != object:
