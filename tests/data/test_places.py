@@ -6,11 +6,12 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from helpers.data import correlated
 
 from dask_igtm import IGTM, landscape
 from dask_igtm.data.places import SHOWN
 
-ROWS = np.arange(60.0).reshape(20, 3)
+ROWS = correlated(60, 3)
 
 
 def refused(kind, given):
@@ -67,7 +68,7 @@ def test_a_group_of_many_arrays_names_some(group):
 def test_a_group_without_tables_says_what_is_there(group):
     assert refused(TypeError, group).endswith("and none of its arrays is 2D: it has none.")
     group.create_array("0", data=ROWS[None, None])
-    assert refused(TypeError, group).endswith("is 2D: 0 of shape (1, 1, 20, 3).")
+    assert refused(TypeError, group).endswith("is 2D: 0 of shape (1, 1, 60, 3).")
 
 
 @pytest.mark.parametrize("encoding", ["csr_matrix", "csc_matrix"])
