@@ -50,6 +50,12 @@ def refuse(X: Any, name: str = "X", *, table: bool = True) -> None:
         raise TypeError(f"{name} is {_kind(X)}, which is no {lacking}; give {instead}.")
 
 
+def refuse_none(values: Any, name: str) -> None:
+    """Raise TypeError if values of rows are not given that have to be."""
+    if values is None:
+        refuse(values, name, table=False)
+
+
 def _refuse_mask(X: Any, name: str) -> None:
     if isinstance(_held(X), np.ma.MaskedArray):
         raise TypeError(
@@ -80,7 +86,7 @@ def _of_dask(X: Any, _name: str, _table: bool) -> str | None:
 
 def _of_names(X: Any, name: str, _table: bool) -> str | None:
     """Say how what has its columns by name becomes a table: mappings, and arrays of records."""
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as some sparse matrices have
         return f"pandas.DataFrame({name})"
     if getattr(getattr(X, "dtype", None), "names", None):
         return f"numpy.lib.recfunctions.structured_to_unstructured({name})"

@@ -83,7 +83,8 @@ class BaseMap(
         ----------
         X : table of shape (n, D)
             In memory: an array, data frame, or sparse matrix. Lazy: a dask array (also of sparse chunks) or
-            data frame, a `zarr.Array`, or the path or URL of one. Either: an xarray.DataArray.
+            data frame, a `zarr.Array`, or the path or URL of one, or a dataset of h5py. Either: an
+            xarray.DataArray.
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
             How often each row counts; not negative.
@@ -455,7 +456,7 @@ class BaseMap(
             `R @ centers_`, lazy for lazy R.
         """
         centers = self.centers_
-        R = array_in(R, "R")
+        R = array_in(R, "R", table=False)  # which has a shape of its own to be checked
         R = row_blocks(R).X if is_lazy(R) else np.asarray(R)
         if R.ndim != 2 or R.shape[1] != len(centers):
             raise ValueError(
