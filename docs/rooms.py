@@ -27,8 +27,8 @@ ROOMS = {
     "statistics": "targets log_histogram moments column_stats likelihood e_step node_sums prediction"
     " map_bins row_subsets",
     "solvers": "initialize m_step em evidence lbfgs accelerated stepwise",
-    "data": "user_warnings whole_outputs json_text npz_io codecs zarr_io zarr_labels zarr_tables containers"
-    " column_names row_index row_arrays row_blocks rechunk table_files convert",
+    "data": "user_warnings whole_outputs json_text npz_io codecs places zarr_io zarr_labels zarr_tables"
+    " opened_files no_tables containers column_names row_index row_arrays row_blocks rechunk table_files convert",
     "passes": "resources block_checks graph reduce map_rows digests",
     "fitting": "settings fill_values start unchanged result checkpoint progress fit fit_many fit_stream cost",
     "projection": "fitted_map validate ugtm_names blocks to_zarr quality",

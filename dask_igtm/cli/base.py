@@ -70,6 +70,17 @@ def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 @contextlib.contextmanager
+def filling(fill_unstored: bool) -> Iterator[None]:
+    """Read chunks that are not stored as the fill value, if asked to."""
+    import dask
+
+    from dask_igtm.data.zarr_io import FILL_UNSTORED
+
+    with dask.config.set({FILL_UNSTORED: fill_unstored}):
+        yield
+
+
+@contextlib.contextmanager
 def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
     """Compute by a scheduler somewhere, or by worker processes here, or else by threads."""
     if scheduler and workers:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dask_igtm._version import __version__
-from dask_igtm.cli.base import VERBOSE, Command, EstimatorCommand, Facts, computing, options, say
+from dask_igtm.cli.base import VERBOSE, Command, EstimatorCommand, Facts, computing, filling, options, say
 from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
@@ -28,6 +28,12 @@ SCHEDULER = click.option(
 )
 WORKERS = click.option(
     "--workers", type=click.IntRange(1), help="Worker processes on this machine.  [default: threads]"
+)
+FILL_UNSTORED = click.option(
+    "--fill-unstored",
+    is_flag=True,
+    help="Read chunks of X that are not stored as its fill value, where they were left out for being empty; "
+    "lost ones then pass for it too.",
 )
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
@@ -90,6 +96,7 @@ def convert(
     ),
     click.option("--init", metavar="MODEL", help="A map to set out from."),
     OVERWRITE,
+    FILL_UNSTORED,
     SCHEDULER,
     WORKERS,
 )
@@ -99,6 +106,7 @@ def fit(
     checkpoint: str | None,
     init: str | None,
     overwrite: bool,
+    fill_unstored: bool,
     scheduler: str | None,
     workers: int | None,
     **parameters: Any,
@@ -112,7 +120,7 @@ def fit(
     verbose = click.get_current_context().meta[VERBOSE]
     igtm, begun = IGTM(**parameters), time.perf_counter()
     try:
-        with computing(scheduler, workers), shown(verbose) as callbacks:
+        with computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
             igtm.fit(x, checkpoint=checkpoint, init=_map(init) if init else None, callbacks=callbacks)
     except KeyboardInterrupt as interrupt:
         kept = (
@@ -140,17 +148,24 @@ def fit(
         metavar="A,B,...",
         help="What to write of each row.",
     ),
+    FILL_UNSTORED,
     SCHEDULER,
     WORKERS,
 )
 def transform(
-    model: str, x: str, output: str, outputs: str, scheduler: str | None, workers: int | None
+    model: str,
+    x: str,
+    output: str,
+    outputs: str,
+    fill_unstored: bool,
+    scheduler: str | None,
+    workers: int | None,
 ) -> Facts:
     """Write where each row of X lies on the map."""
     x = _rows(x)
     igtm = _map(model)
     try:
-        with computing(scheduler, workers):
+        with computing(scheduler, workers), filling(fill_unstored):
             group = igtm.project_to_zarr(x, output, _listed(outputs))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on with what is missing") from None
@@ -160,12 +175,13 @@ def transform(
 @main.command(cls=Command)
 @click.argument("model")
 @click.argument("X")
-@options(target("The HTML page to write."), OVERWRITE, SCHEDULER, WORKERS)
+@options(target("The HTML page to write."), OVERWRITE, FILL_UNSTORED, SCHEDULER, WORKERS)
 def report(
     model: str,
     x: str,
     output: str,
     overwrite: bool,
+    fill_unstored: bool,
     scheduler: str | None,
     workers: int | None,
 ) -> Facts:
@@ -177,7 +193,7 @@ def report(
 
     x = _rows(x)
     _check_target(output, overwrite=overwrite)
-    with computing(scheduler, workers):
+    with computing(scheduler, workers), filling(fill_unstored):
         written(_map(model), x, output)
     return {"path": output}
 
@@ -193,7 +209,7 @@ def info(path: str) -> Facts:
     from dask_igtm.data.zarr_io import open_zarr
 
     files, name = fsspec.core.url_to_fs(path)
-    if not files.isdir(name):
+    if not (files.isdir(name) or path.endswith(".zip")):
         return {"path": path, **_model(_map(path))}
     found = open_zarr(path)
     return {"path": path, **(_array(found) if isinstance(found, zarr.Array) else _group(found))}

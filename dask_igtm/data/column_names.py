@@ -133,8 +133,8 @@ def series_name(values: Any) -> str | None:
 
 def word_columns(X: Any) -> list[str]:
     """Names of the columns of a data frame that hold no numbers."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or isinstance(X, (da.Array, zarr.Array)):
+    dtypes: Any = getattr(X, "dtypes", None)  # of a series one
+    if not hasattr(dtypes, "items") or isinstance(X, (da.Array, zarr.Array)):
         return []
     return [str(name) for name, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biufc"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -10,14 +11,20 @@ import dask.array as da
 import numpy as np
 import zarr
 
-from dask_igtm.data.zarr_io import open_zarr
+from dask_igtm.data.no_tables import refuse
+from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind
+from dask_igtm.data.places import hdf5_group, zarr_group
+from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
+
+Stored = StoredRows | Hdf5Rows | XarrayRows
 
 
 def is_lazy(X: Any) -> bool:
     """Whether `X` names or promises data instead of holding them."""
     if is_xarray(X):
-        return is_lazy(X.data)
-    return isinstance(X, (da.Array, zarr.Array, zarr.Group, str, os.PathLike)) or is_dask_frame(X)
+        return not X.variable._in_memory
+    kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored)
+    return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None
 
 
 def is_xarray(X: Any) -> bool:
@@ -27,7 +34,7 @@ def is_xarray(X: Any) -> bool:
 
 def is_dask_frame(X: Any) -> bool:
     """Whether `X` is a data frame or series of Dask."""
-    return dask.is_dask_collection(X) and hasattr(X, "to_dask_array")
+    return dask.is_dask_collection(X) and hasattr(type(X), "to_dask_array")
 
 
 def opened(X: Any) -> Any:
@@ -35,44 +42,62 @@ def opened(X: Any) -> Any:
     return open_zarr(X) if isinstance(X, (str, os.PathLike)) else X
 
 
-def array_in(X: Any, name: str = "X") -> Any:
+def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
     """Return the array that a container holds, as it is where it is none; reads nothing.
 
     Parameters
     ----------
-    X : path or URL of Zarr, xarray.DataArray, data frame or series of Dask, or anything else
+    X : path or URL of Zarr, zarr.Array, h5py.Dataset, xarray.DataArray, data frame or series of Dask, or
+        anything else
     name : str
         What it is, for messages.
+    table : bool
+        Whether it has to have rows and columns, or can be one value a row.
+
+    Returns
+    -------
+    dask.array.Array, Stored, or X itself
 
     Raises
     ------
     FileNotFoundError
         If nothing is at the path.
     TypeError
-        If it is a Zarr group, or has a mask, which would be lost.
+        If it is a group, or of a kind that has no table in it, or has a mask, which would be lost.
     """
     X = opened(X)
     if isinstance(X, zarr.Group):
-        inside = ", ".join(sorted(X.array_keys())) or "none"
-        raise TypeError(
-            f"{name} is the Zarr group {X.store_path}; give the path of one of its arrays: {inside}."
-        )
+        raise TypeError(zarr_group(X, name, table=table))
+    if hdf5_kind(X) == "group":
+        raise TypeError(hdf5_group(X, name, table=table))
+    refuse(X, name, table=table)
+    if isinstance(X, zarr.Array):
+        return stored_rows(X)
+    if hdf5_kind(X) == "dataset":
+        return dataset_rows(X, name)
     if is_xarray(X):
-        X = X.data
-    elif is_dask_frame(X):
+        loaded = X.variable._in_memory or X.chunks is not None
+        return array_in(X.data, name, table=table) if loaded else XarrayRows(X)
+    if is_dask_frame(X):
         # A series of pandas' own types, such as strings, has no array but one of objects.
         objects = X.ndim == 1 and not isinstance(X.dtype, np.dtype)
-        X = (X.astype(object) if objects else X).to_dask_array()
-    refuse_mask(X, name)
+        return (X.astype(object) if objects else X).to_dask_array()
+    if table and not isinstance(X, da.Array):
+        _check_shape(getattr(X, "shape", (1, 1)))
     return X
 
 
-def refuse_mask(X: Any, name: str) -> None:
-    """Raise TypeError if an array, or the chunks of a dask array, have a mask, which would be lost."""
-    if isinstance(getattr(X, "_meta", X), np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array, and its mask would be lost; fill it, with {name}.filled(value) in "
-            f"memory or da.ma.filled({name}, value)."
+def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:
+    """Return rows that are stored somewhere as a dask array in chunks of a size."""
+    return da.from_array(rows, chunks=chunks, meta=np.empty((0,) * rows.ndim, rows.dtype))
+
+
+def check_columns_known(X: Any, name: str) -> None:
+    """Raise ValueError if it is unknown how many columns a dask array has, as where a mask chose them."""
+    if X.ndim == 2 and math.isnan(X.shape[1]):
+        raise ValueError(
+            f"{name} has an unknown number of columns, shape {X.shape}; call {name}.compute_chunk_sizes(), "
+            "or choose its columns by their numbers."
         )
 
 
@@ -84,11 +109,8 @@ def check_table(X: Any) -> None:
             f"X has chunks of {type(held).__name__}; give scipy.sparse or dense ones, with "
             "X.map_blocks(lambda block: block.todense())."
         )
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array with shape {X.shape}. "
-            "Reshape your data to (rows, columns)."
-        )
+    _check_shape(X.shape)
+    check_columns_known(X, "X")
     if X.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: X has dtype {X.dtype}; give real columns, such as X.real, X.imag."
@@ -97,7 +119,14 @@ def check_table(X: Any) -> None:
         raise ValueError(
             f"X has dtype {X.dtype}, which is not numeric; convert it, for example with X.astype(float)."
         )
-    if X.shape[1] == 0:
-        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-    if X.shape[0] == 0:
-        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+
+
+def _check_shape(shape: tuple[float, ...]) -> None:
+    if len(shape) != 2:
+        raise ValueError(
+            f"Expected 2D array, got {len(shape)}D array with shape {shape}. "
+            "Reshape your data to (rows, columns)."
+        )
+    for n, what in zip(reversed(shape), ("feature(s)", "sample(s)"), strict=True):
+        if n == 0:
+            raise ValueError(f"Found array with 0 {what} (shape={shape}) while a minimum of 1 is required.")

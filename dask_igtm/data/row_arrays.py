@@ -7,13 +7,18 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
 
-from dask_igtm.data.containers import array_in
-from dask_igtm.data.zarr_io import stored_rows
+from dask_igtm.data.containers import (
+    Stored,
+    array_in,
+    as_dask,
+    check_columns_known,
+    is_dask_frame,
+    is_xarray,
+)
 
 
-def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
+def weights_of(X: da.Array, sample_weight: Any, in_memory: bool, remedy: str) -> da.Array:
     """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
     weights = _array(sample_weight, "sample_weight", in_memory=in_memory)
     if weights.dtype.kind not in "fiub":
@@ -21,10 +26,11 @@ def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
     if weights.ndim != 1:
         raise ValueError(f"sample_weight has shape {weights.shape}; give a 1D array, one weight a row.")
     # Sums of bools, small integers or float16 would overflow.
-    return _aligned(X, weights.astype(np.float64), "sample_weight", "weight")
+    own = sizes_remedy(sample_weight, "sample_weight")
+    return _aligned(X, weights.astype(np.float64), "sample_weight", "weight", (remedy, own))
 
 
-def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
+def values_of(X: da.Array, y: Any, in_memory: bool, remedy: str) -> da.Array:
     """Return the values or labels (n,) or (n, T) of the rows of `X` in its chunks.
 
     Raises
@@ -35,14 +41,21 @@ def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
     values = _array(y, "y", in_memory=in_memory)
     if values.ndim not in (1, 2):
         raise ValueError(f"y has shape {values.shape}; give (n,), or (n, T) for several columns.")
-    return _aligned(X, values, "y", "value")
+    check_columns_known(values, "y")
+    return _aligned(X, values, "y", "value", (remedy, sizes_remedy(y, "y")))
 
 
-def sizes_message(who: str, otherwise: str) -> str:
+def sizes_remedy(given: Any, name: str) -> str:
+    """Say how the chunk sizes of what a user gave become known, if it is lazy."""
+    if is_dask_frame(given):
+        return f"give {name}.to_dask_array(lengths=True)"
+    return f"call {name}{'.data' if is_xarray(given) else ''}.compute_chunk_sizes()"
+
+
+def sizes_message(who: str, remedy: str, otherwise: str) -> str:
     """Say that `who` needs to know how many rows X has."""
     return (
-        f"{who} needs to know how many rows X has, and its chunk sizes are unknown; "
-        f"call X.compute_chunk_sizes(), or {otherwise}."
+        f"{who} needs to know how many rows X has, and its chunk sizes are unknown; {remedy}, or {otherwise}."
     )
 
 
@@ -52,24 +65,26 @@ def unknown(sizes: tuple[float, ...]) -> bool:
 
 
 def _array(values: Any, name: str, *, in_memory: bool) -> Any:
-    values = array_in(values, name)
-    if isinstance(values, zarr.Array):
-        values = stored_rows(values, values.shards or values.chunks)
+    values = array_in(values, name, table=False)
+    if isinstance(values, Stored):
+        values = as_dask(values, values.piece)
     if in_memory and isinstance(values, da.Array):
         values = values.compute()  # to where X is
     return values if isinstance(values, da.Array) else np.asarray(values)
 
 
-def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:
+def _aligned(X: da.Array, values: Any, name: str, what: str, remedies: tuple[str, str]) -> da.Array:
     lazy = isinstance(values, da.Array)
     if not lazy and unknown(X.chunks[0]):
         otherwise = "give it as a dask array with the chunks of X"
-        raise ValueError(sizes_message(f"{name} in memory", otherwise))
+        raise ValueError(sizes_message(f"{name} in memory", remedies[0], otherwise))
     if lazy and (unknown(X.chunks[0]) or unknown(values.chunks[0])):
         if X.numblocks[0] != values.numblocks[0]:
+            both = zip((X, values), remedies, strict=True)
+            needed = " and ".join(remedy for array, remedy in both if unknown(array.chunks[0]))
             raise ValueError(
-                f"X has {X.numblocks[0]} blocks and {name} {values.numblocks[0]}, "
-                "and their sizes are unknown; call compute_chunk_sizes() on both."
+                f"X has {X.numblocks[0]} blocks and {name} {values.numblocks[0]}, and some of their sizes "
+                f"are unknown; {needed}."
             )
         return values.rechunk({1: -1}) if values.ndim > 1 else values
     if values.shape[0] != X.shape[0]:

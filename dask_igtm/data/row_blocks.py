@@ -13,15 +13,13 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
 
-from dask_igtm.data.containers import array_in, check_table, is_lazy
-from dask_igtm.data.row_arrays import sizes_message, unknown, values_of, weights_of
+from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
+from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.data.zarr_io import stored_rows
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
-READ_BYTES = 4 * 2**20  # smaller reads of Zarr waste most of their time
+READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
 TINY_BYTES, TINY_COUNT = 2**18, 5000
 HUGE_BYTES = 2**30
 
@@ -42,6 +40,8 @@ class RowBlocks:
         Whether the user gave an array in memory, which is never sent to a cluster.
     first_row : int
         Number of the first row in the user's X, for messages.
+    remedy : str
+        How the user comes to know the number of rows where it is unknown, for messages.
     """
 
     X: da.Array
@@ -49,6 +49,7 @@ class RowBlocks:
     y: da.Array | None = None
     in_memory: bool = False
     first_row: int = 0
+    remedy: str = ""
 
     @functools.cached_property
     def starts(self) -> tuple[int, ...] | None:
@@ -87,7 +88,7 @@ class RowBlocks:
         """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
         *sizes, last = self.X.chunks[0]
         if unknown(self.X.chunks[0]):
-            raise ValueError(sizes_message("A projection to Zarr", "store X in Zarr first"))
+            raise ValueError(sizes_message("A projection to Zarr", self.remedy, "store X in Zarr first"))
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
@@ -102,7 +103,7 @@ class RowBlocks:
             If chunk sizes are unknown; `who` is for that message.
         """
         if self.starts is None:
-            raise ValueError(sizes_message(who, "store X in Zarr first"))
+            raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
         numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.int64)
         return dataclasses.replace(self, y=numbers)
 
@@ -127,32 +128,32 @@ def row_blocks(
 
     Parameters
     ----------
-    X : ndarray, sparse matrix, dask array or frame, xarray.DataArray, zarr.Array, or path or URL; (n, D)
+    X : ndarray, sparse matrix, dask array or frame, DataArray, zarr.Array, h5py.Dataset, path or URL; (n, D)
     sample_weight : array or dask array of shape (n,), optional
     y : array or dask array of shape (n,) or (n, T), optional
         Values or labels of the rows.
     n_blocks : int, optional
-        Number of blocks; 0 keeps the chunks of lazy data (small Zarr chunks are read several at a
+        Number of blocks; 0 keeps the chunks of lazy data (small chunks of a store are read several at a
         time) and takes 5,000 rows of an array in memory.
     n_rows : int, optional
-        Rows of a block of an array in memory, and the least of Zarr; dask arrays have their own.
+        Rows of a block of an array in memory, and the least of a store; dask arrays have their own.
 
     Raises
     ------
     ValueError
         If `X` is not a table of numbers, or `n_blocks` does not fit it.
     """
-    in_memory = not is_lazy(X)
-    array = _as_dask(array_in(X), n_blocks, n_rows)
-    weights = None if sample_weight is None else weights_of(array, sample_weight, in_memory=in_memory)
-    values = None if y is None else values_of(array, y, in_memory=in_memory)
-    return RowBlocks(array, weights, values, in_memory)
+    remedy = sizes_remedy(X, "X")
+    rows = RowBlocks(_as_dask(array_in(X), n_blocks, n_rows, remedy), in_memory=not is_lazy(X), remedy=remedy)
+    weights = None if sample_weight is None else weights_of(rows.X, sample_weight, rows.in_memory, remedy)
+    values = None if y is None else values_of(rows.X, y, rows.in_memory, remedy)
+    return dataclasses.replace(rows, sample_weight=weights, y=values)
 
 
-def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
+def _as_dask(X: Any, n_blocks: int, n_rows: int | None, remedy: str) -> da.Array:
     check_table(X)
-    if isinstance(X, zarr.Array):
-        return _from_zarr(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
+    if isinstance(X, Stored):
+        return _from_store(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
     if not isinstance(X, da.Array):
         return _from_memory(X, _rows_per_block(X.shape[0], n_blocks) or n_rows or ROWS_PER_BLOCK)
     if X.numblocks[1] > 1:
@@ -163,7 +164,7 @@ def _as_dask(X: Any, n_blocks: int, n_rows: int | None) -> da.Array:
         X = X.rechunk({1: -1})
     if n_blocks:
         if unknown(X.chunks[0]):
-            raise ValueError(sizes_message(f"n_blocks={n_blocks}", "leave n_blocks=0"))
+            raise ValueError(sizes_message(f"n_blocks={n_blocks}", remedy, "leave n_blocks=0"))
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
     _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
     return X
@@ -189,23 +190,22 @@ def _from_memory(X: Any, rows: int) -> da.Array:
     return da.Array(graph, name, chunks, meta=X[:0])
 
 
-def _from_zarr(X: zarr.Array[Any], rows: int) -> da.Array:
-    stored = (X.shards or X.chunks)[0]
+def _from_store(X: Stored, rows: int) -> da.Array:
+    stored = X.piece[0]
     if rows % stored and stored > 4 * rows and stored * row_bytes(X) > READ_BYTES:
         warn(
             f"Blocks of {rows} rows cut through stored chunks of {stored} rows, which are then read more "
             "than once in every pass; leave n_blocks=0, or store X in chunks of that size."
         )
-    array = stored_rows(X, (rows, X.shape[1]))
+    array = as_dask(X, (rows, X.shape[1]))
     _warn_of_chunk_sizes(array, "store X in chunks of fewer rows")
     return array
 
 
-def _rows_per_read(X: zarr.Array[Any], n_rows: int | None) -> int:
-    """Whole stored chunks (or shards, the smallest thing that can be read at once) to a good read size."""
-    stored = (X.shards or X.chunks)[0]
+def _rows_per_read(X: Stored, n_rows: int | None) -> int:
+    """Whole pieces of a store to a good read size."""
     wanted = n_rows or READ_BYTES // row_bytes(X)
-    return int(stored * max(1, wanted // stored))
+    return int(X.piece[0] * max(1, wanted // X.piece[0]))
 
 
 def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:

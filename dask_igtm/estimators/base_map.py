@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.containers import array_in, is_lazy
+from dask_igtm.data.row_arrays import sizes_message
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
@@ -82,7 +83,8 @@ class BaseMap(
         ----------
         X : table of shape (n, D)
             In memory: an array, data frame, or sparse matrix. Lazy: a dask array (also of sparse chunks) or
-            data frame, a `zarr.Array`, or the path or URL of one. Either: an xarray.DataArray.
+            data frame, a `zarr.Array`, or the path or URL of one, or a dataset of h5py. Either: an
+            xarray.DataArray.
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
             How often each row counts; not negative.
@@ -240,7 +242,7 @@ class BaseMap(
         settings = self._settings()
         rows = rows_of(clone(self), X, n_blocks=self.n_blocks, reset=True)
         if rows.starts is None:
-            raise ValueError("An estimate needs to know how many rows X has; call X.compute_chunk_sizes().")
+            raise ValueError(sizes_message("An estimate", rows.remedy, "store X in Zarr first"))
         return estimate(rows, settings, persist=self.persist)
 
     def transform(self, X: Any) -> Any:
@@ -460,7 +462,7 @@ class BaseMap(
             `R @ centers_`, lazy for lazy R.
         """
         centers = self.centers_
-        R = array_in(R, "R")
+        R = array_in(R, "R", table=False)  # which has a shape of its own to be checked
         R = row_blocks(R).X if is_lazy(R) else np.asarray(R)
         if R.ndim != 2 or R.shape[1] != len(centers):
             raise ValueError(

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
-from dask_igtm.data.containers import refuse_mask
+from dask_igtm.data.containers import is_lazy
+from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
@@ -112,11 +113,12 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
 
     def _target(self, y: Any) -> Any:
         """Return y, checked as far as that reads nothing lazy."""
-        refuse_mask(y, "y")
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
+        if not is_lazy(y):
+            refuse(y, "y", table=False)
         return y
 
     def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data.column_names import column_names
+from dask_igtm.data.no_tables import refuse_none
 from dask_igtm.landscape import node_values
 from dask_igtm.landscape.landscape import PARTS, Landscape
 from dask_igtm.model.checks import check_number
@@ -90,6 +91,7 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     ('mean', 'std', 'support')
     """
     fitted = fitted_map(model)
+    refuse_none(y, "y")
     totals = fitted.reduce(rows_of(model, X, sample_weight, y), value_totals, label=LABEL)
     _check_weight(totals.weight)
     names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
@@ -143,6 +145,7 @@ def classes(
     """
     node_values.check_prior(prior)
     fitted = fitted_map(model)
+    refuse_none(labels, "labels")
     totals = fitted.reduce(rows_of(model, X, sample_weight, labels), class_totals, label=LABEL)
     _check_weight(totals.sums)
     columns = tuple(totals.labels.tolist())

@@ -195,7 +195,7 @@ def _projections(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[l
 
 
 def _is_one_column(y: Any) -> bool:
-    y = array_in(y, "y")
+    y = array_in(y, "y", table=False)
     shape = y.shape if hasattr(y, "shape") else np.shape(y)
     return len(shape) == 1 or shape[1:] == (1,)
 

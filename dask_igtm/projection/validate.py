@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask
 import numpy as np
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -50,9 +49,8 @@ def rows_of(
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
-    if dask.is_dask_collection(X) and not is_lazy(X):
-        raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
     X = opened(X)
+    array_in(X)  # which refuses what is no table
     names = column_names(X)
     if not reset:
         check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)

@@ -115,6 +115,44 @@ def test_a_model_is_not_replaced_unless_asked(cli, model):
     assert load(model).n_iter_ == 5
 
 
+# Chunks that are not stored
+
+
+@pytest.fixture
+def empty_chunk():
+    """Write rows of which Dask leaves a chunk out, for it is all zeros."""
+    rows = X.copy()
+    rows[100:200] = 0
+    da.from_array(rows, chunks=(100, 5)).to_zarr("empty.zarr")
+    return rows
+
+
+def test_chunks_that_are_not_stored_are_filled_if_asked(cli, model, empty_chunk):
+    fit = ("fit", "empty.zarr", "-o", "filled.npz", *SMALL)
+    transform = ("transform", model, "empty.zarr", "-o", "y.zarr")
+    for command in (fit, transform):
+        code, _, err = cli(*command)
+        assert code == 1
+        assert "Chunk c/1/0 (rows 100:200) is not stored" in err
+        assert "--fill-unstored" in err
+        assert cli(*command, "--fill-unstored")[0] == 0
+    expected = IGTM(k=4, m=2, niter=5, tol=0).fit(da.from_array(empty_chunk, chunks=(600, 5)))
+    assert load("filled.npz").centers_.tobytes() == expected.centers_.tobytes()
+    assert_array_equal(zarr.open_group("y.zarr")["means"][:], load(model).transform(empty_chunk))
+    assert cli(*fit, "--overwrite")[0] == 1  # of one command alone
+
+
+def test_a_report_of_chunks_that_are_not_stored(cli, model, empty_chunk):
+    assert cli("report", model, "empty.zarr", "-o", "map.html")[0] == 1
+    assert cli("report", model, "empty.zarr", "-o", "map.html", "--fill-unstored")[0] == 0
+
+
+def test_a_zipped_array_is_told_of(cli):
+    with zarr.storage.ZipStore("x.zarr.zip", mode="w") as store:
+        zarr.create_array(store, data=X, chunks=(100, 5))
+    assert json.loads(cli("info", "x.zarr.zip", "--json")[1])["shape"] == [600, 5]
+
+
 # Going on
 
 

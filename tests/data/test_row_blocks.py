@@ -4,15 +4,18 @@ import re
 
 import dask
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from helpers.data import correlated
 from helpers.errors import assert_says, raised
 from helpers.inputs import KINDS, all_kinds, assert_same_fit
 from helpers.lazy import computing
 from numpy.testing import assert_allclose
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, IGTMSearch, landscape, quality, saturation
 from dask_igtm.data.row_blocks import check_table, row_blocks
 
 N = 300
@@ -185,6 +188,68 @@ def test_chunks_of_a_wrong_size_get_a_warning_whose_remedy_works(fitted, size):
         assert len(warned) == 1
         remedy = re.search(r"rechunk\(\{0: (\d+)\}\)", str(warned[0].message))
         fitted.transform(rows.rechunk({0: int(remedy[1])}))
+
+
+def frame(X):
+    """Return X as a data frame of Dask, whose numbers of rows are unknown."""
+    return dd.from_pandas(pd.DataFrame(X, columns=list("abcde")), npartitions=3)
+
+
+def some(X):
+    rows = lazy(X)
+    return rows[rows[:, 0] > 0]
+
+
+OF_UNKNOWN_SIZES = {  # and what makes them known
+    "dask": (some, "call X.compute_chunk_sizes()", lambda given: given.compute_chunk_sizes()),
+    "frame": (frame, "give X.to_dask_array(lengths=True)", lambda given: given.to_dask_array(lengths=True)),
+    "xarray": (
+        lambda X: xr.DataArray(some(X)),
+        "call X.data.compute_chunk_sizes()",
+        lambda given: given.data.compute_chunk_sizes(),
+    ),
+}
+WITH_SIZES = {
+    "IGTMSearch": lambda X, *_: IGTMSearch(igtm(), {"regul": [0.1]}, cv=2).fit(X),
+    "saturation": lambda X, *_: saturation(igtm(), X, shares=(1 / 2, 1)),
+    "An estimate": lambda X, *_: igtm().estimate(X),
+    "A projection": lambda X, _, folder: igtm().fit(X).project_to_zarr(X, folder / "y.zarr"),
+    "n_blocks=2": lambda X, *_: igtm(n_blocks=2).fit(X),
+    "sample_weight in memory": lambda X, n_rows, _: igtm().fit(X, sample_weight=np.ones(n_rows)),
+    "y in memory": lambda X, n_rows, _: landscape.property(igtm().fit(X), X, np.ones(n_rows)),
+    "A sample of rows": lambda X, *_: quality(igtm().fit(X), X),
+}
+
+
+@pytest.mark.parametrize("who", WITH_SIZES)
+@pytest.mark.parametrize("kind", OF_UNKNOWN_SIZES)
+def test_what_needs_sizes_names_a_remedy_that_what_was_given_has(X, tmp_path, kind, who):
+    given, remedy, follow = OF_UNKNOWN_SIZES[kind]
+    rows, call, n_rows = given(X), WITH_SIZES[who], N if kind == "frame" else (X[:, 0] > 0).sum()
+    message = raised(ValueError, call, rows, n_rows, tmp_path)
+    assert_says(message, who, "unknown", re.escape(f"{remedy}, or "))
+    call(follow(rows), n_rows, tmp_path)
+
+
+def test_y_of_unknown_sizes_names_its_own_remedy(X, fitted):
+    y = frame(X)["a"].repartition(npartitions=2)
+    message = raised(ValueError, landscape.property, fitted, lazy(X), y)
+    assert_says(message, "X has 3 blocks and y 2", r"; give y\.to_dask_array\(lengths=True\)\.$")
+    message = raised(ValueError, landscape.property, fitted, some(X), y)
+    assert_says(message, r"call X\.compute_chunk_sizes\(\) and give y\.to_dask_array\(lengths=True\)\.$")
+
+
+@pytest.mark.parametrize("rows", ["all rows", "some rows"])
+def test_unknown_columns_name_what_makes_them_known(X, fitted, rows):
+    given = some(X) if rows == "some rows" else lazy(X)
+    chosen = given[:, lazy(X).std(axis=0) > 0]
+    remedy = r"X has an unknown number of columns.*call X\.compute_chunk_sizes\(\)"
+    for call in (igtm().fit, igtm().partial_fit, fitted.transform, igtm().estimate):
+        with dask.config.set(scheduler=computing):
+            assert_says(raised(ValueError, call, chosen), remedy)
+    with dask.config.set(scheduler=computing):
+        assert_says(raised(ValueError, landscape.property, fitted, given, chosen), "y has an unknown number")
+    assert igtm().fit(chosen.compute_chunk_sizes()).n_features_in_ == 5
 
 
 ROWS = correlated(300, 5)

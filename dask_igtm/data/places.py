@@ -1,0 +1,67 @@
+"""Paths and groups at which there is no array: what to give instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shapes = dict[str, tuple[int, ...]]
+
+SHOWN = 8  # arrays of a group
+
+# What reads files that are no Zarr, by their ending.
+READERS = {
+    ".npy": "numpy.load({0}, mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
+    ".npz": "scipy.sparse.load_npz({0}), or an array of numpy.load({0})",
+    ".csv": "dask.dataframe.read_csv({0}), or write it as Zarr by dask_igtm.convert",
+    ".csv.gz": "pandas.read_csv({0}), or write it as Zarr by dask_igtm.convert",
+    ".parquet": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
+    ".pq": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
+    ".h5ad": "anndata.read_h5ad({0}, backed='r').X",
+    ".h5": "a dataset of h5py.File({0})",
+    ".hdf5": "a dataset of h5py.File({0})",
+    ".nc": "an array of xarray.open_dataset({0})",
+}
+
+
+def nothing_there(path: str) -> str:
+    """Say that there is no Zarr at a path, and what reads a file of its ending."""
+    reader = next((read for ending, read in READERS.items() if path.lower().endswith(ending)), None)
+    instead = reader.format(repr(path)) if reader else "the path or URL of one"
+    return f"There is no Zarr array at {path!r}; give {instead}."
+
+
+def zarr_group(group: Any, name: str, *, table: bool) -> str:
+    """Say what to give instead of a Zarr group that is given as `name`; it reads what is in the group."""
+    shapes = {
+        path: member.shape for path, member in group.members(max_depth=None) if hasattr(member, "shape")
+    }
+    what, give = f"{name} is the Zarr group {group.store_path}", "give the path of one of its arrays: "
+    return _message(what, give, shapes, group.attrs, table)
+
+
+def hdf5_group(group: Any, name: str, *, table: bool) -> str:
+    """Say what to give instead of a group or file of h5py that is given as `name`."""
+    shapes: Shapes = {}
+    group.visititems(
+        lambda path, member: shapes.update({path: member.shape} if hasattr(member, "shape") else {})
+    )
+    what, give = f"{name} is the HDF5 group {group.name}", "give one of its datasets by its path: "
+    return _message(what, give, shapes, group.attrs, table)
+
+
+def _message(what: str, give: str, shapes: Shapes, attributes: Any, table: bool) -> str:
+    if str(attributes.get("encoding-type")) in {"csr_matrix", "csc_matrix"}:
+        return (
+            f"{what}, a sparse matrix of AnnData; open it, and give anndata.io.read_elem(group), or lazily "
+            "anndata.experimental.read_elem_lazy(group)."
+        )
+    fitting = [path for path, shape in sorted(shapes.items()) if len(shape) in ({2} if table else {1, 2})]
+    if fitting:
+        return f"{what}; {give}{_listed(fitting)}."
+    there = _listed([f"{path} of shape {shape}" for path, shape in sorted(shapes.items())])
+    return f"{what}, and none of its arrays {'is 2D' if table else 'is 1D or 2D'}: {there or 'it has none'}."
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,93 @@
+"""Paths and groups without an array say what to give instead."""
+
+import io
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+from helpers.data import correlated
+
+from dask_igtm import IGTM, landscape
+from dask_igtm.data.places import SHOWN
+
+ROWS = correlated(60, 3)
+
+
+def refused(kind, given):
+    with pytest.raises(kind) as caught:
+        IGTM().fit(given)
+    return str(caught.value)
+
+
+ENDINGS = {
+    "x.npy": r"numpy.load('x.npy', mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
+    "x.npz": "scipy.sparse.load_npz('x.npz')",
+    "x.csv": "dask_igtm.convert",
+    "x.CSV.gz": "pandas.read_csv('x.CSV.gz')",
+    "x.parquet": "dask.dataframe.read_parquet('x.parquet')",
+    "x.h5": "a dataset of h5py.File('x.h5')",
+    "x.h5ad": "anndata.read_h5ad('x.h5ad', backed='r').X",
+    "x.nc": "xarray.open_dataset('x.nc')",
+    "x.txt": "the path or URL of one",
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_file_of_another_kind_names_what_reads_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(b"no array")
+    message = refused(FileNotFoundError, name)
+    assert message.startswith(f"There is no Zarr array at {name!r}; give ")
+    assert ENDINGS[name] in message
+
+
+@pytest.fixture
+def group(tmp_path):
+    return zarr.open_group(tmp_path / "g.zarr", mode="w")
+
+
+def test_a_group_names_the_paths_of_nested_tables_alone(group):
+    group.create_array("x", data=ROWS)
+    inner = group.create_group("a").create_group("b")
+    inner.create_array("rows", data=ROWS)
+    inner.create_array("names", data=ROWS[:, 0])
+    inner.create_array("stack", data=ROWS[None])
+    assert refused(TypeError, group).endswith("g.zarr; give the path of one of its arrays: a/b/rows, x.")
+    igtm = IGTM(k=3, m=2, niter=1).fit(ROWS)
+    with pytest.raises(TypeError, match=r"y is the Zarr group .*arrays: a/b/names, a/b/rows, x"):
+        landscape.property(igtm, ROWS, group)
+
+
+def test_a_group_of_many_arrays_names_some(group):
+    for number in range(SHOWN + 3):
+        group.create_array(f"x{number:02}", data=ROWS)
+    assert refused(TypeError, group).endswith("x06, x07 and 3 more.")
+
+
+def test_a_group_without_tables_says_what_is_there(group):
+    assert refused(TypeError, group).endswith("and none of its arrays is 2D: it has none.")
+    group.create_array("0", data=ROWS[None, None])
+    assert refused(TypeError, group).endswith("is 2D: 0 of shape (1, 1, 60, 3).")
+
+
+@pytest.mark.parametrize("encoding", ["csr_matrix", "csc_matrix"])
+def test_a_sparse_matrix_of_anndata_names_its_reader(group, encoding):
+    group.attrs["encoding-type"] = encoding
+    for name in ("data", "indices", "indptr"):
+        group.create_array(name, data=np.arange(3))
+    message = refused(TypeError, group)
+    assert "sparse matrix of AnnData" in message
+    assert "anndata.io.read_elem(group)" in message
+    assert "indptr" not in message
+
+
+def test_a_group_of_hdf5_names_its_datasets():
+    with h5py.File(io.BytesIO(), "w") as file:
+        file["x"], file["a/rows"], file["a/names"] = ROWS, ROWS, ROWS[:, 0]
+        assert refused(TypeError, file).endswith(
+            "HDF5 group /; give one of its datasets by its path: a/rows, x."
+        )
+        assert refused(TypeError, file["a"]).endswith(
+            "HDF5 group /a; give one of its datasets by its path: rows."
+        )
