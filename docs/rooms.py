@@ -27,11 +27,11 @@ ROOMS = {
     "statistics": "targets log_histogram moments column_stats likelihood e_step node_sums prediction"
     " map_bins row_subsets",
     "solvers": "initialize m_step em evidence lbfgs accelerated stepwise",
-    "data": "user_warnings whole_outputs npz_io codecs zarr_io containers column_names row_arrays row_blocks"
-    " rechunk convert",
+    "data": "user_warnings whole_outputs npz_io codecs zarr_io frames containers column_names row_arrays"
+    " row_blocks rechunk convert",
     "passes": "resources graph reduce map_rows",
     "fitting": "settings fill_values start result checkpoint progress fit fit_many fit_stream cost",
-    "projection": "fitted_map validate ugtm_names blocks to_zarr quality",
+    "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
     "landscape": "landscape node_values from_rows",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " search saturation",

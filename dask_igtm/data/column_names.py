@@ -7,7 +7,8 @@ from typing import Any
 import dask.array as da
 import zarr
 
-from dask_igtm.data.containers import is_dask_frame, is_xarray
+from dask_igtm.data.containers import is_xarray
+from dask_igtm.data.frames import frame, is_dask_frame
 
 
 def header(X: Any) -> Any:
@@ -35,31 +36,12 @@ def series_name(values: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def word_columns(X: Any) -> list[str]:
-    """Names of the columns of a data frame that hold no numbers."""
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None or isinstance(X, (da.Array, zarr.Array)):
-        return []
-    return [str(name) for name, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biufc"]
-
-
 def named(X: Any) -> Any:
     """Return `X` in memory so that scikit-learn sees its names: a DataArray of xarray as a data frame."""
     if not is_xarray(X):
         return X
     names = _coordinate(X)
     return X.data if names is None else frame(X.data, names)
-
-
-def frame(values: Any, names: Any) -> Any:
-    """Return a pandas.DataFrame with columns of these names; raise ImportError if pandas is not installed."""
-    try:
-        import pandas as pd  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError(
-            "A data frame needs pandas, which is not installed; pip install 'dask_igtm[tables]'."
-        ) from error
-    return pd.DataFrame(values, columns=names)
 
 
 def _coordinate(X: Any) -> Any:

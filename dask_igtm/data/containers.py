@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import zarr
 
+from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.zarr_io import open_zarr
 
 
@@ -23,11 +23,6 @@ def is_lazy(X: Any) -> bool:
 def is_xarray(X: Any) -> bool:
     """Whether `X` is a DataArray of xarray, which need not be installed."""
     return type(X).__module__.startswith("xarray.") and type(X).__name__ == "DataArray"
-
-
-def is_dask_frame(X: Any) -> bool:
-    """Whether `X` is a data frame or series of Dask."""
-    return dask.is_dask_collection(X) and hasattr(X, "to_dask_array")
 
 
 def array_in(X: Any, name: str = "X") -> Any:
@@ -45,6 +40,8 @@ def array_in(X: Any, name: str = "X") -> Any:
         If nothing is at the path.
     TypeError
         If it is a Zarr group, or has a mask, which would be lost.
+    ValueError
+        If columns of a data frame of Dask hold no numbers.
     """
     if isinstance(X, (str, os.PathLike)):
         X = open_zarr(X)
@@ -56,9 +53,7 @@ def array_in(X: Any, name: str = "X") -> Any:
     if is_xarray(X):
         X = X.data
     elif is_dask_frame(X):
-        # A series of pandas' own types, such as strings, has no array but one of objects.
-        objects = X.ndim == 1 and not isinstance(X.dtype, np.dtype)
-        X = (X.astype(object) if objects else X).to_dask_array()
+        X = numbers_in(X, name)
     refuse_mask(X, name)
     return X
 

@@ -10,12 +10,16 @@ import numpy as np
 import zarr
 
 from dask_igtm.data.containers import array_in
+from dask_igtm.data.frames import numbers_in, target_in
 from dask_igtm.data.zarr_io import stored_rows
 
 
 def weights_of(X: da.Array, sample_weight: Any, *, in_memory: bool) -> da.Array:
-    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
-    weights = _array(sample_weight, "sample_weight", in_memory=in_memory)
+    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit.
+
+    Sparse ones are a TypeError.
+    """
+    weights = _array(numbers_in(sample_weight, "sample_weight"), "sample_weight", in_memory=in_memory)
     if weights.dtype.kind not in "fiub":
         raise ValueError(f"sample_weight has dtype {weights.dtype}, which is not numeric; give numbers >= 0.")
     if weights.ndim != 1:
@@ -31,9 +35,13 @@ def values_of(X: da.Array, y: Any, *, in_memory: bool) -> da.Array:
     ------
     ValueError
         If there is not one of them for each row, or several rows of them.
+    TypeError
+        If they are sparse.
     """
-    values = _array(y, "y", in_memory=in_memory)
-    if values.ndim not in (1, 2):
+    values = _array(target_in(y), "y", in_memory=in_memory)
+    if values.ndim == 2 and math.isnan(values.shape[1]):
+        raise ValueError("y has an unknown number of columns; call y.compute_chunk_sizes().")
+    if values.ndim not in (1, 2) or values.shape[1:] == (0,):
         raise ValueError(f"y has shape {values.shape}; give (n,), or (n, T) for several columns.")
     return _aligned(X, values, "y", "value")
 
@@ -53,11 +61,18 @@ def unknown(sizes: tuple[float, ...]) -> bool:
 
 def _array(values: Any, name: str, *, in_memory: bool) -> Any:
     values = array_in(values, name)
+    if hasattr(getattr(values, "_meta", values), "todense"):
+        raise TypeError(f"{name} is sparse; give {name}.toarray(), or a dask array of dense blocks.")
     if isinstance(values, zarr.Array):
         values = stored_rows(values, values.shards or values.chunks)
     if in_memory and isinstance(values, da.Array):
         values = values.compute()  # to where X is
-    return values if isinstance(values, da.Array) else np.asarray(values)
+    if isinstance(values, da.Array):
+        return values
+    array = np.asarray(values)
+    if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
+        return np.array(values, dtype=object)  # what stood beside a string was made one, gaps too
+    return array
 
 
 def _aligned(X: da.Array, values: Any, name: str, what: str) -> da.Array:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.column_names import named
 from dask_igtm.data.containers import is_lazy
+from dask_igtm.data.frames import in_pandas
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.rollback import unchanged_on_error
@@ -198,7 +199,7 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         if is_lazy(X):
             return rows.X[rows.y == fold]
         part = compute(rows.y, in_memory=True)
-        X = X.tocsr() if hasattr(X, "tocsr") else named(X)
+        X = X.tocsr() if hasattr(X, "tocsr") else named(in_pandas(X))
         return _safe_indexing(X, np.flatnonzero(part == fold))
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:

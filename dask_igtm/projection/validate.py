@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dask_igtm.data.column_names import header, named, word_columns
+from dask_igtm.data.column_names import header, named
 from dask_igtm.data.containers import array_in, check_table, is_lazy
+from dask_igtm.data.frames import with_numbers
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.projection.fitted_map import FittedMap
 
@@ -52,31 +53,13 @@ def rows_of(
     if dask.is_dask_collection(X) and not is_lazy(X):
         raise TypeError(f"X is a {type(X).__name__}; give a dask array or data frame.")
     if not is_lazy(X):
+        X = with_numbers(X)
         array = array_in(X)
         if isinstance(array, np.ndarray) and array.dtype != object:
             check_table(array)
-        given = X = named(X)
-        try:
-            X = validate_data(estimator, X, reset=reset, **LENIENT)
-        except ValueError as error:
-            if "could not convert" in str(error):
-                _refuse_words(given)
-            raise
-        if X.dtype == object:  # as older releases of scikit-learn leave some frames
-            _refuse_words(given)
+        X = validate_data(estimator, named(X), reset=reset, **LENIENT)
         return row_blocks(X, sample_weight, y, **blocking)
-    _refuse_words(X)
     rows = row_blocks(X, sample_weight, y, **blocking)
     names = header(X)
     validate_data(estimator, rows.X if names is None else names, reset=reset, skip_check_array=True)
     return rows
-
-
-def _refuse_words(X: Any) -> None:
-    """Raise ValueError naming the columns of a data frame that hold no numbers."""
-    words = ", ".join(map(repr, word_columns(X)))
-    if words:
-        raise ValueError(
-            f"X has columns that are not numeric: {words}; drop them, or make them numbers, for example with "
-            "pandas.get_dummies(X)."
-        ) from None
