@@ -82,9 +82,8 @@ def with_numbers(X: Any) -> Any:
         return X
     if len(X.columns) and all(getattr(column, "fill_value", None) == 0 for column in X.dtypes):
         return X
-    numbers = frame(_numbers(X, _common_type(X), "X"), X.columns)
-    numbers.index = X.index
-    return numbers
+    numbers = _numbers(X, _common_type(X), "X")
+    return sys.modules["pandas"].DataFrame(numbers, X.index, X.columns, copy=False)
 
 
 def numbers_in(X: Any, name: str) -> Any:
@@ -140,18 +139,24 @@ def _target(y: Any) -> NDArray[Any]:
     if len(y.columns) == 1:
         return _column(y.iloc[:, 0], exact=True)[:, None]
     if word_columns(y):
-        return np.asarray(y.astype(object).to_numpy())
+        return _array(y, np.dtype(object))
     return _numbers(y, _common_type(y), "y")
 
 
 def _column(series: Any, *, exact: bool = False) -> NDArray[Any]:
     """Return a series as an array of numbers, or of objects; `exact` makes objects of gappy whole numbers."""
     dtype = _number_type(series.dtype)
-    if isinstance(series.dtype, np.dtype) and dtype is not None:
-        return np.asarray(series.to_numpy())
-    if dtype is None or (exact and series.dtype.kind in "iub"):
-        return np.asarray(series.astype(object).to_numpy())
-    return np.asarray(series.to_numpy(dtype=dtype, na_value=np.nan))
+    gappy = not isinstance(series.dtype, np.dtype)
+    if dtype is None or (exact and gappy and series.dtype.kind in "iub"):
+        dtype = np.dtype(object)
+    return _array(series, dtype)
+
+
+def _array(held: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what a frame or series of pandas holds as an array of this type; a gap is NaN among floats."""
+    if dtype.kind != "f":
+        return np.asarray(held.astype(dtype).to_numpy())
+    return np.asarray(held.to_numpy(dtype=dtype, na_value=np.nan))
 
 
 def _number_type(dtype: Any) -> np.dtype[Any] | None:
@@ -183,9 +188,7 @@ def _numbers(X: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
         _refuse([str(X.columns[i]) for i, column in enumerate(columns) if column is None], name)
         X = frame(dict(enumerate(columns)), None)
     _refuse(word_columns(X), name)
-    if all(isinstance(kind, np.dtype) for kind in X.dtypes) or dtype.kind != "f":
-        return np.asarray(X.to_numpy(dtype=dtype))
-    return np.asarray(X.to_numpy(dtype=dtype, na_value=np.nan))
+    return _array(X, dtype)
 
 
 def _numeric(column: Any) -> Any:
