@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from operator import attrgetter
 from typing import Any
 
 import dask
@@ -26,11 +27,10 @@ def is_dask_frame(X: Any) -> bool:
 
 def in_pandas(X: Any) -> Any:
     """Return what pandas or Arrow hold in memory as a frame or series of pandas, anything else as it is."""
-    pd = sys.modules.get("pandas")
-    if pd is not None and isinstance(X, (pd.DataFrame, pd.Series)):
+    if _is_pandas(X, "DataFrame", "Series"):
         return X
-    if pd is not None and isinstance(X, (pd.Index, pd.api.extensions.ExtensionArray)):
-        return pd.Series(X)
+    if _is_pandas(X, "Index", "api.extensions.ExtensionArray"):
+        return sys.modules["pandas"].Series(X)
     if isinstance(getattr(X, "dtype", None), np.dtype) or not any(hasattr(X, method) for method in ARROW):
         return X  # arrays of xarray speak Arrow's protocol too
     try:
@@ -61,7 +61,7 @@ def frame(values: Any, names: Any) -> Any:
 def word_columns(X: Any) -> list[str]:
     """Names of the columns of a frame or series whose type is not one of numbers; none of what is no such."""
     X = X if is_dask_frame(X) else in_pandas(X)
-    if not (is_dask_frame(X) or _is_frame(X) or _is_series(X)):
+    if not (is_dask_frame(X) or _is_pandas(X, "DataFrame", "Series")):
         return []
     columns = X.dtypes.items() if X.ndim == 2 else [("y" if X.name is None else X.name, X.dtype)]
     return [str(name) for name, dtype in columns if _number_type(dtype) is None]
@@ -78,7 +78,7 @@ def with_numbers(X: Any) -> Any:
         If a column holds no numbers; the message names all such.
     """
     X = in_pandas(X)
-    if not _is_frame(X):
+    if not _is_pandas(X, "DataFrame"):
         return X
     if len(X.columns) and all(getattr(column, "fill_value", None) == 0 for column in X.dtypes):
         return X
@@ -103,9 +103,9 @@ def numbers_in(X: Any, name: str) -> Any:
         dtype = _common_type(X)
         return X.map_partitions(_numbers, dtype, name, meta=np.empty((0, len(X.columns)), dtype))
     X = in_pandas(X)
-    if _is_frame(X):
+    if _is_pandas(X, "DataFrame"):
         return _numbers(X, _common_type(X), name)
-    return _column(X) if _is_series(X) else X
+    return _column(X) if _is_pandas(X, "Series") else X
 
 
 def target_in(y: Any) -> Any:
@@ -116,17 +116,13 @@ def target_in(y: Any) -> Any:
     if is_dask_frame(y):
         return _mapped(y, _target)
     y = in_pandas(y)
-    return _target(y) if _is_frame(y) or _is_series(y) else y
+    return _target(y) if _is_pandas(y, "DataFrame", "Series") else y
 
 
-def _is_frame(X: Any) -> bool:
+def _is_pandas(X: Any, *kinds: str) -> bool:
+    """Whether `X` is of one of these classes of pandas, which need not be installed."""
     pd = sys.modules.get("pandas")
-    return pd is not None and isinstance(X, pd.DataFrame)
-
-
-def _is_series(X: Any) -> bool:
-    pd = sys.modules.get("pandas")
-    return pd is not None and isinstance(X, pd.Series)
+    return pd is not None and isinstance(X, tuple(attrgetter(kind)(pd) for kind in kinds))
 
 
 def _mapped(X: Any, function: Any) -> Any:
@@ -138,9 +134,8 @@ def _target(y: Any) -> NDArray[Any]:
         return _column(y, exact=True)
     if len(y.columns) == 1:
         return _column(y.iloc[:, 0], exact=True)[:, None]
-    if word_columns(y):
-        return _array(y, np.dtype(object))
-    return _numbers(y, _common_type(y), "y")
+    has_others = any(kind is None or kind.kind == "O" for kind in map(_number_type, y.dtypes))
+    return _array(y, np.dtype(object) if has_others else _common_type(y))
 
 
 def _column(series: Any, *, exact: bool = False) -> NDArray[Any]:
@@ -176,9 +171,9 @@ def _number_type(dtype: Any) -> np.dtype[Any] | None:
 
 def _common_type(X: Any) -> np.dtype[Any]:
     """Return the type of all numbers of a frame of pandas or Dask, by the types of its columns alone."""
-    objects, floats = np.dtype(object), np.dtype(np.float64)
     types = [_number_type(dtype) for dtype in X.dtypes]
-    return np.result_type(*[floats if kind in (None, objects) else kind for kind in types or [floats]])
+    known = [np.float64 if kind is None or kind.kind == "O" else kind for kind in types]
+    return np.result_type(*known or [np.float64])
 
 
 def _numbers(X: Any, dtype: np.dtype[Any], name: str) -> NDArray[Any]:
