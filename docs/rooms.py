@@ -28,10 +28,11 @@ ROOMS = {
     " map_bins row_subsets",
     "solvers": "initialize m_step em evidence lbfgs accelerated stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs places zarr_io zarr_labels zarr_tables"
-    " opened_files no_tables containers column_names row_index row_arrays row_blocks rechunk table_files convert",
+    " opened_files no_tables frames containers column_names row_index row_arrays row_blocks rechunk"
+    " table_files convert",
     "passes": "resources block_checks graph reduce map_rows digests",
     "fitting": "settings fill_values start unchanged result checkpoint progress fit fit_many fit_stream cost",
-    "projection": "fitted_map validate ugtm_names blocks to_zarr quality",
+    "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
     "landscape": "landscape node_values from_rows",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " search saturation",

@@ -129,22 +129,3 @@ def series_name(values: Any) -> str | None:
         return names[0]
     name = None if isinstance(values, (da.Array, zarr.Array)) else getattr(values, "name", None)
     return name if isinstance(name, str) else None
-
-
-def word_columns(X: Any) -> list[str]:
-    """Names of the columns of a data frame that hold no numbers."""
-    dtypes: Any = getattr(X, "dtypes", None)  # of a series one
-    if not hasattr(dtypes, "items") or isinstance(X, (da.Array, zarr.Array)):
-        return []
-    return [str(name) for name, dtype in dtypes.items() if getattr(dtype, "kind", "O") not in "biufc"]
-
-
-def frame(values: Any, names: Any) -> Any:
-    """Return a pandas.DataFrame with columns of these names; raise ImportError if pandas is not installed."""
-    try:
-        import pandas as pd  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError(
-            "A data frame needs pandas, which is not installed; pip install 'dask_igtm[tables]'."
-        ) from error
-    return pd.DataFrame(values, columns=names)

@@ -6,11 +6,11 @@ import math
 import os
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import zarr
 
+from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind
 from dask_igtm.data.places import hdf5_group, zarr_group
@@ -30,11 +30,6 @@ def is_lazy(X: Any) -> bool:
 def is_xarray(X: Any) -> bool:
     """Whether `X` is a DataArray of xarray, which need not be installed."""
     return type(X).__module__.startswith("xarray.") and type(X).__name__ == "DataArray"
-
-
-def is_dask_frame(X: Any) -> bool:
-    """Whether `X` is a data frame or series of Dask."""
-    return dask.is_dask_collection(X) and hasattr(type(X), "to_dask_array")
 
 
 def opened(X: Any) -> Any:
@@ -64,6 +59,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         If nothing is at the path.
     TypeError
         If it is a group, or of a kind that has no table in it, or has a mask, which would be lost.
+    ValueError
+        If columns of a data frame of Dask hold no numbers.
     """
     X = opened(X)
     if isinstance(X, zarr.Group):
@@ -79,9 +76,7 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         loaded = X.variable._in_memory or X.chunks is not None
         return array_in(X.data, name, table=table) if loaded else XarrayRows(X)
     if is_dask_frame(X):
-        # A series of pandas' own types, such as strings, has no array but one of objects.
-        objects = X.ndim == 1 and not isinstance(X.dtype, np.dtype)
-        return (X.astype(object) if objects else X).to_dask_array()
+        return numbers_in(X, name)
     if table and not isinstance(X, da.Array):
         _check_shape(getattr(X, "shape", (1, 1)))
     return X

@@ -50,12 +50,6 @@ def refuse(X: Any, name: str = "X", *, table: bool = True) -> None:
         raise TypeError(f"{name} is {_kind(X)}, which is no {lacking}; give {instead}.")
 
 
-def refuse_none(values: Any, name: str) -> None:
-    """Raise TypeError if values of rows are not given that have to be."""
-    if values is None:
-        refuse(values, name, table=False)
-
-
 def _refuse_mask(X: Any, name: str) -> None:
     if isinstance(_held(X), np.ma.MaskedArray):
         raise TypeError(

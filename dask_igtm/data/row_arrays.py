@@ -8,19 +8,16 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dask_igtm.data.containers import (
-    Stored,
-    array_in,
-    as_dask,
-    check_columns_known,
-    is_dask_frame,
-    is_xarray,
-)
+from dask_igtm.data.containers import Stored, array_in, as_dask, check_columns_known, is_xarray
+from dask_igtm.data.frames import is_dask_frame, numbers_in, target_in
 
 
 def weights_of(X: da.Array, sample_weight: Any, in_memory: bool, remedy: str) -> da.Array:
-    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit."""
-    weights = _array(sample_weight, "sample_weight", in_memory=in_memory)
+    """Return the weights (n,) of the rows of `X`, float64 in its chunks; raise ValueError unless they fit.
+
+    Sparse ones are a TypeError.
+    """
+    weights = _array(numbers_in(sample_weight, "sample_weight"), "sample_weight", in_memory=in_memory)
     if weights.dtype.kind not in "fiub":
         raise ValueError(f"sample_weight has dtype {weights.dtype}, which is not numeric; give numbers >= 0.")
     if weights.ndim != 1:
@@ -37,11 +34,13 @@ def values_of(X: da.Array, y: Any, in_memory: bool, remedy: str) -> da.Array:
     ------
     ValueError
         If there is not one of them for each row, or several rows of them.
+    TypeError
+        If they are sparse.
     """
-    values = _array(y, "y", in_memory=in_memory)
-    if values.ndim not in (1, 2):
-        raise ValueError(f"y has shape {values.shape}; give (n,), or (n, T) for several columns.")
+    values = _array(target_in(y), "y", in_memory=in_memory)
     check_columns_known(values, "y")
+    if values.ndim not in (1, 2) or values.shape[1:] == (0,):
+        raise ValueError(f"y has shape {values.shape}; give (n,), or (n, T) for several columns.")
     return _aligned(X, values, "y", "value", (remedy, sizes_remedy(y, "y")))
 
 
@@ -70,7 +69,12 @@ def _array(values: Any, name: str, *, in_memory: bool) -> Any:
         values = as_dask(values, values.piece)
     if in_memory and isinstance(values, da.Array):
         values = values.compute()  # to where X is
-    return values if isinstance(values, da.Array) else np.asarray(values)
+    if isinstance(values, da.Array):
+        return values
+    array = np.asarray(values)
+    if isinstance(values, (list, tuple)) and array.dtype.kind in "US":
+        return np.array(values, dtype=object)  # what stood beside a string was made one, gaps too
+    return array
 
 
 def _aligned(X: da.Array, values: Any, name: str, what: str, remedies: tuple[str, str]) -> da.Array:

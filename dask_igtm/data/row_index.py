@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask_igtm.data.containers import is_dask_frame, is_xarray
+from dask_igtm.data.containers import is_xarray
+from dask_igtm.data.frames import is_dask_frame
 
 
 def with_rows_of(X: Any, values: Any, name: str) -> Any:

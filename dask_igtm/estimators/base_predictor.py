@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
+import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
-from dask_igtm.data.containers import is_lazy
-from dask_igtm.data.no_tables import refuse
+from dask_igtm.data.column_names import column_names
+from dask_igtm.data.containers import opened
+from dask_igtm.data.row_arrays import unknown
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
@@ -86,8 +89,9 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         X, sample_weight, checkpoint, init, callbacks
             As in `IGTM.fit`.
         y : array, series or frame, in memory or lazy
-            What to predict, one for each row, (n,); of a regressor also (n, T). It is looked through before
-            the fit, in a pass of its own.
+            What to predict, one for each row, (n,); of a regressor also (n, T), and what it predicts then has
+            T columns, be it one. A classifier takes (n, 1) with a warning. It is looked through before the
+            fit, in a pass of its own, which reads X too where its chunk sizes are unknown.
 
         Returns
         -------
@@ -96,37 +100,31 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         TypeError, KeyboardInterrupt
-            As in `IGTM.fit`; but a fit that is cut by Ctrl-C leaves the predictor as it was.
+            As in `IGTM.fit`, and if y is sparse or masked; but a fit that is cut by Ctrl-C leaves the
+            predictor as it was.
         ValueError
             As in `IGTM.fit`, and if y is missing or infinite somewhere or of the wrong kind.
         """
         with unchanged_on_error(self):
-            y = self._target(y)
-            rows = rows_of(self, X, sample_weight, y, reset=True)
-            self._look_through(rows, _rows_of_target(rows))
+            rows = self._rows_with_target(X, y, sample_weight, reset=True)
+            self._look_through(_least_to_read(rows))
             shared = {name: value for name, value in self.get_params().items() if name not in self._own}
             run: dict[str, Any] = {"checkpoint": checkpoint, "init": init, "callbacks": callbacks}
             igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, **run)
-            self._learn(igtm, X, y, sample_weight)
+            self._learn(igtm, rows, column_names(opened(y)))
             self.igtm_ = igtm
             return self
 
-    def _target(self, y: Any) -> Any:
-        """Return y, checked as far as that reads nothing lazy."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
-            )
-        if not is_lazy(y):
-            refuse(y, "y", table=False)
-        return y
+    def _rows_with_target(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> RowBlocks:
+        """Return the rows and what is to be predicted of them, checked as far as that reads nothing lazy."""
+        raise NotImplementedError
 
-    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
+    def _look_through(self, rows: RowBlocks) -> None:
         """Refuse y that cannot be learnt, before the fit, which may take hours."""
         raise NotImplementedError
 
-    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
-        """Make the landscape."""
+    def _learn(self, igtm: IGTM, rows: RowBlocks, names: Sequence[str] | None) -> None:
+        """Make the landscape; y may have names."""
         raise NotImplementedError
 
     def _expected(self, X: Any, values: Array) -> Any:
@@ -135,7 +133,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         return fitted_map(self.igtm_).map_rows(rows, prediction.answer, values, outputs=(output,))[0]
 
     def _sum(self, function: Any, X: Any, y: Any, sample_weight: Any, *shared: Any) -> Any:
-        rows = rows_of(self, X, sample_weight, self._target(y))
+        rows = self._rows_with_target(X, y, sample_weight)
         return fitted_map(self.igtm_).reduce(rows, function, *shared, label="igtm-score")
 
     @staticmethod
@@ -193,7 +191,10 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _rows_of_target(rows: RowBlocks) -> RowBlocks:
-    """Return y as a table of its own."""
-    y: Any = rows.y
-    return RowBlocks(y if y.ndim > 1 else y[:, None], in_memory=rows.in_memory, first_row=rows.first_row)
+def _least_to_read(rows: RowBlocks) -> RowBlocks:
+    """Return y in the blocks of X, and X itself only where nothing else tells how long its blocks are."""
+    X, y = rows.X, cast(da.Array, rows.y)
+    if not unknown(X.chunks[0]):
+        width = y.shape[1] if y.ndim > 1 else 1
+        X = da.zeros((X.shape[0], width), chunks=(X.chunks[0], -1), dtype=y.dtype)
+    return dataclasses.replace(rows, X=X, sample_weight=None)

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.containers import is_lazy
 from dask_igtm.data.npz_io import pack_labels
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.data.user_warnings import warn
 from dask_igtm.estimators.base_predictor import BasePredictor
 from dask_igtm.estimators.igtm import IGTM
-from dask_igtm.landscape.from_rows import classes
+from dask_igtm.landscape.from_rows import of_labels
 from dask_igtm.landscape.node_values import class_posterior
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.projection.labelled_rows import rows_with_labels
+from dask_igtm.projection.validate import fitted_map
 from dask_igtm.statistics import prediction
 
 Array = NDArray[np.float64]
@@ -46,7 +44,8 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        The labels, sorted.
+        The labels, sorted. Whole numbers keep the type that they have in an array of NumPy; those that can
+        have gaps, as in "Int64" or "boolean" of pandas, become int64 or bool. Strings are NumPy's.
     igtm_ : IGTM
         The fitted map.
     landscape_ : Landscape
@@ -154,26 +153,19 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         self._check_weight(weight)
         return float(right / weight)
 
-    def _target(self, y: Any) -> Any:
-        y = super()._target(y)
-        if not is_lazy(y):
-            if np.asarray(y).shape[1:] == (1,):
-                message = "A column-vector y was passed when a 1d array was expected; give y.ravel()."
-                warn(message, DataConversionWarning)
-            y = column_or_1d(y)
-            assert_all_finite(y, input_name="y")
-            check_classification_targets(y)
-        return y
+    def _rows_with_target(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> RowBlocks:
+        return rows_with_labels(self, X, y, sample_weight, reset=reset)
 
-    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
-        found = reduce(prepare(target), prediction.count_labels, label="igtm-target")
+    def _look_through(self, rows: RowBlocks) -> None:
+        found = reduce(prepare(rows), prediction.count_labels, label="igtm-target")
         class_posterior(found, self.prior)  # whether the prior fits the labels
         self.classes_ = pack_labels(found.labels.tolist())
         if rows.y is not None and rows.y.dtype.kind in "iuf":
             self.classes_ = self.classes_.astype(rows.y.dtype)
 
-    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
-        self.landscape_ = classes(igtm, X, y, self.prior, sample_weight)
+    def _learn(self, igtm: IGTM, rows: RowBlocks, names: Sequence[str] | None) -> None:
+        del names  # a label is one column
+        self.landscape_ = of_labels(fitted_map(igtm), rows, self.prior)
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.estimators.base_predictor import BasePredictor
 from dask_igtm.estimators.igtm import IGTM
-from dask_igtm.landscape.from_rows import property as of_values
+from dask_igtm.landscape.from_rows import of_values
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.projection.labelled_rows import rows_with_values
+from dask_igtm.projection.validate import fitted_map
 from dask_igtm.statistics import prediction
 from dask_igtm.statistics.node_sums import NodeTotals
 
@@ -76,12 +79,15 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     def _means(self) -> Array:
         return self.landscape_.part("mean")
 
-    def _look_through(self, rows: RowBlocks, target: RowBlocks) -> None:
-        reduce(prepare(target), prediction.check_numbers, label="igtm-target")
+    def _rows_with_target(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> RowBlocks:
+        return rows_with_values(self, X, y, sample_weight, reset=reset)
+
+    def _look_through(self, rows: RowBlocks) -> None:
+        reduce(prepare(rows), prediction.check_numbers, label="igtm-target")
         self._single = rows.y is not None and rows.y.ndim == 1
 
-    def _learn(self, igtm: IGTM, X: Any, y: Any, sample_weight: Any) -> None:
-        self.landscape_ = of_values(igtm, X, y, sample_weight)
+    def _learn(self, igtm: IGTM, rows: RowBlocks, names: Sequence[str] | None) -> None:
+        self.landscape_ = of_values(fitted_map(igtm), rows, names)
 
     def _state(self) -> dict[str, Any]:
         return {**super()._state(), "single": self._single}

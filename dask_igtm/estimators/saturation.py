@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from dask_igtm.data.column_names import frame
+from dask_igtm.data.frames import frame
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.fitting.fit_many import Candidate, fit_many, in_parts
 from dask_igtm.model.checks import check_number

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.containers import is_lazy, is_xarray
+from dask_igtm.data.frames import in_pandas
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.rollback import unchanged_on_error
@@ -197,7 +198,9 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         if is_lazy(X):
             return rows.X[rows.y == fold]
         chosen = np.flatnonzero(compute(rows.y, in_memory=True) == fold)
-        return X[chosen] if is_xarray(X) else _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else X, chosen)
+        if is_xarray(X):
+            return X[chosen]
+        return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else in_pandas(X), chosen)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Search, then return the positions of the rows on the best map; lazy for lazy X."""

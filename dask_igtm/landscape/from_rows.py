@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data.column_names import column_names
-from dask_igtm.data.no_tables import refuse_none
+from dask_igtm.data.containers import opened
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.landscape import node_values
 from dask_igtm.landscape.landscape import PARTS, Landscape
 from dask_igtm.model.checks import check_number
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.labelled_rows import rows_with_labels, rows_with_values
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics.node_sums import class_totals, node_weights, value_totals
 
@@ -81,6 +83,8 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     ------
     ValueError
         As `density`, and if y holds infinity or what is not a number.
+    TypeError
+        If y is sparse or masked.
 
     Examples
     --------
@@ -91,10 +95,15 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     ('mean', 'std', 'support')
     """
     fitted = fitted_map(model)
-    refuse_none(y, "y")
-    totals = fitted.reduce(rows_of(model, X, sample_weight, y), value_totals, label=LABEL)
+    y = opened(y)
+    return of_values(fitted, rows_with_values(model, X, y, sample_weight), column_names(y))
+
+
+def of_values(fitted: FittedMap, rows: RowBlocks, names: Sequence[str] | None = None) -> Landscape:
+    """Return what `property` does, of rows with values that are checked and may have names."""
+    totals = fitted.reduce(rows, value_totals, label=LABEL)
     _check_weight(totals.weight)
-    names = column_names(y) or [f"y{i}" for i in range(totals.mean.shape[1])]
+    names = names or [f"y{i}" for i in range(totals.mean.shape[1])]
     prefixes = [""] if len(names) == 1 else [f"{name}_" for name in names]
     columns = tuple(prefix + word for prefix in prefixes for word in PARTS["property"])
     parts = np.stack([*node_values.mean_and_std(totals), totals.weight], axis=-1)
@@ -113,7 +122,8 @@ def classes(
     model, X, sample_weight
         As in `density`.
     labels : array or series, in memory or lazy, of shape (n,)
-        Strings, whole numbers or bools. A row whose label is missing does not count.
+        Strings, bytes, whole numbers or bools, all of one kind. A row whose label is missing (None, NaN, NaT
+        or NA) does not count. Those of shape (n, 1) are taken with a warning, as by scikit-learn.
     prior : {"estimated", "equiprobable"} or dict, default="estimated"
         Probability of a class before one knows the node: its share of the rows; the same for all; or a
         number for each label.
@@ -129,6 +139,8 @@ def classes(
     ValueError
         As `density`, and if labels are fractions or of several types, if there are more than 10,000 of
         them, or if the prior does not fit them.
+    TypeError
+        If they are sparse or masked.
 
     References
     ----------
@@ -145,8 +157,12 @@ def classes(
     """
     node_values.check_prior(prior)
     fitted = fitted_map(model)
-    refuse_none(labels, "labels")
-    totals = fitted.reduce(rows_of(model, X, sample_weight, labels), class_totals, label=LABEL)
+    return of_labels(fitted, rows_with_labels(model, X, labels, sample_weight), prior)
+
+
+def of_labels(fitted: FittedMap, rows: RowBlocks, prior: str | Mapping[Any, float]) -> Landscape:
+    """Return what `classes` does, of rows with labels that are checked."""
+    totals = fitted.reduce(rows, class_totals, label=LABEL)
     _check_weight(totals.sums)
     columns = tuple(totals.labels.tolist())
     values, support = node_values.class_posterior(totals, prior), totals.sums.sum(axis=1)

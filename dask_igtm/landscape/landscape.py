@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data import npz_io
-from dask_igtm.data.column_names import frame
+from dask_igtm.data.frames import frame
 from dask_igtm.data.whole_outputs import Path
 
 Array = NDArray[np.float64]

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from dask_igtm.data.column_names import Names, check_same_names, column_names, word_columns
+from dask_igtm.data.column_names import Names, check_same_names, column_names
 from dask_igtm.data.containers import array_in, check_table, is_lazy, opened
+from dask_igtm.data.frames import with_numbers
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.row_index import with_rows_of
 from dask_igtm.projection.fitted_map import FittedMap
@@ -50,12 +51,13 @@ def rows_of(
         `n_blocks` or `n_rows` of `row_blocks`.
     """
     X = opened(X)
-    array_in(X)  # which refuses what is no table
+    array = array_in(X)  # which refuses what is no table
     names = column_names(X)
     if not reset:
         check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)
     weights = with_rows_of(X, sample_weight, "sample_weight")
-    rows = row_blocks(_numbers(estimator, X), weights, with_rows_of(X, y, "y"), **blocking)
+    numbers = X if is_lazy(X) else _numbers(estimator, array)
+    rows = row_blocks(numbers, weights, with_rows_of(X, y, "y"), **blocking)
     n_columns = rows.X.shape[1]
     if reset:
         _learn_columns(estimator, names, n_columns)
@@ -63,23 +65,12 @@ def rows_of(
     return rows
 
 
-def _numbers(estimator: Any, X: Any) -> Any:
-    """Return X as it is where it is lazy, else as an array of numbers."""
-    if is_lazy(X):
-        _refuse_words(X)
-        return X
-    array = array_in(X)
+def _numbers(estimator: Any, array: Any) -> Any:
+    """Return what is in memory as an array of numbers."""
+    array = with_numbers(array)
     if isinstance(array, np.ndarray) and array.dtype != object:
         check_table(array)
-    try:
-        numbers = check_array(array, estimator=estimator, input_name="X", **LENIENT)
-    except ValueError as error:
-        if "could not convert" in str(error):
-            _refuse_words(X)
-        raise
-    if numbers.dtype == object:  # as older releases of scikit-learn leave some frames
-        _refuse_words(X)
-    return numbers
+    return check_array(array, estimator=estimator, input_name="X", **LENIENT)
 
 
 def _learn_columns(estimator: Any, names: Names | None, n_columns: int) -> None:
@@ -98,13 +89,3 @@ def _check_width(estimator: Any, n_columns: int) -> None:
             f"X has {n_columns} features, but {type(estimator).__name__} is expecting {expected} features as "
             "input."
         )
-
-
-def _refuse_words(X: Any) -> None:
-    """Raise ValueError naming the columns of a data frame that hold no numbers."""
-    words = ", ".join(map(repr, word_columns(X)))
-    if words:
-        raise ValueError(
-            f"X has columns that are not numeric: {words}; drop them, or make them numbers, for example with "
-            "pandas.get_dummies(X)."
-        ) from None

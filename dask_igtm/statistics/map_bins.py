@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import outputs_of, project
 from dask_igtm.posterior.tiles import Rows
-from dask_igtm.statistics.targets import distinct, labels_of, missing, numbers_of
+from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -122,7 +122,7 @@ def of_values(
     del sample_weight
     values = numbers_of(y)[:, 0]
     known = ~np.isnan(values)
-    spread, bins = _spread(X, model, kernel, edges, limit, values, known)
+    spread, bins = _spread(X, model, kernel, edges, limit, known, values[known])
     return replace(spread, sums=_histogram(bins, edges, values[known]))
 
 
@@ -131,24 +131,23 @@ def of_labels(
 ) -> Spread:
     """Return the same of rows that have a label each; y is (n,), None or NaN where there is none."""
     del sample_weight
-    labels = labels_of(y)
-    known = ~missing(labels)
-    found, codes = distinct(labels[known])
+    present, labels = labels_of(y)
+    found, codes = distinct(labels)
     _check_number(len(found))
-    spread, bins = _spread(X, model, kernel, edges, limit, labels, known)
+    spread, bins = _spread(X, model, kernel, edges, limit, present, labels)
     by_label = {label: _histogram(bins[codes == code], edges) for code, label in enumerate(found.tolist())}
     return replace(spread, labels=by_label)
 
 
 def _spread(
-    X: Rows, model: Model, kernel: str, edges: Array, limit: int, values: Any = None, known: Any = None
+    X: Rows, model: Model, kernel: str, edges: Array, limit: int, known: Any = None, values: Any = None
 ) -> tuple[Spread, NDArray[np.intp]]:
-    """Return the spread of the rows that are `known`, without sums and labels, and the bin of each."""
+    """Return the spread of `known` rows, with their values but without sums and labels; and their bins."""
     outputs = outputs_of(("means", "log_likelihood"), len(model.basis.nodes))
     means, log_likelihood = project(X, model, kernel, outputs)
     rows = np.arange(len(means))
     if known is not None:
-        rows, means, values = rows[known], means[known], values[known]
+        rows, means = rows[known], means[known]
     bins = _bins(means, edges)
     points = Points(rows, means, values) if len(rows) <= limit else None
     n_without, total = len(log_likelihood) - len(rows), float(log_likelihood.sum())
@@ -168,10 +167,9 @@ def _histogram(bins: NDArray[np.intp], edges: Array, values: Array | None = None
 
 
 def _merged(one: dict[Any, Counts], other: dict[Any, Counts]) -> dict[Any, Counts]:
-    merged = one | {label: one.get(label, 0) + counts for label, counts in other.items()}
-    _check_number(len(merged))
-    distinct(np.array(list(merged), dtype=object))  # which refuses labels of several types
-    return merged
+    labels = union(*(np.array(list(part), dtype=object) for part in (one, other))).tolist()
+    _check_number(len(labels))
+    return {label: np.asarray(one.get(label, 0) + other.get(label, 0)) for label in labels}
 
 
 def _check_number(n_labels: int) -> None:

@@ -14,7 +14,7 @@ from dask_igtm.model.model import Model
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import Posterior, posteriors
 from dask_igtm.posterior.tiles import Rows
-from dask_igtm.statistics.targets import distinct, labels_of, missing, numbers_of
+from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ class ClassTotals:
 
     def __add__(self, other: ClassTotals) -> ClassTotals:
         """Add class by class, over the union of the labels."""
-        labels, _ = distinct(np.concatenate([self.labels, other.labels]))
+        labels = union(self.labels, other.labels)
         sums = np.zeros((len(self.sums), len(labels)))
         for part in (self, other):
             sums[:, np.searchsorted(labels, part.labels)] += part.sums
@@ -168,7 +168,7 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     ----------
     X, sample_weight, model, kernel
         As in `value_totals`.
-    labels : array of shape (n,)
+    labels : array of shape (n,) or (n, 1)
         A row whose label is missing (None, NaN) does not count.
 
     Raises
@@ -176,11 +176,10 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     ValueError
         If the labels are no labels, or X or the weights cannot be used.
     """
-    given = labels_of(labels)
-    present = ~missing(given)
-    found, inverse = distinct(given[present])
+    present, known = labels_of(labels)
+    found, inverse = distinct(known)
     _check_number(len(found))  # before there are sums for each
-    codes = np.full(len(given), -1)
+    codes = np.full(len(present), -1)
     codes[present] = inverse
     sums = np.zeros((len(found), len(model.basis.nodes)))
     for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):

@@ -12,7 +12,7 @@ from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import posteriors
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, totals_of
-from dask_igtm.statistics.targets import distinct, known_labels, known_numbers
+from dask_igtm.statistics.targets import check_comparable, distinct, known_labels, known_numbers
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,9 @@ def count_right(
     """Return how many rows of a block are of the likeliest class, and how many there are, (2,)."""
     check_weights(sample_weight)
     weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-    right = classes[expected(X, model, kernel, values).argmax(axis=1)] == known_labels(labels)
+    known = known_labels(labels)
+    check_comparable(classes, known)
+    right = classes[expected(X, model, kernel, values).argmax(axis=1)] == known
     return np.array([weight @ right, weight.sum()])
 
 
@@ -63,15 +65,13 @@ def residuals(
     return totals_of(lambda columns: columns.sum(axis=0)[None], weight, np.hstack([numbers, beyond]))
 
 
-def count_labels(y: NDArray[Any], _weight: Array | None) -> ClassTotals:
-    """Return how often each label is in a block of y, (n, 1); raise ValueError where one is missing."""
-    if y.shape[1] > 1:
-        raise ValueError(f"y has {y.shape[1]} columns; give a 1D array, one label a row.")
-    labels, codes = distinct(known_labels(np.asarray(y)[:, 0]))
+def count_labels(_X: Rows, _weight: Array | None, y: Any) -> ClassTotals:
+    """Return how often each label is in a block of y; raise ValueError where one is missing."""
+    labels, codes = distinct(known_labels(y))
     return ClassTotals(labels, np.bincount(codes, minlength=len(labels))[None].astype(np.float64))
 
 
-def check_numbers(y: NDArray[Any], _weight: Array | None) -> int:
-    """Raise ValueError where a value of a block of y, (n, T), is missing, infinite or no number."""
+def check_numbers(_X: Rows, _weight: Array | None, y: Any) -> int:
+    """Raise ValueError where a value of a block of y is missing, infinite or no number."""
     known_numbers(y)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,18 +11,41 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LABEL_KINDS = "OUTSbiuf"
 LARGEST_VALUE = 1e300  # of a property: sums over 10^8 rows are numbers
+# What labels may be, by the letter of NumPy's types and by those of Python's objects. A bool is an int too.
+KINDS = {
+    "bools": ("b", (bool, np.bool_)),
+    "numbers": ("iuf", (int, float, np.integer, np.floating)),
+    "strings": ("UT", (str,)),
+    "bytes": ("S", (bytes,)),
+}
+
+
+def check_value_type(dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless arrays of this type hold real numbers, or objects that may be such."""
+    if dtype.kind not in "biufO":
+        raise ValueError(
+            f"y holds what is not a real number (dtype {dtype}); give numbers here, and labels to classes."
+        )
+
+
+def check_labels(shape: tuple[float, ...], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless arrays of this shape, (n,) or (n, 1), and type hold a label a row."""
+    if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
+        raise ValueError(
+            f"labels should be a 1d array, and has shape {shape}; give a 1D array, one label a row."
+        )
+    if dtype.kind != "O" and not any(dtype.kind in letters for letters, _ in KINDS.values()):
+        raise ValueError(f"labels has dtype {dtype}; give strings, whole numbers or bools.")
 
 
 def numbers_of(y: Any) -> Array:
     """Return values as floats (n, T), NaN where they are missing."""
     values = np.asarray(y)
-    if values.dtype.kind == "O":
-        values = np.where(missing(values), np.nan, values)
+    check_value_type(values.dtype)
     try:
-        numbers = values.astype(np.float64, casting="unsafe" if values.dtype.kind == "O" else "same_kind")
-    except (TypeError, ValueError) as error:
+        numbers = floats_of(values) if values.dtype.kind == "O" else values.astype(np.float64)
+    except TypeError as error:
         raise ValueError(
             f"y holds what is not a real number ({error}); give numbers here, and labels to classes."
         ) from None
@@ -35,20 +60,36 @@ def numbers_of(y: Any) -> Array:
     return numbers.reshape(len(numbers), -1)
 
 
-def labels_of(labels: Any) -> NDArray[Any]:
-    """Return labels (n,) as an array that can be sorted; raise ValueError if they are no labels."""
+def floats_of(values: NDArray[Any]) -> Array:
+    """Return objects as floats, NaN where they are missing; raise TypeError where one is no real number."""
+    gone = missing(values)
+    for kind in set(map(type, values[~gone])):
+        if not issubclass(kind, (Real, Decimal, np.bool_)) or issubclass(kind, np.timedelta64):
+            raise TypeError(f"a {kind.__name__}")
+    return np.where(gone, np.nan, values).astype(np.float64)
+
+
+def labels_of(labels: Any) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Return which rows have a label (n,), and their labels; raise ValueError if these are no labels."""
     given = np.asarray(labels)
-    if given.ndim != 1:
-        raise ValueError(f"labels has shape {given.shape}; give a 1D array, one label a row.")
-    if given.dtype.kind not in LABEL_KINDS:
-        raise ValueError(f"labels has dtype {given.dtype}; give strings, whole numbers or bools.")
-    if given.dtype.kind == "f" and ((given != np.trunc(given)) & ~np.isnan(given)).any():
-        raise ValueError("labels holds fractions, so it is no set of classes; give them as a property.")
-    return given.astype(object) if given.dtype.kind == "T" else given
+    check_labels(given.shape, given.dtype)
+    given = given.reshape(len(given))
+    if given.dtype.kind == "T":
+        given = given.astype(object)
+    present = ~missing(given)
+    known = given[present]
+    if _kind_of(known) == "numbers":
+        numbers = known.astype(np.float64)
+        if (numbers != np.trunc(numbers)).any() or np.isinf(numbers).any():
+            raise ValueError(
+                "Unknown label type: labels holds fractions or infinity, so it is no set of classes; give "
+                "them as a property."
+            )
+    return present, known
 
 
 def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which values are NaN, None, or pandas' NA."""
+    """Return which values are NaN, NaT, None, or pandas' NA."""
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values))
     if values.dtype.kind != "O":
@@ -57,17 +98,51 @@ def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _ismissing(value: Any) -> bool:
-    equal = value == value  # noqa: PLR0124 - NaN and NaT are not, and pandas' NA does not say
-    return value is None or not (isinstance(equal, (bool, np.bool_)) and equal)
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    unequal = value != value  # noqa: PLR0124 - as NaN and NaT are to themselves
+    return isinstance(unequal, (bool, np.bool_)) and bool(unequal)
+
+
+def _kind_of(labels: NDArray[Any]) -> str | None:
+    """Return the kind of some labels, None of no objects; raise ValueError if they are of several."""
+    if labels.dtype.kind != "O":
+        return next(name for name, (letters, _) in KINDS.items() if labels.dtype.kind in letters)
+    kinds = set()
+    for found in set(map(type, labels)):
+        names = [name for name, (_, types) in KINDS.items() if issubclass(found, types)]
+        if not names or issubclass(found, np.timedelta64):
+            raise ValueError(f"labels holds a {found.__name__}; give strings, whole numbers or bools.")
+        kinds.add(names[0])
+    if len(kinds) > 1:
+        raise ValueError(f"labels are of several types ({', '.join(sorted(kinds))}); give them as strings.")
+    return next(iter(kinds), None)
 
 
 def distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the sorted labels, and which of them each one is."""
-    try:
-        found, inverse = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"labels are of several types ({error}); give them as strings.") from None
+    """Return the sorted labels, and which of them each one is; objects but strings as NumPy's numbers."""
+    kind = _kind_of(labels)
+    found, inverse = np.unique(labels, return_inverse=True)
+    if found.dtype.kind == "O" and kind not in (None, "strings"):
+        narrow = np.array(found.tolist())
+        if narrow.dtype.kind == "O" or narrow.tolist() != found.tolist():
+            raise ValueError("labels holds whole numbers of more than 64 bits; give them as strings.")
+        found = narrow
     return found, inverse
+
+
+def union(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Return the sorted labels of two sets; raise ValueError where these are of several kinds."""
+    if one.dtype.kind != other.dtype.kind:  # NumPy would make strings of numbers that meet some
+        one, other = one.astype(object), other.astype(object)
+    return distinct(np.concatenate([one, other]))[0]
+
+
+def check_comparable(classes: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Raise ValueError where no label can be one of the classes, because it is of another kind."""
+    kinds = [_kind_of(classes), _kind_of(labels)]
+    if None not in kinds and kinds[0] != kinds[1] and not {*kinds} <= {"bools", "numbers"}:
+        raise ValueError(f"y holds {kinds[1]}, and fit saw {kinds[0]}; give labels of the same type.")
 
 
 def known_numbers(y: Any) -> Array:
@@ -83,10 +158,10 @@ def known_numbers(y: Any) -> Array:
 
 def known_labels(labels: Any) -> NDArray[Any]:
     """Return labels (n,); raise ValueError where one is missing or not such."""
-    given = labels_of(labels)
-    if missing(given).any():
+    present, known = labels_of(labels)
+    if not present.all():
         raise ValueError(
-            f"y contains NaN or None {missing(given).sum()} times; drop those rows, or give the labels to "
+            f"y contains NaN or None {(~present).sum()} times; drop those rows, or give the labels to "
             "landscape.classes, which leaves them out."
         )
-    return given
+    return known

@@ -14,7 +14,7 @@ from helpers.lazy import computing
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -113,6 +113,9 @@ def test_scores_count_weights_of_narrow_types(classifier, regressor, dtype):
         (lambda _, r: r.score(PREDICTORS, SIZES[:, 0]), "y has 1 columns, and had 2 in fit"),
         (lambda _, r: r.score(PREDICTORS, X[:, :3]), "y has 3 columns, and had 2 in fit"),
         (lambda c, _: c.score(lazy(X), lazy(np.where(SPECIES, LABELS, None))), "drop those rows"),
+        (lambda c, _: c.score(X, SPECIES), "y holds numbers, and fit saw strings"),
+        (lambda c, _: c.score(X, LABELS.astype("S")), "y holds bytes, and fit saw strings"),
+        (lambda _, r: r.score(PREDICTORS, LABELS), "labels to classes"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(classifier, regressor, score, match):
@@ -231,6 +234,50 @@ def test_a_target_that_cannot_be_learnt_is_refused_before_the_fit(fit, match, mo
     monkeypatch.setattr(IGTM, "fit", computing)
     with pytest.raises(ValueError, match=match):
         fit()
+
+
+KEPT = lazy(PREDICTORS)[:, 0] > 5.5
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+@pytest.mark.parametrize(
+    ("rows", "target"),
+    [(lazy(X)[KEPT], lazy(SPECIES)), (lazy(X), lazy(SPECIES)[KEPT])],
+    ids=["of X", "of y"],
+)
+def test_blocks_of_other_lengths_are_found_before_the_fit(kind, rows, target, monkeypatch):
+    monkeypatch.setattr(IGTM, "fit", computing)
+    with pytest.raises(ValueError, match=r"A block of X has \d+ rows, and its weights or values are"):
+        kind(**SMALL).fit(rows, target)
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+def test_rows_are_read_before_the_fit_only_to_learn_how_many_there_are(kind, monkeypatch):
+    def unreadable(_block):
+        raise OSError("rows are read")
+
+    monkeypatch.setattr(IGTM, "fit", computing)
+    rows = lazy(X).map_blocks(unreadable, meta=np.empty((0, 0)))
+    known = lazy(SPECIES)
+    for target in (known, known[known >= 0]):
+        with pytest.raises(AssertionError, match="computed"):
+            kind(**SMALL).fit(rows, target)
+    with pytest.raises(OSError, match="rows are read"):
+        kind(**SMALL).fit(rows[known >= 0], known[known >= 0])
+
+
+def test_columns_of_a_target_are_taken_as_by_scikit_learn(classifier, regressor):
+    for column in (LABELS[:, None], lazy(LABELS[:, None]), pd.DataFrame({"species": LABELS})):
+        with pytest.warns(DataConversionWarning, match="1d array was expected"):
+            fitted = IGTMClassifier(**SMALL).fit(X, column)
+        assert_array_equal(fitted.landscape_.values, classifier.landscape_.values)
+        with pytest.warns(DataConversionWarning, match="1d array was expected"):
+            assert fitted.score(lazy(X), column) == pytest.approx(classifier.score(X, LABELS))
+    for column in (SIZES[:, :1], lazy(SIZES[:, :1]), pd.DataFrame({"length": SIZES[:, 0]})):
+        fitted = IGTMRegressor(**SMALL).fit(PREDICTORS, column)
+        assert fitted.predict(PREDICTORS).shape == fitted.predict(lazy(PREDICTORS)).shape == (150, 1)
+        assert_allclose(fitted.predict(PREDICTORS)[:, 0], regressor.predict(PREDICTORS)[:, 0], rtol=1e-9)
+        assert fitted.score(PREDICTORS, column) == pytest.approx(fitted.score(PREDICTORS, SIZES[:, 0]))
 
 
 def test_a_fit_that_fails_leaves_the_predictor_as_it_was(classifier):

@@ -1,5 +1,6 @@
 """The classifier predicts what ugtm's landscapes would, in the user's labels."""
 
+import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -72,6 +73,57 @@ def test_labels_are_the_users(labels, kind, tmp_path):
     back = dask_igtm.load(tmp_path / "model")
     assert back.classes_.dtype == fitted.classes_.dtype
     assert_array_equal(back.predict(X), fitted.predict(X))
+
+
+MASK = np.arange(len(X)) % 7 == 3
+CODED = {
+    "Int8": (pd.Series(SPECIES, dtype="Int8"), np.int64),
+    "boolean": (pd.Series(SPECIES > 0, dtype="boolean"), bool),
+    "bool[pyarrow]": (pd.Series(SPECIES > 0, dtype="bool[pyarrow]"), bool),
+    "int64[pyarrow]": (pd.Series(SPECIES, dtype="int64[pyarrow]"), np.int64),
+    "Float64": (pd.Series(SPECIES, dtype="Float64"), float),
+    "string": (pd.Series(LABELS, dtype="string"), "<U10"),
+    "category": (pd.Series(LABELS, dtype="category"), "<U10"),
+    "category of numbers": (pd.Series(SPECIES, dtype="category"), np.int64),
+    "objects": (pd.Series(SPECIES > 0, dtype=object), bool),
+}
+
+
+@pytest.mark.parametrize("kind", CODED)
+def test_labels_of_pandas_are_the_same_in_memory_and_lazily(kind, classifier):
+    series, dtype = CODED[kind]
+    given = pd.DataFrame(X), series, series.mask(MASK)
+    with dask.config.set({"dataframe.convert-string": False}):  # which would make strings of objects
+        parts = [dd.from_pandas(each, npartitions=3) for each in given]
+    for frame, labels, holed in (given, parts):
+        fitted = IGTMClassifier(**SMALL).fit(frame, labels)
+        assert fitted.classes_.dtype == dtype
+        assert fitted.predict(X).dtype == dtype
+        assert fitted.score(frame, labels) == pytest.approx((fitted.predict(X) == series).mean())
+        with pytest.raises(ValueError, match=r"NaN or None \d+ times; drop those rows"):
+            IGTMClassifier(**SMALL).fit(frame, holed)
+        found = landscape.classes(classifier, frame, holed)
+        expected = landscape.classes(classifier, X[~MASK], series.astype(object).to_numpy()[~MASK])
+        assert found.columns == fitted.landscape_.columns == expected.columns
+        assert [*map(type, found.columns)] == [*map(type, expected.columns)]
+        assert_allclose(found.values, expected.values, atol=1e-12)
+
+
+def test_bytes_are_labels(tmp_path):
+    fitted = IGTMClassifier(**SMALL).fit(X, LABELS.astype("S"))
+    assert fitted.predict(X).dtype == fitted.classes_.dtype == "S10"
+    fitted.save(tmp_path / "model")
+    assert_array_equal(dask_igtm.load(tmp_path / "model").predict(X), fitted.predict(X))
+
+
+@pytest.mark.parametrize("as_seen", [float, bool, object, "Int64", "category"])
+def test_scores_compare_labels_by_value(as_seen):
+    fitted = IGTMClassifier(**SMALL).fit(X, SPECIES == 1) if as_seen is bool else None
+    fitted = fitted or IGTMClassifier(**SMALL).fit(X, SPECIES)
+    codes = (SPECIES == 1).astype(int) if as_seen is bool else SPECIES
+    expected = (fitted.predict(X) == codes).mean()
+    assert fitted.score(X, pd.Series(codes).astype(as_seen)) == pytest.approx(expected)
+    assert fitted.score(X, codes + 7) == 0
 
 
 def test_a_prior_of_ones_own_is_saved(tmp_path):

@@ -82,8 +82,9 @@ def test_a_column_without_any_value_is_an_empty_panel(igtm, X, y):
     assert (len(full), len(empty)) == (K * K, 0)
 
 
-def test_labels_of_several_types_are_refused_across_blocks(igtm, X):
-    labels = da.from_array(np.array([1] * 200 + ["a"] * 200, dtype=object), chunks=200)
+@pytest.mark.parametrize("other", ["a", True])
+def test_labels_of_several_types_are_refused_across_blocks(igtm, X, other):
+    labels = da.from_array(np.array([1] * 200 + [other] * 200, dtype=object), chunks=200)
     with pytest.raises(ValueError, match="give them as strings"):
         plot.projection(igtm, da.from_array(X, chunks=(200, -1)), labels=labels)
 
