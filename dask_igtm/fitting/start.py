@@ -100,7 +100,7 @@ def checked(
 
 def _check_size(moments: Moments, feature_names: Sequence[str] | None, scale: str | None) -> None:
     """Raise ValueError naming the columns whose values are too large, or too small, to be multiplied."""
-    spread = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
+    spread = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0)) / np.sqrt(moments.weight)
     size = np.maximum(np.abs(moments.mean), spread)
     large = ~(size <= LARGEST_VALUE)  # NaN too
     if large.any():

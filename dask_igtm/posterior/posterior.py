@@ -171,8 +171,8 @@ class Workspace:
 
     def error(self, observed: Observed) -> float:
         """Return how far rounding may move a logit."""
-        largest = max(self.geometry.largest_square, observed.squared_norm.max())
-        return float(np.finfo(self.real).eps * largest / (2.0 * self.model.beta_inv))
+        largest = max(self.geometry.largest_square, float(observed.squared_norm.max()))
+        return float(np.finfo(self.real).eps) * largest / (2.0 * self.model.beta_inv)
 
     def posterior(self, observed: Observed) -> Posterior:
         """Return the posterior of some rows."""

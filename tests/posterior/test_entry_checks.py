@@ -164,15 +164,18 @@ def test_far_rows_are_read_as_by_their_largest_column(kernel, gappy, far, dtype)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("size", [1e-35, 1e-25, 1e25, 1e35])
+@pytest.mark.parametrize("size", [1e-35, 1e-25, 1e19, 1e25, 1e35])
 def test_float32_of_any_size_says_what_float64_does(kernel, size, monkeypatch):
     for module in ("fitting.fit", "projection.fitted_map"):
         monkeypatch.setattr(f"dask_igtm.{module}.best_kernel", lambda: kernel, raising=False)
     rows = (ROWS * size).astype(np.float32)
     model = igtm(scale="center", regul=0.0).fit(rows)
     assert model.kernel_ == kernel
+    within = rows[np.argsort(np.abs(rows).max(axis=1))[:20]]  # nearer to the origin than some centres
     with np.errstate(all="raise", under="ignore"):
-        np.testing.assert_allclose(model.transform(rows), model.transform(rows.astype(np.float64)), atol=1e-5)
+        for some in (rows, within):
+            double = model.transform(some.astype(np.float64))
+            np.testing.assert_allclose(model.transform(some), double, atol=1e-5)
 
 
 WEIGHTED = {
