@@ -35,7 +35,8 @@ def load_kernel(name: str) -> type[Kernel]:
     if obstacle != "":
         raise ModuleNotFoundError(
             f"The driver chose the compiled kernel, and this process has no numba{obstacle or ''}; install "
-            "the same packages on every worker (pip install 'dask_igtm[fast]'), or remove numba from the driver."
+            "the same packages on every worker (pip install 'dask_igtm[fast]'), or remove numba from the "
+            "driver."
         )
     from dask_igtm.posterior.numba_kernel import NumbaKernel
 
