@@ -68,7 +68,7 @@ def fit(
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))
     source = prepare_fit(rows, persist)
     moments, start = start_of(source, settings, feature_names, init)
-    seen = Seen.of(moments, feature_names)
+    seen = Seen.of(moments, feature_names, in_memory=source.in_memory)
     state = settings.begin(start.model)
     if saved:
         saved = saved.of(moments, seen, start.model.affine)

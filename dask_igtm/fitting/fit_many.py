@@ -176,7 +176,7 @@ def _set_out(
             with naming(candidate.name):
                 trained = checked(found[candidate.train], names, candidate.settings.scale)
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
-                seen.append(Seen.of(trained, names))
+                seen.append(Seen.of(trained, names, in_memory=source.in_memory))
                 if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "

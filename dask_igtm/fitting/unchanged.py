@@ -27,6 +27,9 @@ ADDITIONS = 1024  # by BLAS, in the precision of the rows, before it begins anew
 TILE_ADDITIONS = 8192  # and at most in a mean of the moments, in float64.
 
 
+STAY = "store X first and fit the stored rows, or keep them in memory with persist=True"
+
+
 @dataclass(frozen=True)
 class EStep:
     """Sufficient statistics, and the unit of rounding of the coarsest numbers that went into them."""
@@ -59,19 +62,22 @@ class Seen:
         Of each column.
     names : sequence of str or None
         Of the columns, for messages.
+    in_memory : bool
+        Whether the user holds the rows, for messages.
     """
 
     weight: float
     mean: Array
     deviation: Array
     names: Sequence[str] | None = None
+    in_memory: bool = False
 
     @classmethod
-    def of(cls, moments: Moments, names: Sequence[str] | None = None) -> Self:
+    def of(cls, moments: Moments, names: Sequence[str] | None, *, in_memory: bool) -> Self:
         """Return what moments say."""
         # Pair by pair, rounding may make the scatter of equal values negative.
-        deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
-        return cls(moments.weight, moments.mean, deviation, names)
+        deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0)) / np.sqrt(moments.weight)
+        return cls(moments.weight, moments.mean, deviation, names, in_memory)
 
     def pack(self) -> Arrays:
         """Return named arrays from which `unpack` makes the same."""
@@ -114,12 +120,20 @@ class Seen:
             changes = self._of_weight(statistics.weight, step.eps)
             if statistics.weight > 0 and not model.gaps.marginal:
                 changes += self._of_means(step, model)
-            _refuse(changes)
+            self._refuse(changes)
         return statistics
 
     def check_weight(self, likelihood: Likelihood) -> None:
         """Raise ValueError if a likelihood is one of rows of another weight."""
-        _refuse(self._of_weight(likelihood.weight, EPS))
+        self._refuse(self._of_weight(likelihood.weight, EPS))
+
+    def _refuse(self, changes: list[str]) -> None:
+        if changes:
+            stay = "" if self.in_memory else f"{STAY}, and "
+            raise ValueError(
+                f"X has changed since the first pass: {' and '.join(changes)}. A fit reads X in every pass "
+                f"and needs the same rows each time: {stay}change nothing of X before fit returns."
+            )
 
     def _of_weight(self, weight: float, eps: float) -> list[str]:
         if abs(weight - self.weight) <= ADDITIONS * eps * self.weight:
@@ -160,12 +174,3 @@ class Seen:
             )
         spread = spread + np.abs(affine.forward(self.mean[None])[0])
         return np.asarray(ADDITIONS * eps * spread + TILE_ADDITIONS * EPS * offset)
-
-
-def _refuse(changes: list[str]) -> None:
-    if changes:
-        raise ValueError(
-            f"X has changed since the first pass: {' and '.join(changes)}. A fit reads X in every pass and "
-            "needs the same rows each time: store X first and fit the stored rows, or keep them in memory "
-            "with persist=True, and change nothing of X before fit returns."
-        )

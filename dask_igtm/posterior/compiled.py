@@ -7,6 +7,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 from numba.extending import overload
 
 # Code on disk does not notice a change of this file: clear __pycache__ after one.
@@ -25,11 +26,27 @@ def compiled(function: Any) -> Any:
     return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
+class Shelf(FunctionCache):  # type: ignore[misc]
+    """Machine code on disk, which is done without where the disk is full or a file damaged."""
+
+    def load_overload(self, *args: Any) -> Any:
+        """Return the code of a signature; None where there is none to read."""
+        with contextlib.suppress(Exception):  # damage has no type of its own
+            return super().load_overload(*args)
+        return None
+
+    def save_overload(self, *args: Any) -> None:
+        """Keep the code of a signature, if that can be."""
+        with contextlib.suppress(Exception):
+            super().save_overload(*args)
+
+
 def compiled_on_disk(function: Any) -> Any:
     """Compile a function, and keep the machine code on disk where there is a place for it."""
+    dispatcher = numba.njit(**OPTIONS)(function)
     with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
-        return numba.njit(cache=True, **OPTIONS)(function)
-    return numba.njit(**OPTIONS)(function)
+        dispatcher._cache = Shelf(function)
+    return dispatcher
 
 
 def lanes_of(buffer: Any) -> Any:

@@ -108,6 +108,12 @@ def test_marginal_gaps_move_means_and_no_weight():
         igtm(missing="marginalize").fit(rows, sample_weight=weight)
 
 
+def test_rows_in_memory_are_not_to_be_stored():
+    rows = X.copy()
+    with pytest.raises(ValueError, match=r"column 3 was.*each time: change nothing of X before fit returns"):
+        igtm().fit(rows, callbacks=[lambda _: rows.__setitem__((7, 3), 9.0)])
+
+
 def test_a_search_looks_too():
     rows = changing(one_entry(9.0), 3)
     with pytest.raises(ValueError, match="the mean of column 3 was"):

@@ -1,5 +1,7 @@
 """The kernels of the softmax, NumPy's and the compiled one, in float64 and float32."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -226,3 +228,43 @@ load_kernel("numba")
 """
     run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "install the same packages on every worker" in run.stderr
+
+
+NO_USE = {
+    "NUMBA_DISABLE_JIT is set": ("", {"NUMBA_DISABLE_JIT": "1"}),
+    "ImportError: needs another NumPy": ("raise ImportError('needs another NumPy')", {}),
+    "OSError: no such library": ("raise OSError('no such library')", {}),
+}
+
+
+@pytest.mark.parametrize("reason", NO_USE)
+def test_numba_that_is_of_no_use_is_warned_of_once(reason, tmp_path):
+    broken, environ = NO_USE[reason]
+    if broken:
+        (tmp_path / "numba").mkdir()
+        (tmp_path / "numba" / "__init__.py").write_text(broken)
+    code = """
+import warnings
+import numpy as np
+from dask_igtm import IGTM
+from dask_igtm.posterior.kernels import load_kernel
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        igtm = IGTM(k=4, m=2, niter=2, scale="center").fit(np.random.default_rng(0).normal(size=(50, 3)))
+assert igtm.kernel_ == "numpy"
+print(*[warning.message for warning in caught if "numba" in str(warning.message)], sep="\\n")
+load_kernel("numba")
+"""
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path} | environ,
+    )
+    (warning,) = run.stdout.splitlines()
+    assert reason in warning
+    assert "NumPy computes instead" in warning
+    assert re.search(rf"ModuleNotFoundError.*no numba.*{reason}.*on every worker", run.stderr)

@@ -143,3 +143,29 @@ def test_it_works_where_no_machine_code_can_be_kept(tmp_path):
     *R, place = run(code, HOME=str(tmp_path)).split()
     assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
     assert place == "None"
+
+
+@pytest.mark.parametrize("place", ["full", "damaged", "of another user"])
+def test_a_disk_that_keeps_no_machine_code_ends_no_fit(place, tmp_path):
+    code = f"""if True:
+        import pathlib
+        import numba.core.caching as caching
+        def full(*_):
+            raise OSError(28, "No space left on device")
+        def forbidden(*_):
+            raise PermissionError(13, "Permission denied")
+        if {place!r} == "full":
+            caching.IndexDataCacheFile._open_for_write = full
+        if {place!r} == "of another user":
+            caching.IndexDataCacheFile._load_index = forbidden
+        for file in pathlib.Path({str(tmp_path)!r}).rglob("*.nbi"):
+            file.write_bytes(b"")
+        import numpy as np
+        from helpers.geometries import geometry_of_logits
+        from dask_igtm.posterior.numba_kernel import NumbaKernel
+        geometry, t = geometry_of_logits(np.tile(np.log([0.1, 0.2, 0.3, 0.4]), (128, 1)))
+        print(*NumbaKernel(geometry, 128).softmax(t)[1][0, :, 7])
+    """
+    for _ in range(2 if place == "damaged" else 1):
+        R = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
+        assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
