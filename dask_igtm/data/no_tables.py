@@ -112,7 +112,9 @@ def _of_sparse_values(X: Any, name: str, table: bool) -> str | None:
 
 
 def _of_anything_else(X: Any, _name: str, _table: bool) -> str | None:
-    readable = isinstance(X, (list, tuple, range, memoryview)) or any(hasattr(X, way) for way in READABLE)
+    readable = isinstance(X, (list, tuple, range, memoryview)) or any(
+        hasattr(type(X), way) or hasattr(X, way) for way in READABLE
+    )
     return None if readable and not isinstance(X, type) else KNOWN
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, cast
 
@@ -195,6 +196,6 @@ def _least_to_read(rows: RowBlocks) -> RowBlocks:
     """Return y in the blocks of X, and X itself only where nothing else tells how long its blocks are."""
     X, y = rows.X, cast(da.Array, rows.y)
     if not unknown(X.chunks[0]):
-        width = y.shape[1] if y.ndim > 1 else 1
-        X = da.zeros((X.shape[0], width), chunks=(X.chunks[0], -1), dtype=y.dtype)
+        width = y.dtype.itemsize * math.prod(y.shape[1:])  # bytes, so that folds hold as many
+        X = da.zeros((X.shape[0], width), chunks=(X.chunks[0], -1), dtype=np.uint8)
     return dataclasses.replace(rows, X=X, sample_weight=None)

@@ -283,5 +283,5 @@ def test_weights_of_every_numeric_type():
         IGTM(**SMALL).fit(FRAME, sample_weight=pd.Series([None, *weights[1:]], dtype="Int64"))
     with pytest.raises(ValueError, match="dtype object, which is not numeric"):
         IGTM(**SMALL).fit(FRAME, sample_weight=pd.Series(["a"] * N))
-    with pytest.raises(TypeError, match="sample_weight is sparse"):
+    with pytest.raises(TypeError, match=r"give sample_weight.toarray\(\)"):
         IGTM(**SMALL).fit(FRAME, sample_weight=sparse.csr_array(weights[:, None]))

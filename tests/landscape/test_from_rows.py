@@ -407,8 +407,8 @@ def test_other_errors(igtm, tmp_path):
         landscape.magnification(IGTM())
     with pytest.raises(TypeError, match="dict of names"):
         landscape.compare(igtm, X)
-    for function, name in ((landscape.property, "y"), (landscape.classes, "labels")):
-        with pytest.raises(TypeError, match=f"{name} is None"):
+    for function in (landscape.property, landscape.classes):
+        with pytest.raises(ValueError, match="the target y is None"):
             function(igtm, X, None)
     odd = landscape.Landscape("classes", igtm.nodes_, (None, "a"), np.zeros((36, 2)))
     with pytest.raises(TypeError, match="cannot be saved"):
