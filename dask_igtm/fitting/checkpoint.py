@@ -57,7 +57,10 @@ class Checkpoint:
 
     def of(self, moments: Moments) -> Self:
         """Return the checkpoint of a fit to data with these moments; raise ValueError if it had others."""
-        arrays = {name: np.asarray(value) for name, value in vars(moments).items()}
+        named = vars(moments).items()
+        arrays = {
+            name: np.asarray(value) for name, value in named if name != "n_rows"
+        }  # newer than files of 0.1
         fingerprint = self.fingerprint | {"moments": digest(arrays)}
         return dataclasses.replace(self, fingerprint=fingerprint)._checked()
 
