@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 # Of a block: its weight times a row's squared distance from the column means, also over the noise variance.
 LARGEST_SUM = 1e305  # of which a thousand blocks add up to a number
-LEAST_WEIGHT, LARGEST_WEIGHT = 1e-50, 1e50  # of all rows, and of a single one
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e50  # of all rows, and of a single one
 
 
 def check_weights(sample_weight: Array | None) -> None:
