@@ -109,7 +109,7 @@ def test_tiny_columns_do_not_count_or_are_named(factor):
         IGTM(k=4, m=2, niter=3, scale="standard").fit(rows)
 
 
-@pytest.mark.parametrize("size", [1e-20, 1e30, 1e50])
+@pytest.mark.parametrize("size", [1e-100, 1e-20, 1e30, 1e50])
 @pytest.mark.parametrize("missing", ["error", "marginalize"])
 def test_equal_weights_of_any_size_are_those_of_rows(size, missing):
     """Rounding of the mean grows with the rows that are added, and not with their weights."""

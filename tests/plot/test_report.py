@@ -119,6 +119,13 @@ def test_values_that_are_all_missing_have_no_share(igtm, X, tmp_path):
     assert Page(tmp_path / "map.html").figures["Share of the variance of unknown between nodes"] == "nan"
 
 
+def test_the_share_of_a_variance_does_not_depend_on_units(igtm, X, tmp_path):
+    values = {"ordinary": X[:, 0], "tiny": 1e-200 * X[:, 0], "huge": 1e200 * X[:, 0]}
+    report(igtm, X, tmp_path / "map.html", y=pd.DataFrame(values))
+    figures = Page(tmp_path / "map.html").figures
+    assert len({figures[f"Share of the variance of {name} between nodes"] for name in values}) == 1
+
+
 def test_quality_is_that_of_the_rows(igtm, X, tmp_path):
     y, labels = X[:, 0] ** 2, np.where(X[:, 1] > 1, "a", "b")
     report(igtm, X, tmp_path / "map.html", y=pd.DataFrame({"square": y, "first": X[:, 0]}), labels=labels)
