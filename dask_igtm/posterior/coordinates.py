@@ -30,8 +30,10 @@ def squared_norms(Z: Real) -> Array:
 
 def numba_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:
     """Do the same in one compiled sweep, where Z is in C order."""
-    # Axes are a matrix product; and compiled code would read past the end of rows of another width.
-    if affine.axes is not None or X.shape[1:] != affine.mean.shape:
+    # Axes are a matrix product; compiled code would read past the end of rows of another width; and what fills
+    # the gaps of float32 rows is float64, which float32 would round before the mean is subtracted.
+    finer = X.dtype.kind == "f" and X.dtype.itemsize > Z.itemsize
+    if affine.axes is not None or X.shape[1:] != affine.mean.shape or finer:
         return numpy_forward(X, affine, Z)
     X, mean = np.require(X, Z.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
     norms: Array = _compile(Z.dtype.name)(X, mean, 1.0 / affine.scale, Z)

@@ -55,6 +55,15 @@ def test_rows_are_centred_and_scaled_in_float64(kernel, dtype):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
+def test_rows_finer_than_the_result_are_centred_before_they_are_rounded(kernel):
+    """As those are whose gaps were filled with means, which float32 has not."""
+    affine = Affine(np.array([1e6 - 0.0025, 0.0, 1.0]), np.ones(3))
+    Z, norms = forward(kernel, np.array([[1e6, 0.1, 1.0 + 1e-9]]), np.float32, affine)
+    assert_allclose(Z[0], [0.0025, 0.1, 1e-9], rtol=1e-6)
+    assert_allclose(norms, (Z.astype(float) ** 2).sum(axis=1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     "as_other",
     [
