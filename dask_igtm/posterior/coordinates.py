@@ -30,8 +30,8 @@ def squared_norms(Z: Real) -> Array:
 
 def numba_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:
     """Do the same in one compiled sweep, where Z is in C order."""
-    # Axes are a matrix product; compiled code would read past the end of rows of another width; and what fills
-    # the gaps of float32 rows is float64, which float32 would round before the mean is subtracted.
+    # Axes are a matrix product; compiled code would read past the end of rows of another width, and round to
+    # float32, before the mean is subtracted, what fills the gaps of such rows.
     finer = X.dtype.kind == "f" and X.dtype.itemsize > Z.itemsize
     if affine.axes is not None or X.shape[1:] != affine.mean.shape or finer:
         return numpy_forward(X, affine, Z)
