@@ -30,7 +30,8 @@ ROOMS = {
     "data": "user_warnings whole_outputs npz_io codecs zarr_io containers column_names row_arrays row_blocks"
     " rechunk convert",
     "passes": "resources block_checks graph reduce map_rows",
-    "fitting": "settings fill_values start unchanged result checkpoint progress fit fit_many fit_stream cost",
+    "fitting": "settings fill_values collapse start unchanged result checkpoint progress fit fit_many"
+    " fit_stream cost",
     "projection": "fitted_map validate ugtm_names blocks to_zarr quality",
     "landscape": "landscape node_values from_rows",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"

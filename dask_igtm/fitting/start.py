@@ -11,6 +11,7 @@ import numpy as np
 
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
+from dask_igtm.fitting.collapse import warn_of_certain_collapse
 from dask_igtm.fitting.fill_values import check_observed, gaps_of
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.basis import make_basis
@@ -100,7 +101,7 @@ def checked(moments: Moments | PairwiseMoments, feature_names: Sequence[str] | N
 
 
 def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None) -> Start:
-    """Initialise, and warn of a ridge that pulls towards a far origin."""
+    """Initialise, and warn of a ridge that pulls the map far off, or onto a point."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
     start = initialize(
         moments,
@@ -118,6 +119,6 @@ def set_out(moments: Moments, settings: Settings, gaps: Gaps, init: Model | None
             "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
             "from them towards the origin, away from the rows; fit with scale='center' or 'standard'."
         )
-    if start.growth < 1 and len(basis.nodes) > 1:  # as large a map as the first may hold nevertheless
-        logger.info("a map near one point shrinks to %.2g of it in an iteration", start.growth)
+    if settings.niter and settings.ridge is not None:
+        warn_of_certain_collapse(start, moments)
     return start
