@@ -31,7 +31,8 @@ ROOMS = {
     " opened_files no_tables frames containers column_names row_index row_arrays row_blocks rechunk"
     " table_files convert",
     "passes": "resources block_checks graph reduce map_rows digests",
-    "fitting": "settings fill_values start unchanged result checkpoint progress fit fit_many fit_stream cost",
+    "fitting": "settings fill_values collapse start unchanged result checkpoint progress fit fit_many"
+    " fit_stream cost",
     "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
     "landscape": "landscape node_values from_rows",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.fitting.result import warn_if_collapsed
+from dask_igtm.fitting.collapse import warn_if_collapsed
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import LARGEST_VALUE, check_init, start_of
 from dask_igtm.passes.graph import keep, prepare

@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.fitting.start import remedy
+from dask_igtm.fitting.collapse import warn_if_collapsed
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.em import Iteration, State
 from dask_igtm.solvers.initialize import Start
 from dask_igtm.statistics.likelihood import Likelihood
-
-COLLAPSED = 0.01  # variance of the centres over that of the noise, below which rows hardly differ in position
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,8 @@ def outcome(
     """
     prior, whole = state.prior(start.prior), stopped_by != "interrupt"
     held = whole and prior is not start.prior and _held(state.result, prior)
-    nothing = held or (whole and warn_if_collapsed(state.result, prior))
+    growth = start.growth if prior is start.prior else math.inf  # that of a ridge which has moved is unknown
+    nothing = held or (whole and warn_if_collapsed(state.result, prior, growth))
     if stopped_by == "tolerance" and nothing:
         stopped_by = "collapse"
     return Fit(
@@ -103,21 +102,6 @@ def outcome(
         n_samples=n_samples,
         regul=prior.regul,
     )
-
-
-def warn_if_collapsed(model: Model, prior: Prior) -> bool:
-    """Warn of centres that lie at one point, but for a little of the noise; return whether they do.
-
-    How much the noise explains says nothing: of many columns that spread alike a sound map explains little.
-    """
-    spread = float(model.centers.var(axis=0).sum())
-    collapsed = len(model.basis.nodes) > 1 and spread < COLLAPSED * model.beta_inv
-    if collapsed:
-        warn(
-            "The map has collapsed onto one point: to it the rows are noise, and every row gets the same "
-            f"position; {remedy(model, prior)}."
-        )
-    return collapsed
 
 
 def _held(model: Model, prior: Prior) -> bool:

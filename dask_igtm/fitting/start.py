@@ -13,11 +13,12 @@ import numpy as np
 from dask_igtm.data.column_names import different_names
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
+from dask_igtm.fitting.collapse import warn_of_likely_collapse
 from dask_igtm.fitting.fill_values import check_observed, gaps_of
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import worth_keeping
@@ -30,8 +31,6 @@ logger = logging.getLogger("dask_igtm")
 
 # In standard deviations: how far off the origin rows may lie, and how far the ridge may then move the map.
 LARGEST_OFFSET, LARGEST_PULL = 10.0, 0.01
-# Growth of a small map below which, in trials, two far clusters kept a large one, and single columns.
-SHRINKING = 0.5
 LARGEST_VALUE = 1e101  # whose cube is a number still
 
 
@@ -123,7 +122,7 @@ def _check_size(moments: Moments, feature_names: Sequence[str] | None, scale: st
 def set_out(
     moments: Moments, settings: Settings, gaps: Gaps, init: Model | None, names: Sequence[str] | None
 ) -> Start:
-    """Initialise, and warn of a ridge that pulls towards a far origin."""
+    """Initialise, and warn of a ridge that pulls the map far off, or onto a point."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
     start = initialize(
         moments,
@@ -141,21 +140,7 @@ def set_out(
             "The column means of X are large against its spread, and with scale=None the ridge pulls the map "
             "from them towards the origin, away from the rows; fit with scale='center' or 'standard'."
         )
-    both = min(len(basis.nodes), start.model.weights.shape[1]) > 1  # nodes, and columns
-    if settings.ridge is not None and start.growth < SHRINKING and both:
-        warn(
-            "The map may collapse onto one point: the ridge shrinks a small map to "
-            f"{start.growth:.2g} of its size in an iteration; {remedy(start.model, start.prior)}."
-        )
+    if settings.niter and settings.ridge is not None:
+        warn_of_likely_collapse(start)
     model = dataclasses.replace(start.model, names=None if names is None else tuple(names))
     return dataclasses.replace(start, model=model)
-
-
-def remedy(model: Model, prior: Prior) -> str:
-    """Say what can be changed of the settings at hand where a map collapses."""
-    remedies = [] if model.affine.standardised else ['scale="standard"']
-    if prior.regul > 0:
-        remedies.append(f"a smaller regul (than {prior.regul:.3g})")
-    if not remedies:
-        return "these columns may hold no structure, or drown it"
-    return f"fit with {', or with '.join(remedies)}"

@@ -22,7 +22,7 @@ from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
 from dask_igtm.data.row_blocks import RowBlocks, planned, row_bytes
-from dask_igtm.passes.block_checks import check_block
+from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.resources import scheduler_for
 
 FOLD_BYTES = (16 * 2**20, 128 * 2**20)  # least and most, but for blocks that are larger
@@ -52,7 +52,7 @@ class Block:
 
     pieces: tuple[Piece | None, ...]
     index: int
-    n_columns: int
+    declared: Declared
     rows: tuple[int, int] | None
 
     def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
@@ -65,7 +65,7 @@ class Block:
         """
         with naming(self.index, self.rows):
             held = tuple(None if piece is None else piece(values) for piece in self.pieces)
-            check_block(held[0], self.n_columns, self.rows)
+            self.declared.check(held[0], self.rows)
             sizes = [part.shape[0] for part in held if part is not None]
             if min(sizes) < max(sizes):  # seen only here where chunk sizes are unknown
                 raise ValueError(
@@ -144,11 +144,11 @@ def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
     n_blocks = rows.X.numblocks[0]
     keys = [[None] * n_blocks if a is None else list(_flat(a.__dask_keys__())) for a in arrays]
-    n_columns = rows.X.shape[1]
+    declared = Declared.by(rows.X)
     blocks = []
     for i, block_keys in enumerate(zip(*keys, strict=True)):
         pieces = tuple(None if key is None else _piece(graph, key) for key in block_keys)
-        blocks.append(Block(pieces, i, n_columns, rows.span(i)))
+        blocks.append(Block(pieces, i, declared, rows.span(i)))
     size = blocks_per_fold or fold_size(rows.X, row_bytes(rows.X))
     folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
     return Source(_needed(graph, folds), folds, rows.in_memory)

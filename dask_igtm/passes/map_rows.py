@@ -13,7 +13,7 @@ import numpy as np
 
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks, planned
-from dask_igtm.passes.block_checks import check_block
+from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.graph import Block, Source, naming, span
 from dask_igtm.passes.reduce import walk
 from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
@@ -37,7 +37,7 @@ def map_rows(
     outputs : sequence of Output
         What the arrays of that tuple are.
     """
-    node: Any = _Shared(function, shared, rows.X.shape[1], rows.starts)
+    node: Any = _Shared(function, shared, Declared.by(rows.X), rows.starts)
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
     # An array in name only: a chunk of it is the tuple of a block.
@@ -94,7 +94,7 @@ def write(
 class _Shared:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    n_columns: int
+    declared: Declared
     rows: tuple[int, ...] | None
     version: str = __version__
 
@@ -104,7 +104,7 @@ def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None)
     index = block_id[0] if block_id else 0
     rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
     with single_threaded_blas, naming(index, rows):
-        check_block(X, shared.n_columns, rows)
+        shared.declared.check(X, rows)
         return shared.function(X, *shared.arguments)
 
 

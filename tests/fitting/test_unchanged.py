@@ -154,5 +154,5 @@ def test_rounding_is_no_change(n_rows, n_columns, offset, kind, dtype, parameter
     if how == "sparse":
         rows = sparse.csr_array(rows)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*collapsed", UserWarning)
+        warnings.filterwarnings("ignore", ".*collapse", UserWarning)
         igtm(**{"niter": 3, "regul": 1e-3} | parameters).fit(rows, sample_weight=weight)

@@ -28,7 +28,7 @@ CALLS = {
     "landscape": lambda rows, _: landscape.property(FITTED, rows, X[:, 0]),
     "partial_fit": lambda rows, _: igtm().partial_fit(rows),
 }
-SHAPE, DTYPE = r"shape .*and X says that it has \(100, 5\); mend", "holds no real numbers; mend"
+SHAPE, DTYPE = r"shape .*and X says that it has \(100, 5\); mend", "and X says float64; mend"
 OTHERS = {
     "narrower": (lambda block: block[:, :4], ValueError, r"\(100, 4\).*\(100, 5\)"),
     "wider": (lambda block: np.c_[block, block], ValueError, r"\(100, 10\).*\(100, 5\)"),
