@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from dask_igtm.data.containers import is_xarray
@@ -60,8 +61,11 @@ def _check(index: Any, other: Any, name: str) -> None:
     """Raise ValueError unless two indices are equal; other lengths are told by what cuts rows into blocks."""
     if other is None or len(index) != len(other) or index.equals(other):
         return
-    same = index.sort_values().equals(other.sort_values())
-    place = next(i for i, (one, two) in enumerate(zip(index, other, strict=True)) if one != two)
+    pairs = enumerate(zip(index, other, strict=True))
+    place = next((i for i, (one, two) in pairs if one != two), None)
+    if place is None:  # the same labels, of other types
+        return
+    same = Counter(index) == Counter(other)
     how = "the rows of X in another order" if same else "other rows than X"
     remedy = f"{name}.reindex(X.index)" if same else "those of the rows of X"
     raise ValueError(

@@ -80,6 +80,23 @@ def test_what_has_no_index_goes_by_position():
         assert_array_equal(landscape.property(FITTED, X.to_numpy(), Y).values, one)
 
 
+@pytest.mark.parametrize(
+    ("index", "other"),
+    [
+        (pd.Index(["a", "b"], dtype=object), pd.Index(["a", "b"], dtype="string")),
+        (pd.Index([1, 2]), pd.Index([1.0, 2.0])),
+        (pd.Index([1, "a"]), pd.Index([1, "a"])),
+        (pd.Index(["a", "b"], dtype="category"), pd.Index(["a", "b"])),
+        (pd.MultiIndex.from_tuples([("a", 1), ("b", 2)]), pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])),
+    ],
+)
+def test_labels_are_compared_whatever_their_types(index, other):
+    X, y = pd.DataFrame({"a": [1.0, 2.0]}, index=index), pd.Series([1, 2], index=other)
+    assert with_rows_of(X, y, "y") is y
+    with pytest.raises(ValueError, match="another order"):
+        with_rows_of(X, y[::-1], "y")
+
+
 def test_other_lengths_are_told_as_such():
     with pytest.raises(ValueError, match=r"X has 200 rows, but y has shape \(150,\)"):
         landscape.property(FITTED, X, SHUFFLED[:150])
