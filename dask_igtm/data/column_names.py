@@ -16,7 +16,7 @@ import zarr
 from dask_igtm.data.containers import is_xarray
 from dask_igtm.data.user_warnings import warn
 
-ATTRIBUTE = "columns"  # of a Zarr array: a list of strings
+ATTRIBUTE = "columns"  # of a Zarr array: a list of strings, or of numbers
 SHOWN = 5  # names of a kind in a message
 
 Names = tuple[str, ...]
@@ -57,15 +57,16 @@ def _labels(table: Any) -> Iterable[Any] | None:
     return labels
 
 
-def _stored(array: zarr.Array[Any]) -> list[str] | None:
-    """Return the names in the attribute of a Zarr array, if that is what it holds."""
+def _stored(array: zarr.Array[Any]) -> list[str | float] | None:
+    """Return the names or numbers in the attribute of a Zarr array, if that is what it holds."""
     names: Any = array.attrs.get(ATTRIBUTE)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None
-    if array.ndim != 2 or len(names) != array.shape[1]:
+    if not isinstance(names, list):
+        return None  # what others have written under this name
+    kinds = {type(name) for name in names}
+    if array.ndim != 2 or len(names) != array.shape[1] or not kinds <= {str, int, float}:
         warn(
-            f"{array.store_path} has shape {array.shape} and names {len(names)} columns in its attribute "
-            f"{ATTRIBUTE!r}, which are not used; write as many names as there are columns."
+            f"{array.store_path} has shape {array.shape} and {len(names)} entries in its attribute "
+            f"{ATTRIBUTE!r}, which are not used; write as many names, or numbers, as there are columns."
         )
         return None
     return names

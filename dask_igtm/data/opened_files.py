@@ -104,7 +104,9 @@ def hdf5_kind(X: Any) -> str | None:
 
 
 def dataset_rows(dataset: Any, name: str) -> Hdf5Rows:
-    """Return a dataset of h5py as rows that any process reads; raise TypeError where no file is on disk."""
+    """Return a dataset of h5py as rows that any process reads; refuse closed files, and those in memory."""
+    if not dataset:
+        raise ValueError(f"{name} is a dataset of h5py whose file is closed; open the file again.")
     driver, path = dataset.file.driver, os.path.abspath(dataset.file.filename)
     if driver not in ON_DISK:
         raise TypeError(

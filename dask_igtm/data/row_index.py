@@ -69,6 +69,6 @@ def _check(index: Any, other: Any, name: str) -> None:
     how = "the rows of X in another order" if same else "other rows than X"
     remedy = f"{name}.reindex(X.index)" if same else "those of the rows of X"
     raise ValueError(
-        f"{name} has {how}, by its index: row {place} is {other[place]!r}, and in X {index[place]!r}. Give "
+        f"{name} has {how}, by its index: row {place} is {other[place]}, and in X {index[place]}. Give "
         f"{remedy}, or {name}.to_numpy() if the rows go together as they are."
     )

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from dask_igtm.data.column_names import check_distinct, column_names
 
 Rows = NDArray[Any]
+# Fields that pandas takes for gaps or bools, in lower case.
+NO_NAMES = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "true", "false"}
+
 Table = tuple[list[str] | None, Iterator[Rows]]  # names of the columns, where they have some, and the rows
 
 
@@ -26,6 +29,8 @@ def parquet_rows(source: str, columns: Sequence[str]) -> Table:
 def csv_rows(source: str, columns: Sequence[str], *, header: bool | None) -> Table:
     """Return the table in one CSV file, or in all that a pattern names; see `convert`."""
     frames = _dataframes()
+    import pandas as pd  # noqa: PLC0415 - an extra
+
     if columns and header is False:
         raise ValueError(f"{source!r} has no names to choose columns by; convert it without --columns.")
 
@@ -35,7 +40,8 @@ def csv_rows(source: str, columns: Sequence[str], *, header: bool | None) -> Tab
         compressed = {"blocksize": None} if path.endswith(".gz") else {}
         named = {"header": None} if header is False else {}
         # A column may hold whole numbers at first, and gaps or fractions further down.
-        return frames.read_csv(path, assume_missing=True, **named, **compressed)
+        frame = frames.read_csv(path, assume_missing=True, **named, **compressed)
+        return frame if len(pd.read_csv(path, nrows=1, **named)) else frame.astype(float)  # of no rows
 
     return _table(source, read, columns)
 
@@ -43,6 +49,7 @@ def csv_rows(source: str, columns: Sequence[str], *, header: bool | None) -> Tab
 def _table(source: str, read: Callable[[str], Any], columns: Sequence[str]) -> Table:
     frames = {path: read(path) for path in _files(source)}
     first = next(iter(frames.values()))
+    check_distinct(columns, "The choice")
     absent = [name for name in columns if name not in first.columns]
     if absent:
         there = ", ".join(map(str, first.columns))
@@ -95,7 +102,7 @@ def _check_header(path: str, *, certain: bool, chosen: bool) -> None:
         names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path!r} is empty; give a file with rows.") from None
-    if not certain and all(map(_is_number, names)):
+    if not certain and all(map(_is_value, names)):
         raise ValueError(
             f"The first line of {path!r} holds numbers alone: {', '.join(names[:5])}. Give --no-header "
             "(header=False) if it is a row, --header (header=True) if these are names."
@@ -109,9 +116,12 @@ def _check_header(path: str, *, certain: bool, chosen: bool) -> None:
     check_distinct([name for name in names if name.strip()], repr(path))
 
 
-def _is_number(text: str) -> bool:
+def _is_value(text: str) -> bool:
+    """Whether a field is a number, a bool or a gap, as pandas spells them."""
+    if text.strip().lower() in NO_NAMES:
+        return True
     try:
-        float(text or "nan")
+        float(text)
     except ValueError:
         return False
     return True

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from dask_igtm.data import npz_io
+from dask_igtm.data.column_names import different_names
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
 from dask_igtm.fitting.unchanged import Seen
@@ -23,6 +24,7 @@ logger = logging.getLogger("dask_igtm")
 
 Fingerprint = dict[str, Any]
 
+NAMES = "columns"  # of the fingerprint, where the columns have some
 BY_ROUNDING = {"kernel", "moments"}  # differ from one machine to another in a fit that is the same
 SAME_AXES = 1e-6  # largest difference between entries of axes that are the same
 
@@ -119,8 +121,11 @@ class Checkpoint:
         other = {
             name: f"{name} was {saved.get(name)!r} and is {value!r}"
             for name, value in self.fingerprint.items()
-            if saved.get(name) != value
+            if name != NAMES and saved.get(name) != value
         }
+        saved_names, names = saved.get(NAMES), self.fingerprint.get(NAMES)
+        if saved_names is not None and names is not None and saved_names != names:
+            other[NAMES] = different_names(saved_names, names)
         before, now = arrays.get("axes"), self.known.get("axes")
         # Axes of equal variance are whatever rounding makes of them.
         if before is not None and now is not None and np.abs(before - now).max() > SAME_AXES:

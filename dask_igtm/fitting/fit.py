@@ -10,7 +10,7 @@ from typing import Any
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
-from dask_igtm.fitting.checkpoint import Checkpoint
+from dask_igtm.fitting.checkpoint import NAMES, Checkpoint
 from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.settings import Settings
@@ -65,7 +65,7 @@ def fit(
         check_init(init, settings, rows.X.shape[1], feature_names)
     kernel, saved = best_kernel(), None
     if checkpoint is not None:  # before the first pass, which may take hours
-        saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init))
+        saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init, feature_names))
     source = prepare_fit(rows, persist)
     moments, start = start_of(source, settings, feature_names, init)
     seen = Seen.of(moments, feature_names, in_memory=source.in_memory)
@@ -107,8 +107,11 @@ def fit(
     return outcome(state, start, moments.weight, kernel, likelihood, stopped_by=stopped_by)
 
 
-def _fingerprint(rows: RowBlocks, settings: Settings, kernel: str, init: Model | None) -> dict[str, Any]:
+def _fingerprint(
+    rows: RowBlocks, settings: Settings, kernel: str, init: Model | None, names: Sequence[str] | None
+) -> dict[str, Any]:
     """Name what decides the bits of a fit, beside the values of X."""
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
     start = digest(pack(init)) if init else None
-    return {**rows.layout, **chosen, "init": start, "kernel": kernel, "version": __version__}
+    known = {"init": start, "kernel": kernel, "version": __version__}
+    return {**rows.layout, **chosen, **known, **({} if names is None else {NAMES: list(names)})}

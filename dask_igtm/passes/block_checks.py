@@ -17,37 +17,51 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Declared:
-    """What an array of two dimensions says of its blocks, beside their rows."""
+    """What an array says of its blocks, beside their number of rows.
 
-    n_columns: int
+    Attributes
+    ----------
+    name : {"X", "sample_weight", "y"}
+    width : tuple of int
+        Shape of a row: (D,), or () of one number.
+    dtype : numpy.dtype
+    """
+
+    name: str
+    width: tuple[int, ...]
     dtype: Any
 
     @classmethod
-    def by(cls, array: da.Array) -> Self:
+    def by(cls, name: str, array: da.Array) -> Self:
         """Return what a dask array says."""
-        return cls(array.shape[1], array.dtype)
+        return cls(name, array.shape[1:], array.dtype)
 
-    def check(self, X: Any, rows: tuple[int, int] | None) -> None:
+    def check(self, block: Any, rows: tuple[int, int] | None) -> None:
         """Raise TypeError or ValueError unless a block is of the size declared, and numbers where these were.
 
         Parameters
         ----------
-        X : whatever a task of the user's graph has returned
+        block : whatever a task of the user's graph has returned
         rows : (int, int) or None
             First row and the one after the last; None where sizes are unknown.
         """
-        if not (hasattr(X, "shape") and hasattr(X, "dtype")):
+        name = self.name
+        if not (hasattr(block, "shape") and hasattr(block, "dtype")):
             raise TypeError(
-                f"A block of X is a {type(X).__name__} and no array; make arrays of the blocks, for example "
-                "with X.map_blocks(np.asarray)."
+                f"A block of {name} is a {type(block).__name__} and no array; make arrays of the blocks, for "
+                f"example with {name}.map_blocks(np.asarray)."
             )
-        shape = (*(X.shape[:1] if rows is None else [rows[1] - rows[0]]), self.n_columns)
-        if X.shape != shape:
-            raise ValueError(f"A block of X has shape {X.shape}, and X says that it has {shape}; {REMEDY}.")
-        if self.dtype.kind in NUMBERS and X.dtype.kind not in NUMBERS:
-            raise TypeError(f"A block of X has dtype {X.dtype}, and X says {self.dtype}; {REMEDY}.")
-        if isinstance(X, np.ma.MaskedArray):
+        shape = (*(block.shape[:1] if rows is None else [rows[1] - rows[0]]), *self.width)
+        if block.shape != shape:
+            raise ValueError(
+                f"A block of {name} has shape {block.shape}, and {name} says that it has {shape}; {REMEDY}."
+            )
+        if self.dtype.kind in NUMBERS and block.dtype.kind not in NUMBERS:
             raise TypeError(
-                "A block of X is a masked array, and its mask would be lost; fill it, with "
-                "da.ma.filled(X, value)."
+                f"A block of {name} has dtype {block.dtype}, and {name} says {self.dtype}; {REMEDY}."
+            )
+        if isinstance(block, np.ma.MaskedArray):
+            raise TypeError(
+                f"A block of {name} is a masked array, and its mask would be lost; fill it, with "
+                f"da.ma.filled({name}, value)."
             )

@@ -52,7 +52,7 @@ class Block:
 
     pieces: tuple[Piece | None, ...]
     index: int
-    declared: Declared
+    declared: tuple[Declared | None, ...]
     rows: tuple[int, int] | None
 
     def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
@@ -61,11 +61,13 @@ class Block:
         Raises
         ------
         TypeError or ValueError
-            If X is not what was declared, or weights or values have other rows.
+            If a piece is not what was declared, or weights or values have other rows.
         """
         with naming(self.index, self.rows):
             held = tuple(None if piece is None else piece(values) for piece in self.pieces)
-            self.declared.check(held[0], self.rows)
+            for part, declared in zip(held, self.declared, strict=True):
+                if declared is not None:
+                    declared.check(part, self.rows)
             sizes = [part.shape[0] for part in held if part is not None]
             if min(sizes) < max(sizes):  # seen only here where chunk sizes are unknown
                 raise ValueError(
@@ -144,7 +146,10 @@ def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
     n_blocks = rows.X.numblocks[0]
     keys = [[None] * n_blocks if a is None else list(_flat(a.__dask_keys__())) for a in arrays]
-    declared = Declared.by(rows.X)
+    declared = tuple(
+        None if array is None else Declared.by(name, array)
+        for name, array in zip(("X", "sample_weight", "y"), arrays, strict=False)
+    )
     blocks = []
     for i, block_keys in enumerate(zip(*keys, strict=True)):
         pieces = tuple(None if key is None else _piece(graph, key) for key in block_keys)

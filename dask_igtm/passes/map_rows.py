@@ -37,7 +37,7 @@ def map_rows(
     outputs : sequence of Output
         What the arrays of that tuple are.
     """
-    node: Any = _Shared(function, shared, Declared.by(rows.X), rows.starts)
+    node: Any = _Shared(function, shared, Declared.by("X", rows.X), rows.starts)
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
     # An array in name only: a chunk of it is the tuple of a block.

@@ -183,6 +183,14 @@ def test_a_map_to_set_out_from_has_the_same_names(tmp_path):
         igtm().fit(FRAME[NAMES[::-1]], init=first)
 
 
+def test_a_checkpoint_belongs_to_columns_of_its_names(tmp_path):
+    igtm().fit(FRAME, checkpoint=tmp_path / "c.npz")
+    longer = igtm(niter=8)
+    with pytest.raises(ValueError, match=r"another fit: .*(?s:.*)column 0 is 'v' and was 'a'"):
+        longer.fit(FRAME.set_axis(list("vwxyz"), axis=1), checkpoint=tmp_path / "c.npz")
+    assert longer.fit(FRAME, checkpoint=tmp_path / "c.npz").n_iter_ == 8
+
+
 def test_names_written_by_convert_are_compared(tmp_path):
     FRAME.to_csv(tmp_path / "x.csv", index=False)
     one, other = str(tmp_path / "x.zarr"), str(tmp_path / "other.zarr")
@@ -196,13 +204,26 @@ def test_names_written_by_convert_are_compared(tmp_path):
 
 
 def test_an_attribute_that_is_no_list_of_names_is_left_alone():
-    for attribute in ("abcde", 5, [1, 2, 3, 4, 5]):
+    for attribute in ("abcde", 5, {"a": 1}):
         array = stored(FRAME)
         array.attrs["columns"] = attribute
         assert column_names(zarr.open_array(array.store, mode="r")) is None
-    array.attrs["columns"] = ["a", "b"]
-    with pytest.warns(UserWarning, match=r"has shape \(400, 5\) and names 2 columns"):
-        assert not hasattr(igtm().fit(zarr.open_array(array.store, mode="r")), "feature_names_in_")
+    for attribute, n in ((["a", "b"], 2), ([None] * 5, 5), ([True] * 5, 5), ([["a"]] * 5, 5)):
+        array.attrs["columns"] = attribute
+        with pytest.warns(UserWarning, match=rf"has shape \(400, 5\) and {n} entries"):
+            assert not hasattr(igtm().fit(zarr.open_array(array.store, mode="r")), "feature_names_in_")
+
+
+def test_numbers_in_the_attribute_are_names():
+    array = stored(FRAME)
+    array.attrs["columns"] = [400, 410.5, 420, 430, 440]
+    fitted = igtm().fit(zarr.open_array(array.store, mode="r"))
+    assert fitted.feature_names_in_.tolist() == ["400", "410.5", "420", "430", "440"]
+    array.attrs["columns"] = [410.5, 400, 420, 430, 440]
+    with pytest.raises(ValueError, match=r"column 0 is '410.5' and was '400'"):
+        fitted.transform(zarr.open_array(array.store, mode="r"))
+    array.attrs["columns"] = list(range(5))
+    assert not hasattr(igtm().fit(zarr.open_array(array.store, mode="r")), "feature_names_in_")
 
 
 def test_properties_from_zarr_have_their_names():

@@ -213,6 +213,30 @@ def test_a_first_line_of_numbers_may_be_a_row(folder):
         convert("x.csv", "x.zarr", header=False, columns=["400"])
 
 
+@pytest.mark.parametrize("first", ["1.5,NA,3", "true,1,3", "null,2,-4e5", "1, nan ,", "None,N/A,FALSE"])
+def test_a_first_line_of_gaps_and_bools_may_be_a_row_too(folder, first):
+    (folder / "x.csv").write_text(f"{first}\n4,5,6\n")
+    with pytest.raises(ValueError, match="numbers alone"):
+        convert("x.csv", "x.zarr")
+    (folder / "x.csv").write_text("1.5,NA,3\n4,5,6\n")
+    assert_array_equal(convert("x.csv", "x.zarr", header=False)[:], [[1.5, np.nan, 3], [4, 5, 6]])
+
+
+def test_a_part_may_have_no_rows(folder):
+    write(FRAME[:300], "part-1.csv")
+    write(FRAME[:0], "part-2.csv")
+    write(FRAME[300:], "part-3.csv")
+    assert_allclose(convert("part-*.csv", "x.zarr")[:], X, rtol=1e-12)
+    with pytest.raises(ValueError, match="no rows"):
+        convert("part-2.csv", "y.zarr")
+
+
+def test_columns_are_chosen_once_each(folder):
+    write(FRAME, "x.csv")
+    with pytest.raises(ValueError, match="several columns a"):
+        convert("x.csv", "x.zarr", columns=["a", "b", "a"])
+
+
 def test_columns_without_a_name_of_their_own_are_refused(folder):
     FRAME.to_csv("x.csv")
     with pytest.raises(ValueError, match=r"Column 0 of .* has no name, as the index"):

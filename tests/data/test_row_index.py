@@ -48,7 +48,7 @@ def test_another_order_is_refused(use, table):
 
 @pytest.mark.parametrize("use", USES)
 def test_other_rows_are_refused(use):
-    with pytest.raises(ValueError, match=r"other rows than X.*row 0 is 'other0', and in X 'id0'"):
+    with pytest.raises(ValueError, match=r"other rows than X.*row 0 is other0, and in X id0"):
         USES[use](X, Y.rename(lambda label: label.replace("id", "other")))
 
 

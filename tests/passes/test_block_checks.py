@@ -9,7 +9,7 @@ from helpers.errors import assert_says, raised
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from dask_igtm import IGTM, landscape
+from dask_igtm import IGTM, IGTMRegressor, landscape
 
 X = correlated(300, 5)
 
@@ -84,3 +84,27 @@ def test_any_real_numbers_will_do(dtype):
     rows = (10 * X).astype(dtype)
     lazy = declared(lambda block: block.astype(dtype), rows)
     assert_allclose(igtm().fit(lazy).centers_, igtm().fit(rows).centers_, atol=1e-3)
+
+
+COMPANIONS = {
+    "two columns": (lambda block: np.c_[block, block], ValueError, r"shape \(100, 2\).*\(100,\); mend"),
+    "fewer rows": (lambda block: block[:50], ValueError, r"shape \(50,\).*\(100,\); mend"),
+    "masked": (lambda block: np.ma.masked_greater(block, 1), TypeError, "mask would be lost"),
+    "text": (lambda block: block.astype(str), TypeError, "float64; mend"),
+    "complex": (lambda block: block + 1j, TypeError, "float64; mend"),
+    "list": (lambda block: block.tolist(), TypeError, "list and no array"),
+}
+
+
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_weights_and_values_are_what_they_declare_too(name):
+    function, kind, says = COMPANIONS[name]
+    lazy = da.from_array(X, chunks=(100, -1))
+    values = abs(lazy[:, 0]).map_blocks(function, chunks=(lazy.chunks[0],), dtype=float, meta=np.empty(0))
+    for called, call in (
+        ("sample_weight", lambda: igtm().fit(lazy, sample_weight=values)),
+        ("sample_weight", lambda: FITTED.score(lazy, sample_weight=values)),
+        ("y", lambda: landscape.property(FITTED, lazy, values)),
+        ("y", lambda: IGTMRegressor(k=4, m=2, niter=2).fit(lazy, values)),
+    ):
+        assert_says(raised(kind, call), f"A block of {called} .*{says}", r"rows \d00:\d00")
