@@ -12,7 +12,7 @@ import zarr
 
 from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
-from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind
+from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind, refuse_closed
 from dask_igtm.data.places import hdf5_group, zarr_group
 from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
 
@@ -65,6 +65,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
     X = opened(X)
     if isinstance(X, zarr.Group):
         raise TypeError(zarr_group(X, name, table=table))
+    if hdf5_kind(X):
+        refuse_closed(X, name)
     if hdf5_kind(X) == "group":
         raise TypeError(hdf5_group(X, name, table=table))
     refuse(X, name, table=table)

@@ -103,10 +103,14 @@ def hdf5_kind(X: Any) -> str | None:
     return next(filter(None, found), None)
 
 
+def refuse_closed(X: Any, name: str) -> None:
+    """Raise ValueError if an object of h5py belongs to a file that is closed."""
+    if not X:
+        raise ValueError(f"{name} is of h5py, and its file is closed; open the file again.")
+
+
 def dataset_rows(dataset: Any, name: str) -> Hdf5Rows:
-    """Return a dataset of h5py as rows that any process reads; refuse closed files, and those in memory."""
-    if not dataset:
-        raise ValueError(f"{name} is a dataset of h5py whose file is closed; open the file again.")
+    """Return a dataset of h5py as rows that any process reads; raise TypeError where no file is on disk."""
     driver, path = dataset.file.driver, os.path.abspath(dataset.file.filename)
     if driver not in ON_DISK:
         raise TypeError(

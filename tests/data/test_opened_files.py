@@ -98,7 +98,7 @@ def test_a_dataset_that_only_this_process_has_is_refused_with_what_works(tmp_pat
 def test_a_dataset_of_a_closed_file_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         rows = file.create_dataset("x", data=X)
-    assert_says(raised(ValueError, igtm().fit, rows), "whose file is closed; open the file again")
+    assert_says(raised(ValueError, igtm().fit, rows), "its file is closed; open the file again")
 
 
 def test_a_file_that_cannot_be_opened_is_named(file):
