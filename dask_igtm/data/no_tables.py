@@ -20,6 +20,7 @@ INSTEAD: dict[str, tuple[str, ...]] = {
     "dask.Delayed": ("a dask array, such as dask.array.from_delayed({0}, shape, dtype)",),
     "h5py.AsStrView": ("the dataset itself",),
     "h5py.AsTypeView": ("the dataset itself",),
+    "h5py.AstypeWrapper": ("the dataset itself",),  # of older releases
     "h5py.FieldsView": ("the dataset itself",),
     "netCDF4.Variable": ("an array of xarray.open_dataset(path)",),
     "polars.LazyFrame": ("{0}.collect()",),

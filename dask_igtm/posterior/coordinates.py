@@ -30,24 +30,25 @@ def squared_norms(Z: Real) -> Array:
 
 def numba_forward(X: NDArray[Any], affine: Affine, Z: Real) -> Array:
     """Do the same in one compiled sweep, where Z is in C order."""
-    # Axes are a matrix product; compiled code would read past the end of rows of another width, and round to
-    # float32, before the mean is subtracted, what fills the gaps of such rows.
-    finer = X.dtype.kind == "f" and X.dtype.itemsize > Z.itemsize
-    if affine.axes is not None or X.shape[1:] != affine.mean.shape or finer:
+    # Axes are a matrix product; and compiled code would read past the end of rows of another width.
+    if affine.axes is not None or X.shape[1:] != affine.mean.shape:
         return numpy_forward(X, affine, Z)
-    X, mean = np.require(X, Z.dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
-    norms: Array = _compile(Z.dtype.name)(X, mean, 1.0 / affine.scale, Z)
+    # What fills the gaps of float32 rows is float64, and must not be rounded before the mean is subtracted.
+    dtype = X.dtype if X.dtype == np.float64 else Z.dtype
+    X, mean = np.require(X, dtype, ["C", "A"]), np.require(affine.mean, None, ["C", "A"])
+    norms: Array = _compile(dtype.name, Z.dtype.name)(X, mean, 1.0 / affine.scale, Z)
     return norms
 
 
 @functools.cache
-def _compile(name: str) -> Any:
+def _compile(given: str, result: str) -> Any:
     """Compile `Affine.forward` without axes; NumPy spends more on starting its loop over each row."""
     import numba
 
     Array = numba.types.Array  # its own import is not safe among threads
-    real, double, narrow = numba.from_dtype(np.dtype(name)), numba.float64, np.dtype(name).type
-    X, column = Array(real, 2, "C", readonly=True), Array(double, 1, "C", readonly=True)
+    real, double, narrow = numba.from_dtype(np.dtype(result)), numba.float64, np.dtype(result).type
+    X = Array(numba.from_dtype(np.dtype(given)), 2, "C", readonly=True)
+    column = Array(double, 1, "C", readonly=True)
 
     @numba.njit(  # type: ignore[untyped-decorator]
         double[::1](X, column, column, real[:, ::1]),
