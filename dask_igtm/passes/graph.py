@@ -65,9 +65,10 @@ class Block:
         """
         with naming(self.index, self.rows):
             held = tuple(None if piece is None else piece(values) for piece in self.pieces)
-            for part, declared in zip(held, self.declared, strict=True):
+            own_rows = (self.rows, None, None)  # those of weights and values are compared with X
+            for part, declared, rows in zip(held, self.declared, own_rows, strict=False):
                 if declared is not None:
-                    declared.check(part, self.rows)
+                    declared.check(part, rows)
             sizes = [part.shape[0] for part in held if part is not None]
             if min(sizes) < max(sizes):  # seen only here where chunk sizes are unknown
                 raise ValueError(

@@ -652,6 +652,7 @@ for number in range(6):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maps", ["two", "one"])
 def test_two_processes_at_one_path(igtm, other, path, tmp_path, maps):
     igtm.save(tmp_path / "a.npz")
