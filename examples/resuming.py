@@ -67,7 +67,7 @@ def resume_a_projection(igtm: IGTM, data: Path, target: Path) -> None:
     """See a projection fail with the rows to blame, and make the same call with rows that can be read."""
     X = da.from_zarr(zarr.open_array(data, mode="r"))
     try:
-        igtm.project_to_zarr(X.map_blocks(fail_at_chunk_15, dtype=X.dtype), target)
+        igtm.project_to_zarr(X.map_blocks(fail_at_chunk_17, dtype=X.dtype), target)
     except OSError as error:
         print(f"The projection failed: {error} {' '.join(error.__notes__)}")
     written = np.isfinite(zarr.open_array(target / "log_likelihood", mode="r")[:])
@@ -77,9 +77,9 @@ def resume_a_projection(igtm: IGTM, data: Path, target: Path) -> None:
     print(f"Written: {written.mean():.0%} of the rows, complete: {group.attrs['dask_igtm']['complete']}")
 
 
-def fail_at_chunk_15(rows: np.ndarray, block_id: tuple[int, int]) -> np.ndarray:
+def fail_at_chunk_17(rows: np.ndarray, block_id: tuple[int, int]) -> np.ndarray:
     """Stand for a disk that is away."""
-    if block_id[0] == 15:
+    if block_id[0] == 17:
         raise OSError("The disk does not answer.")
     return rows
 
