@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from dask_igtm.data.containers import is_xarray
+from dask_igtm.data.containers import is_lazy, is_xarray
 from dask_igtm.data.frames import is_dask_frame
 
 
@@ -39,7 +39,7 @@ def with_rows_of(X: Any, values: Any, name: str) -> Any:
     index = _index(X)
     if index is None:
         return values
-    if is_dask_frame(values):
+    if is_dask_frame(values) and not is_lazy(X):
         values = values.compute()
     _check(index, _index(values), name)
     return values

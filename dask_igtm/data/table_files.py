@@ -29,19 +29,18 @@ def parquet_rows(source: str, columns: Sequence[str]) -> Table:
 def csv_rows(source: str, columns: Sequence[str], *, header: bool | None) -> Table:
     """Return the table in one CSV file, or in all that a pattern names; see `convert`."""
     frames = _dataframes()
-    import pandas as pd  # noqa: PLC0415 - an extra
-
     if columns and header is False:
         raise ValueError(f"{source!r} has no names to choose columns by; convert it without --columns.")
 
     def read(path: str) -> Any:
+        first, *rows = _beginning(path)
         if header is not False:
-            _check_header(path, certain=header is True, chosen=bool(columns))
+            _check_header(path, first, certain=header is True, chosen=bool(columns))
         compressed = {"blocksize": None} if path.endswith(".gz") else {}
         named = {"header": None} if header is False else {}
         # A column may hold whole numbers at first, and gaps or fractions further down.
         frame = frames.read_csv(path, assume_missing=True, **named, **compressed)
-        return frame if len(pd.read_csv(path, nrows=1, **named)) else frame.astype(float)  # of no rows
+        return frame if rows or header is False else frame.astype(float)  # which no row gives a type
 
     return _table(source, read, columns)
 
@@ -91,17 +90,31 @@ def _check_columns(path: str, frame: Any, names: Sequence[str], *, all_of_them: 
         )
 
 
-def _check_header(path: str, *, certain: bool, chosen: bool) -> None:
-    """Raise ValueError unless the first line of a CSV file names the columns, each by another name.
+def _beginning(path: str) -> list[list[str]]:
+    """Return the fields of the first two lines of a CSV file, which may have one.
 
-    It is `certain` that they are names, or not; where columns are `chosen`, others need none.
+    pandas would take the first of more fields than names for an index, which is no column.
     """
     import pandas as pd  # noqa: PLC0415 - an extra
 
     try:
-        names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+        lines = pd.read_csv(path, header=None, nrows=2, dtype=str, keep_default_na=False)
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path!r} is empty; give a file with rows.") from None
+    except pd.errors.ParserError:
+        raise ValueError(
+            f"The second line of {path!r} has more fields than the first; name each column, or leave out "
+            "what has none."
+        ) from None
+    fields: list[list[str]] = lines.to_numpy().tolist()
+    return fields
+
+
+def _check_header(path: str, names: list[str], *, certain: bool, chosen: bool) -> None:
+    """Raise ValueError unless the first line of a CSV file names the columns, each by another name.
+
+    It is `certain` that they are names, or not; where columns are `chosen`, others need none.
+    """
     if not certain and all(map(_is_value, names)):
         raise ValueError(
             f"The first line of {path!r} holds numbers alone: {', '.join(names[:5])}. Give --no-header "

@@ -330,9 +330,8 @@ class BaseMap(
             If a chunk is not there after all are written.
         ValueError
             If the projection at `path` is that of another model, of other rows or with another `top`, if
-            another array has the name of an output, if
-            chunk sizes of X are unknown, if an output is, or if X has other columns than in `fit` or holds
-            NaN or infinity.
+            another array has the name of an output, if chunk sizes of X are unknown, if an output is, or if X
+            has other columns than in `fit` or holds NaN or infinity.
         """
         fitted = self._map
         return project_to_zarr(fitted, rows_of(self, X), path, fitted.outputs(outputs, top), resume=resume)

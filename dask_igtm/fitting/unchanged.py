@@ -25,8 +25,6 @@ EPS, SINGLE_EPS = (float(np.finfo(real).eps) for real in (np.float64, np.float32
 # A sum that grows by one row after the other may be off by as many roundings. So many rows are added up
 ADDITIONS = 1024  # by BLAS, in the precision of the rows, before it begins anew,
 TILE_ADDITIONS = 8192  # and at most in a mean of the moments, in float64.
-
-
 STAY = "store X first and fit the stored rows, or keep them in memory with persist=True"
 
 

@@ -65,12 +65,11 @@ class Block:
         """
         with naming(self.index, self.rows):
             held = tuple(None if piece is None else piece(values) for piece in self.pieces)
-            own_rows = (self.rows, None, None)  # those of weights and values are compared with X
-            for part, declared, rows in zip(held, self.declared, own_rows, strict=False):
+            for part, declared in zip(held, self.declared, strict=True):
                 if declared is not None:
-                    declared.check(part, rows)
+                    declared.check(part, self.rows if part is held[0] else None)
             sizes = [part.shape[0] for part in held if part is not None]
-            if min(sizes) < max(sizes):  # seen only here where chunk sizes are unknown
+            if min(sizes) < max(sizes):
                 raise ValueError(
                     f"A block of X has {sizes[0]} rows, and its weights or values are {sizes[1:]}; give them "
                     "in the chunks of X."

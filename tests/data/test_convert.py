@@ -231,6 +231,15 @@ def test_a_part_may_have_no_rows(folder):
         convert("part-2.csv", "y.zarr")
 
 
+@pytest.mark.parametrize("columns", [(), ("a", "b")])
+def test_a_field_more_than_there_are_names_is_no_index(folder, columns):
+    (folder / "x.csv").write_text("a,b\n1,2,3\n4,5,6\n")
+    with pytest.raises(
+        ValueError, match=r"second line of .* has more fields than the first; name each column"
+    ):
+        convert("x.csv", "x.zarr", columns=columns)
+
+
 def test_columns_are_chosen_once_each(folder):
     write(FRAME, "x.csv")
     with pytest.raises(ValueError, match="several columns a"):

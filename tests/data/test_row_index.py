@@ -70,6 +70,7 @@ def test_comparing_lazy_frames_computes_nothing():
     lazy, y = (dd.from_pandas(part, npartitions=4) for part in (X, Y))
     with dask.config.set(scheduler=computing):
         with_rows_of(lazy, y, "y")
+        with_rows_of(xarray(X).chunk({"id": 50}), y, "y")
 
 
 def test_what_has_no_index_goes_by_position():
