@@ -15,7 +15,7 @@ moses: .venv/moses
 	$(RUN) examples/moses.py
 
 test: $(INSTALLED)
-	$(RUN) -m pytest -n 2 --cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 check: $(INSTALLED)
 	.venv/bin/ruff check .
@@ -26,11 +26,12 @@ check: $(INSTALLED)
 slow: $(INSTALLED)
 	$(RUN) -m pytest -m slow -rs
 
-# The tests on the oldest releases that pyproject.toml allows.
+# The tests on the oldest releases that pyproject.toml allows, and what of the package they run.
 lowest: $(INSTALLED)
 	test -d .venv-lowest || $(PYTHON) -m venv .venv-lowest
 	.venv/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[test]'
-	.venv-lowest/bin/python -m pytest -n 2 -p no:cacheprovider
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider \
+		--cov=dask_igtm --cov-report=term:skip-covered --cov-fail-under=95
 
 # Wheel and source archive, and the quickstart with the wheel alone.
 wheel: $(INSTALLED)

@@ -90,7 +90,8 @@ def test_inverse_transform():
 
 @pytest.mark.parametrize("name", ["digits", "wine", "breast cancer"])
 def test_run_igtm_agrees_with_standard_gtm(name):
-    expected, ours = ugtm.runGTM(SETS[name]), runIGTM(SETS[name])
+    X = SETS[name][:600]
+    expected, ours = ugtm.runGTM(X), runIGTM(X)
     for axis in range(2):
         assert np.corrcoef(expected.matMeans[:, axis], ours.matMeans[:, axis])[0, 1] > 0.999
 

@@ -46,7 +46,7 @@ def medians(X, sample_weight=None):
     return gaps_of(prepare(row_blocks(X, sample_weight)), "median").fill
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_medians_are_exact_in_memory_and_within_half_a_bin_else(data):
     n = data.draw(st.integers(2, 40))

@@ -8,18 +8,26 @@ import dask.array as da
 import numpy as np
 import pytest
 from helpers.lazy import computing
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dask_igtm import IGTM
 from dask_igtm.passes.resources import single_threaded_blas
+
+
+@pytest.fixture
+def two_blas_threads():
+    """More than one, where the process of these tests has been left one."""
+    with threadpool_limits(2, "blas"):
+        yield
 
 
 def blas_threads():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
-def test_concurrent_tasks_share_one_limit_of_blas_and_lift_it():
+def test_concurrent_tasks_share_one_limit_of_blas_and_lift_it(two_blas_threads):
     before = blas_threads()
+    assert set(before) == {2}
     entered, leave = threading.Barrier(2), threading.Event()
 
     def other():
@@ -41,7 +49,7 @@ def test_concurrent_tasks_share_one_limit_of_blas_and_lift_it():
     assert blas_threads() == before
 
 
-def test_bits_of_wide_rows_do_not_depend_on_the_scheduler():
+def test_bits_of_wide_rows_do_not_depend_on_the_scheduler(two_blas_threads):
     wide = np.random.default_rng(0).normal(size=(1200, 784))
     lazy = da.from_array(wide, chunks=(1200, -1))
     fits = []

@@ -104,6 +104,7 @@ def run(code, **environ):
     return run.stdout
 
 
+@pytest.mark.slow
 def test_code_from_the_disk_has_the_bits_of_code_compiled_here(tmp_path):
     code = """if True:
         import hashlib
@@ -135,10 +136,9 @@ def test_it_works_where_no_machine_code_can_be_kept(tmp_path):
             raise PermissionError("read-only")
         kept, tempfile.TemporaryFile = tempfile.TemporaryFile, refuse  # by which numba finds out
         import numpy as np
-        from helpers.geometries import geometry_of_logits
-        from dask_igtm.posterior.numba_kernel import NumbaKernel, sweep
-        geometry, t = geometry_of_logits(np.tile(np.log([0.1, 0.2, 0.3, 0.4]), (128, 1)))
-        print(*NumbaKernel(geometry, 128).softmax(t)[1][0, :, 7], sweep.stats.cache_path)
+        from dask_igtm.posterior.reading import totals  # which compiles sooner than the sweep
+        R = np.tile([[[0.1], [0.2], [0.3], [0.4]]], (1, 1, 128))
+        print(*totals(np.full((1, 1, 128), 1 / 128), R)[:, 0], totals.stats.cache_path)
     """
     *R, place = run(code, HOME=str(tmp_path)).split()
     assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
@@ -161,10 +161,9 @@ def test_a_disk_that_keeps_no_machine_code_ends_no_fit(place, tmp_path):
         for file in pathlib.Path({str(tmp_path)!r}).rglob("*.nbi"):
             file.write_bytes(b"")
         import numpy as np
-        from helpers.geometries import geometry_of_logits
-        from dask_igtm.posterior.numba_kernel import NumbaKernel
-        geometry, t = geometry_of_logits(np.tile(np.log([0.1, 0.2, 0.3, 0.4]), (128, 1)))
-        print(*NumbaKernel(geometry, 128).softmax(t)[1][0, :, 7])
+        from dask_igtm.posterior.reading import totals  # which compiles sooner than the sweep
+        R = np.tile([[[0.1], [0.2], [0.3], [0.4]]], (1, 1, 128))
+        print(*totals(np.full((1, 1, 128), 1 / 128), R)[:, 0])
     """
     for _ in range(2 if place == "damaged" else 1):
         R = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()

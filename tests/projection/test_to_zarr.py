@@ -344,9 +344,8 @@ def height(tmp_path, monkeypatch, X, outputs):
     return heights.pop()
 
 
-@pytest.mark.parametrize("outputs", [("means",), ("means", "responsibilities", "log_likelihood")])
-def test_a_wide_table_has_lower_parts_than_a_narrow_one(tmp_path, monkeypatch, outputs):
-    narrow, middle, wide = (height(tmp_path, monkeypatch, rows(n), outputs) for n in (4, 40, 120))
+def test_a_wide_table_has_lower_parts_than_a_narrow_one(tmp_path, monkeypatch):
+    narrow, middle, wide = (height(tmp_path, monkeypatch, rows(n), ("means",)) for n in (4, 40, 120))
     assert narrow > middle > wide >= BLOCK
 
 

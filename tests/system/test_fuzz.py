@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dask_igtm import IGTM, landscape, quality
 
-CASES = 500
+CASES = 150
 
 
 @st.composite
