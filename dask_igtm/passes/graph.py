@@ -54,9 +54,12 @@ class Block:
     index: int
     declared: tuple[Declared | None, ...]
     rows: tuple[int, int] | None
+    numbered: bool = False
 
     def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
-        """Return what the pieces hold.
+        """Return what the pieces hold; of a block that is numbered the numbers of its rows too.
+
+        Where the sizes of the blocks before are unknown, each block has numbers of its own.
 
         Raises
         ------
@@ -74,6 +77,9 @@ class Block:
                     f"A block of X has {sizes[0]} rows, and its weights or values are {sizes[1:]}; give them "
                     "in the chunks of X."
                 )
+            if self.numbered:
+                first = self.index << 32 if self.rows is None else self.rows[0]
+                return (*held, np.arange(first, first + sizes[0]))
             return held
 
     def needs(self) -> frozenset[Any]:
@@ -130,6 +136,12 @@ class Source:
     def only(self, folds: tuple[Fold, ...]) -> Source:
         """Return the part of the source that some of its folds need."""
         return dataclasses.replace(self, graph=_needed(self.graph, folds), folds=folds)
+
+    def numbered(self) -> Source:
+        """Return the same rows, each with its number."""
+        folds = (fold.blocks for fold in self.folds)
+        numbered = ([dataclasses.replace(block, numbered=True) for block in blocks] for blocks in folds)
+        return dataclasses.replace(self, folds=tuple(_fold_of(tuple(blocks)) for blocks in numbered))
 
     def alone(self, chosen: Callable[[int], Iterable[int]]) -> Source:
         """Return the blocks that `chosen` picks by their numbers, of as many as it is told, one in a fold."""

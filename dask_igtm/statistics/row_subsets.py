@@ -36,10 +36,10 @@ def draw(numbers: NDArray[np.int64], seed: int, edges: Sequence[float]) -> NDArr
     edges : sequence of float
         Where in (0, 1] one part ends and the next begins; rows are spread evenly over [0, 1).
     """
-    return np.searchsorted(edges, _uniform(numbers, seed), side="right").astype(np.uint16)
+    return np.searchsorted(edges, uniform(numbers, seed), side="right").astype(np.uint16)
 
 
-def _uniform(numbers: NDArray[np.int64], seed: int) -> Array:
+def uniform(numbers: NDArray[np.int64], seed: int) -> Array:
     """SplitMix64 (Steele, Lea & Flood 2014) at the place in its stream that each number says, in [0, 1)."""
     z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

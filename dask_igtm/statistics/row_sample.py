@@ -1,0 +1,87 @@
+"""A sample of the rows, drawn by their numbers in the pass that makes another statistic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.statistics.row_subsets import Sums, uniform
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """The rows of the smallest keys, in the order of their keys, so that any first few are a sample too.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, D)
+    weight : ndarray of shape (n,)
+        Of each row, in the sense of `sample_weight`.
+    keys : ndarray of shape (n,)
+        Drawn for each row by its number, so that how rows lie in blocks changes nothing.
+    size : int
+        How many rows to keep at most.
+    """
+
+    X: NDArray[Any]
+    weight: Array
+    keys: Array
+    size: int
+
+    def __add__(self, other: RowSample) -> RowSample:
+        keys = np.concatenate([self.keys, other.keys])
+        order = np.argsort(keys)[: self.size]
+        X, weight = np.concatenate([self.X, other.X]), np.concatenate([self.weight, other.weight])
+        return RowSample(X[order], weight[order], keys[order], self.size)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a sample is drawn.
+
+    Attributes
+    ----------
+    size : int
+        How many rows to keep at most.
+    seed : int
+    n_rows : float
+        Of the whole, by which blocks know what they need not offer; NaN where nobody knows.
+    """
+
+    size: int
+    seed: int
+    n_rows: float = np.nan
+
+    def of(self, X: Rows, sample_weight: Array | None, numbers: NDArray[np.int64]) -> RowSample:
+        """Return the sample of a block whose rows have these numbers; rows without weight are left out."""
+        keys = uniform(numbers, self.seed)
+        # Six standard deviations more than needed, so that no sample falls short.
+        offered = keys * self.n_rows < self.size + 6.0 * np.sqrt(self.size)
+        offered |= np.isnan(self.n_rows)
+        if sample_weight is not None:
+            offered &= sample_weight > 0
+        order = np.flatnonzero(offered)
+        order = order[np.argsort(keys[order])][: self.size]
+        X = X.tocsr() if hasattr(X, "tocsr") else X
+        chosen = [np.empty((0, X.shape[1]), X.dtype), *(tile for _, tile in row_tiles(X[order]))]
+        weight = np.ones(len(order)) if sample_weight is None else sample_weight[order]
+        return RowSample(np.concatenate(chosen), weight, keys[order], self.size)
+
+
+def with_sample(
+    X: Rows,
+    sample_weight: Array | None,
+    numbers: NDArray[np.int64],
+    draw: Draw,
+    function: Callable[..., Any],
+    *shared: Any,
+) -> Sums:
+    """Return `function(X, sample_weight, *shared)` of a block, and its sample."""
+    return Sums((function(X, sample_weight, *shared), draw.of(X, sample_weight, numbers)))
