@@ -25,7 +25,7 @@ from dask_igtm.fitting.cost import Estimate, estimate
 from dask_igtm.fitting.fit import fit
 from dask_igtm.fitting.fit_stream import advance
 from dask_igtm.fitting.progress import Listener, check_listeners, shown
-from dask_igtm.fitting.result import Fit, Interrupted
+from dask_igtm.fitting.result import CONVERGED, Fit, Interrupted
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
@@ -164,7 +164,7 @@ class BaseMap(
 
     def _keep(self, found: Fit) -> Self:
         self.model_ = found.model
-        self.n_iter_ = len(found.history)
+        self.n_iter_ = found.n_iter
         self.n_passes_ = found.n_passes
         self.stopped_by_ = found.stopped_by
         self.log_likelihood_ = found.log_likelihood
@@ -173,6 +173,7 @@ class BaseMap(
         self.n_samples_seen_ = found.n_samples
         self.regul_ = found.regul
         self.history_ = np.array([iteration.log_likelihood for iteration in found.history])
+        self.history_shares_ = np.array([iteration.share for iteration in found.history])
         self.__dict__.pop("stream_", None)
         return self
 
@@ -225,6 +226,7 @@ class BaseMap(
             self.n_passes_, self.stopped_by_, self.kernel_ = 1, "iterations", self._map.kernel
             self.log_likelihood_, self.deviance_ = log_likelihood, None
             self.history_ = np.append([] if new else self.history_, log_likelihood)
+            self.history_shares_ = np.append([] if new else self.history_shares_, 1.0)
             return self
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -505,7 +507,7 @@ class BaseMap(
     def converged_(self) -> bool:
         """Whether the solver stopped by its tolerance, on a map that has not collapsed."""
         check_is_fitted(self, "model_")
-        return self.stopped_by_ == "tolerance"
+        return self.stopped_by_ in CONVERGED
 
     @property
     def nodes_(self) -> Array:
@@ -576,7 +578,10 @@ class BaseMap(
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
         parameters = self.get_params(deep=False)
-        return Settings(**{field.name: parameters[field.name] for field in dataclasses.fields(Settings)})
+        names = [field.name for field in dataclasses.fields(Settings) if field.name != "seed"]
+        draws = parameters["solver"] != "em"
+        seed = int(check_random_state(self.random_state).randint(2**31)) if draws else 0
+        return Settings(**{name: parameters[name] for name in names}, seed=seed)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

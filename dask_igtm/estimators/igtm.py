@@ -31,9 +31,10 @@ class IGTM(BaseMap):
         evidence is the probability of these rows, averaged over maps; the ridge that suits new rows best
         may be another, so compare `score` of rows kept back with that of a few fixed ones.
     random_state : int, RandomState or None, default=1234
-        Seeds what is random. Plain EM has nothing random.
+        Seeds what is random: the rows that `solver="accelerated"` and "sampled" keep of the first pass, and
+        `sample`. Plain EM has nothing random.
     niter : int, default=200
-        Largest number of iterations; 0 stays at the plane of the first two principal axes.
+        Largest number of iterations over all rows; 0 stays at the plane of the first two principal axes.
     verbose : bool, default=False
         Show iteration, log-likelihood, change, rows per second and time left on stderr: as a bar in a
         terminal with rich (the extra `progress`) or a notebook with ipywidgets too, as a line an iteration
@@ -52,11 +53,16 @@ class IGTM(BaseMap):
         divides by the column standard deviations, so that it does not depend on units.
     tol : float, default=1e-4
         Stop after four consecutive changes of at most `tol`, of ugtm's "Err" for plain EM and of the
-        penalised mean log-likelihood for the accelerated solver after its first ten; 0 never stops early.
-    solver : {"em", "accelerated"}, default="em"
+        penalised mean log-likelihood for the other solvers, which also stop where at most half of `tol` is
+        left to gain; 0 never stops early.
+    solver : {"em", "accelerated", "sampled"}, default="em"
         "em" is plain EM, as in ugtm. "accelerated" climbs the same objective by L-BFGS in the metric of
-        the M-step, each iteration one pass, in half to an eighth of the passes; it never ends below the
-        best map that it saw, but may end at another local optimum than EM, better or worse.
+        the M-step, each iteration one pass, and near its peak by the curvature of a sample of the rows.
+        "sampled" first searches for a good optimum on a sample of some rows a node, from several starts, and
+        then goes over all rows from the best of them; where there are too few rows for that, or the sample
+        does not show what counts, it does what "accelerated" does. Both keep the sample of the pass for the
+        moments, at most 128 MB, never end below the best map that they saw over all rows, and may end at
+        another local optimum than EM. "Choosing a solver" in the documentation compares them.
     missing : str, default="error"
         What `fit` and all that follows make of gaps, which are entries that are NaN. "error" refuses them.
         "marginalize" lets a row count by what is observed of it, which is exact EM: a gap gets its
@@ -90,22 +96,25 @@ class IGTM(BaseMap):
     regul_ : float
         Ridge at the end: `regul`, or the last choice of the evidence.
     n_iter_ : int
-        Iterations done.
+        Iterations over all rows.
     n_samples_seen_ : float
         Rows of `fit` and of the blocks that followed, each times its weight.
-    n_passes_ : int
-        Passes over the data: one an iteration and one for `log_likelihood_`.
-    stopped_by_ : {"tolerance", "iterations", "callback", "collapse", "interrupt"}
-        Why the fit ended: changes within `tol`; `niter` iterations done, or the one of a block of
-        `partial_fit`; a callback's wish; changes within `tol` on a map that has collapsed onto a point or
-        whose ridge ran away; Ctrl-C. "unknown" in files of 0.1 of fits that ended before
-        `niter`, for whatever reason.
+    n_passes_ : float
+        Passes over the data: one an iteration and one for `log_likelihood_`; what is done on a sample of the
+        rows counts as its share of them.
+    stopped_by_ : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
+        Why the fit ended: changes within `tol`; less than half of `tol` left to gain; `niter` iterations
+        done, or the one of a block of `partial_fit`; a callback's wish; one of the first two on a map that
+        has collapsed onto a point or whose ridge ran away; Ctrl-C. "unknown" in files of 0.1 of fits that
+        ended before `niter`, for whatever reason.
     converged_ : bool
-        Whether that is "tolerance".
+        Whether that is one of the first two.
     log_likelihood_ : float
         Mean of ln p(x) over the rows of `fit`, a density in the units of X.
-    history_ : ndarray, one number an iteration
-        The same before each iteration.
+    history_ : ndarray of shape (n,)
+        The same before each iteration, those over a sample included.
+    history_shares_ : ndarray of shape (n,)
+        How many of the rows each of these is of: 1 for all, less for a sample.
     deviance_ : ndarray of shape (602,) or None
         How far ln p(x) of the rows of `fit` lies below the largest possible: its quantiles at the shares
         1 - 10^(-i / 100), and 1; what `applicability` compares with. None after `partial_fit` or an

@@ -54,7 +54,7 @@ def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "parameters": igtm.get_params(),
         "fitted": {name: getattr(igtm, name) for name in (*NUMBERS, FORMER)},
     }
-    arrays = {"history": igtm.history_, **models.pack(igtm.model_)}
+    arrays = {"history": igtm.history_, "history_shares": igtm.history_shares_, **models.pack(igtm.model_)}
     if hasattr(igtm, "stream_"):
         arrays |= {f"stream_{name}": np.asarray(getattr(igtm.stream_, name)) for name in STREAM}
     if igtm.deviance_ is not None:
@@ -71,6 +71,7 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
     for name, value in fitted.items():
         setattr(igtm, name, math.nan if value is None else value)  # of an interrupted fit, by JSON's null
     igtm.history_ = arrays["history"]
+    igtm.history_shares_ = arrays.get("history_shares", np.ones(len(igtm.history_)))  # older files lack it
     igtm.model_ = models.unpack(arrays)
     igtm.deviance_ = arrays.get("deviance")  # which older releases did not save
     if "stream_g" in arrays:

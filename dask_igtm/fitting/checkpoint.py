@@ -95,11 +95,11 @@ class Checkpoint:
         return now
 
     def resume(self, start: State) -> State:
-        """Return the saved state, or else save `start`, whose model lends what all models of a fit share."""
+        """Return the saved state, or else save `start`, which lends what all states of a fit share."""
         if self.found is None:
             self.write(start)
             return start
-        state = start.unpack(self.found[1], start.model)
+        state = start.unpack(self.found[1])
         logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.path)
         return state
 

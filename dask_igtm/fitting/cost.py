@@ -10,6 +10,7 @@ from dask.system import CPU_COUNT
 
 from dask_igtm.data.row_blocks import RowBlocks, row_bytes
 from dask_igtm.fitting.fill_values import PASSES
+from dask_igtm.fitting.sampling import sampled_stages
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import REFUSED, Gaps
@@ -21,6 +22,10 @@ from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.moments import moments_of
 
 TRIAL_ROWS = 4096
+# Passes until a fit stops by itself, medians over the data sets of benchmarks/solvers.py: of "sampled" those
+# over all rows, and how often it goes over its smaller and its larger sample.
+TYPICAL = {"em": 120, "accelerated": 55, "sampled": 20}
+TYPICAL_SEARCH, TYPICAL_POLISH = 260, 30
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class Estimate:
     n_passes : int
         Passes over the data if no iteration is saved: what fills gaps, the moments, `niter` iterations,
         the likelihood.
+    n_passes_typical : float
+        Those after which fits of rows of many kinds have stopped by themselves, half of them sooner and half
+        of them later; what is done on a sample counts as its share.
     bytes_read : int
         From storage; one pass where the blocks are kept in memory.
     bytes_per_thread : int
@@ -45,6 +53,7 @@ class Estimate:
     """
 
     n_passes: int
+    n_passes_typical: float
     bytes_read: int
     bytes_per_thread: int
     bytes_kept: int
@@ -53,7 +62,8 @@ class Estimate:
 
     def __str__(self) -> str:
         return (
-            f"at most {self.n_passes} passes, {_size(self.bytes_read)} read, "
+            f"{self.n_passes_typical:.0f} passes as a rule, at most {self.n_passes} passes, "
+            f"{_size(self.bytes_read)} read, "
             f"{_size(self.bytes_per_thread)} for each of {self.n_threads} threads, "
             f"{_size(self.bytes_kept)} kept in memory, {self.seconds:.3g} s of arithmetic"
         )
@@ -70,12 +80,20 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     n_threads = CPU_COUNT if rows.in_memory else workers().n_threads
     kept = worth_keeping(rows, persist)
     total = n_rows * row_bytes(rows.X)
-    n_passes = settings.niter + 2 + PASSES.get(settings.missing, 0)
+    others = 2 + PASSES.get(settings.missing, 0)
+    n_passes, typical = settings.niter + others, float(TYPICAL[settings.solver])
+    stages = sampled_stages(rows, settings)
+    if settings.solver == "sampled":
+        typical = TYPICAL["accelerated"]
+    if stages:
+        on_sample = TYPICAL_SEARCH * stages.search.stop + TYPICAL_POLISH * stages.polish.stop
+        typical = TYPICAL["sampled"] + on_sample / n_rows
     per_block = max(rows.X.chunks[0]) * n_columns * item
     buffers = 2 * TILE_BYTES + 3 * n_nodes * (n_columns + 1) * 8 + n_columns**2 * 8
     per_row = _seconds_a_row(n_columns, k, m, settings, rows.X.dtype.type)
     return Estimate(
         n_passes=n_passes,
+        n_passes_typical=min(typical, settings.niter) + others,
         bytes_read=0 if rows.in_memory else total * (1 if kept else n_passes),
         bytes_per_thread=per_block + buffers,
         bytes_kept=total if kept else 0,

@@ -13,16 +13,20 @@ from dask_igtm.data.whole_outputs import Path
 from dask_igtm.fitting.checkpoint import NAMES, Checkpoint
 from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
+from dask_igtm.fitting.sampling import draw_of
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import check_init, prepare_fit, start_of
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.model.model import Model
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import State, run
+from dask_igtm.solvers.sample import Sample
 from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import likelihood_of
+from dask_igtm.statistics.row_sample import Draw
 
 
 def fit(
@@ -63,13 +67,14 @@ def fit(
     settings.check_columns(rows.X.shape[1])
     if init:
         check_init(init, settings, rows.X.shape[1], feature_names)
-    kernel, saved = best_kernel(), None
+    kernel, draw, saved = best_kernel(), draw_of(rows, settings), None
     if checkpoint is not None:  # before the first pass, which may take hours
-        saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, kernel, init, feature_names))
+        saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, draw, kernel, init, feature_names))
     source = prepare_fit(rows, persist)
-    moments, start = start_of(source, settings, feature_names, init)
+    moments, start, drawn = start_of(source, settings, feature_names, init, draw)
     seen = Seen.of(moments, feature_names, in_memory=source.in_memory)
-    state = settings.begin(start.model)
+    sample = None if drawn is None else Sample(drawn, moments.n_rows, moments.weight, kernel)
+    state = settings.begin(start.model, sample, search=init is None)
     if saved:
         saved = saved.of(moments, seen, start.model.affine)
         state = saved.resume(state)
@@ -89,6 +94,9 @@ def fit(
 
     def pass_over(models: dict[int, Model]) -> list[SufficientStatistics]:
         (model,) = models.values()
+        if sample is not None and state.sample is not None:
+            with single_threaded_blas:
+                return [sample.e_step(state.sample, model)]
         step = reduce(source, checked_e_step, model, kernel, label="igtm-estep")
         return [seen.check(step, model)]
 
@@ -108,10 +116,17 @@ def fit(
 
 
 def _fingerprint(
-    rows: RowBlocks, settings: Settings, kernel: str, init: Model | None, names: Sequence[str] | None
+    rows: RowBlocks,
+    settings: Settings,
+    draw: Draw | None,
+    kernel: str,
+    init: Model | None,
+    names: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Name what decides the bits of a fit, beside the values of X."""
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
+    if draw is None:
+        del chosen["seed"]
     start = digest(pack(init)) if init else None
     known = {"init": start, "kernel": kernel, "version": __version__}
     return {**rows.layout, **chosen, **known, **({} if names is None else {NAMES: list(names)})}

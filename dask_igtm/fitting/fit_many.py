@@ -117,10 +117,15 @@ def fit_many(
     Raises
     ------
     ValueError
-        As `fit` does, with a note of the candidate where it is at fault; or if no row with weight is
-        held out of one.
+        If the solver is "sampled"; as `fit` does, with a note of the candidate where it is at fault; or if
+        no row with weight is held out of one.
     """
     settings, kernel = candidates[0].settings, best_kernel()
+    if settings.solver == "sampled":
+        raise ValueError(
+            "solver='sampled' looks for an optimum on a sample of the rows, and fits that go side by side "
+            "have none; give solver='accelerated' to search, and fit what it finds with 'sampled'."
+        )
     settings.check_columns(rows.X.shape[1])
     source = prepare_fit(rows, persist)
     starts, seen = _set_out(rows, source, candidates, feature_names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,8 @@ class IterationEvent:
     Attributes
     ----------
     number : int
-        Of the iteration, counted from 1; a fit that goes on from a checkpoint counts on.
+        Of the iteration, counted from 1; a fit that goes on from a checkpoint counts on. Iterations over a
+        sample are counted by themselves, each search anew.
     niter : int
         Largest number of iterations.
     log_likelihood : float
@@ -40,13 +42,16 @@ class IterationEvent:
     converged : bool
         Whether the solver stops by `tol` now.
     n_rows : float
-        Rows of a pass; the sum of their weights where their number is unknown.
+        Rows that it read; the sum of their weights where their number is unknown.
     seconds : float
         What the iteration took.
     elapsed : float
         Seconds since the first iteration of this call began.
     seconds_left : float
         For all iterations left, at the mean pace of this call; so at most, for a fit may converge before.
+        NaN before the first iteration over all rows.
+    share : float
+        How many of all rows the iteration read: 1, or less where it was over a sample.
     """
 
     number: int
@@ -60,6 +65,7 @@ class IterationEvent:
     seconds: float
     elapsed: float
     seconds_left: float
+    share: float = 1.0
 
     @property
     def rows_per_second(self) -> float:
@@ -79,12 +85,14 @@ def check_listeners(listeners: Any) -> None:
 def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable[[State], bool]:
     """Return what logs each new state and tells all listeners of it, and says whether one wants to stop."""
     begun = before = time.perf_counter()
-    n_done = 0
+    n_done, on_all = 0, 0.0  # iterations over all rows, and their seconds
 
     def tell(state: State) -> bool:
-        nonlocal before, n_done
+        nonlocal before, n_done, on_all
         last, now = state.history[-1], time.perf_counter()
-        n_done += 1
+        if last.share == 1:
+            n_done, on_all = n_done + 1, on_all + now - before
+        left = on_all / n_done * (niter - last.number) if n_done else math.nan
         event = IterationEvent(
             number=last.number,
             niter=niter,
@@ -93,10 +101,11 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
             regul=float(last.regul),
             change=float(last.change),
             converged=state.converged,
-            n_rows=n_rows,
+            n_rows=last.share * n_rows,
             seconds=now - before,
             elapsed=now - begun,
-            seconds_left=0.0 if state.converged else (now - begun) / n_done * (niter - last.number),
+            seconds_left=0.0 if state.converged else left,
+            share=last.share,
         )
         before = now
         logger.info(line(event))
@@ -104,7 +113,7 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
         # Truth alone is no wish to stop: many functions return what they have written or kept.
         stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
         if stops:
-            logger.info("a callback stops the fit after iteration %d", event.number)
+            logger.info("a callback stops the fit after %s", " ".join(_which(event).split()))
         return stops
 
     return tell
@@ -113,9 +122,15 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
 def line(event: IterationEvent) -> str:
     """One line on an iteration, in columns; `log-likelihood` is a mean per row in the units of X."""
     return (
-        f"iteration {event.number:4d} of {event.niter}  log-likelihood {event.log_likelihood:14.6f}  "
+        f"{_which(event)}  log-likelihood {event.log_likelihood:14.6f}  "
         f"change {event.change:9.2e}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
     )
+
+
+def _which(event: IterationEvent) -> str:
+    if event.share < 1:
+        return f"sample of {event.n_rows:,.0f} rows, iteration {event.number:4d}"
+    return f"iteration {event.number:4d} of {event.niter}"
 
 
 def _compact(event: IterationEvent) -> str:
@@ -127,6 +142,8 @@ def _compact(event: IterationEvent) -> str:
 
 
 def _left(event: IterationEvent) -> str:
+    if math.isnan(event.seconds_left):
+        return "?"
     return str(datetime.timedelta(seconds=round(event.seconds_left)))
 
 
@@ -194,8 +211,8 @@ class _Bar:
     def __call__(self, event: IterationEvent) -> None:
         self.progress.update(
             self.task,
-            description=f"{event.number}/{event.niter}",
-            completed=event.number,
+            description=f"{event.number}/{event.niter}" if event.share == 1 else "sample",
+            completed=event.number if event.share == 1 else 0,
             total=event.number if event.converged else event.niter,
             says=_compact(event),
         )

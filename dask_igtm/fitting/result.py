@@ -12,6 +12,8 @@ from dask_igtm.solvers.em import Iteration, State
 from dask_igtm.solvers.initialize import Start
 from dask_igtm.statistics.likelihood import Likelihood
 
+CONVERGED = ("tolerance", "predicted gain")  # by what a solver stops of itself
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -23,10 +25,12 @@ class Fit:
     likelihood : Likelihood or None
         Of the rows for `model`; None after an interruption.
     history : tuple of em.Iteration
-    stopped_by : {"tolerance", "iterations", "callback", "collapse", "interrupt"}
-        "collapse" where the changes came within the tolerance on a map that says nothing.
-    n_passes : int
-        Passes over the data, without the one for the moments.
+    stopped_by : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
+        "collapse" where the solver stopped by itself on a map that says nothing.
+    n_iter : int
+        Iterations over all rows.
+    n_passes : float
+        Passes over the data, without the one for the moments; those over a sample count as its share.
     kernel : str
         Name of the kernel that computed it.
     n_samples : float
@@ -39,15 +43,16 @@ class Fit:
     likelihood: Likelihood | None
     history: tuple[Iteration, ...]
     stopped_by: str
-    n_passes: int
+    n_iter: int
+    n_passes: float
     kernel: str
     n_samples: float
     regul: float
 
     @property
     def converged(self) -> bool:
-        """Whether the solver stopped by its tolerance, on a map that has not collapsed."""
-        return self.stopped_by == "tolerance"
+        """Whether the solver stopped by itself, on a map that has not collapsed."""
+        return self.stopped_by in CONVERGED
 
     @property
     def log_likelihood(self) -> float:
@@ -90,14 +95,15 @@ def outcome(
     held = whole and prior is not start.prior and _held(state.result, prior)
     growth = start.growth if prior is start.prior else math.inf  # that of a ridge which has moved is unknown
     nothing = held or (whole and warn_if_collapsed(state.result, prior, growth))
-    if stopped_by == "tolerance" and nothing:
+    if stopped_by in CONVERGED and nothing:
         stopped_by = "collapse"
     return Fit(
         model=state.result,
         likelihood=likelihood,
         history=state.history,
         stopped_by=stopped_by,
-        n_passes=len(state.history) + whole,
+        n_iter=state.n_iter,
+        n_passes=sum(iteration.cost for iteration in state.history) + whole,
         kernel=kernel,
         n_samples=n_samples,
         regul=prior.regul,

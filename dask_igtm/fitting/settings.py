@@ -11,9 +11,10 @@ import numpy as np
 from dask_igtm.model.checks import check_number, check_whole
 from dask_igtm.model.gaps import STRATEGIES
 from dask_igtm.model.model import Model
-from dask_igtm.solvers import accelerated, em, evidence
+from dask_igtm.solvers import accelerated, em, evidence, sampled
+from dask_igtm.solvers.sample import Sample
 
-SOLVERS: dict[str, type[em.State]] = {"em": em.State, "accelerated": accelerated.State}
+SOLVERS = ("em", "accelerated", "sampled")
 SCALES = (None, "center", "standard")
 
 
@@ -34,11 +35,13 @@ class Settings:
     tol : float
         Change that counts as none; 0 never stops early.
     scale : {None, "center", "standard"}
-    solver : {"em", "accelerated"}
+    solver : {"em", "accelerated", "sampled"}
     n_components : int, float in (0, 1), or None
         Principal axes to keep, see `initialize`; -1 for those of 80 % of the variance.
     missing : str
         What to do with gaps, see `Gaps`.
+    seed : int
+        Of the sample of rows, if the solver asks for one.
     """
 
     k: int
@@ -51,6 +54,7 @@ class Settings:
     solver: str = "em"
     n_components: float | None = None
     missing: str = "error"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("k", "m", "niter"):
@@ -62,7 +66,7 @@ class Settings:
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver={self.solver!r}; give one of {tuple(SOLVERS)}.")
+            raise ValueError(f"solver={self.solver!r}; give one of {SOLVERS}.")
         if self.missing not in STRATEGIES:
             raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
         if self.regul == "auto":
@@ -109,10 +113,22 @@ class Settings:
             )
         return dataclasses.replace(self, regul=found)
 
-    def begin(self, model: Model) -> em.State:
-        """Return the state of the solver that sets out from `model`."""
-        solver = evidence.State if self.ridge is None else SOLVERS[self.solver]
-        return solver(model)
+    def begin(self, model: Model, rows: Sample | None = None, *, search: bool = True) -> em.State:
+        """Return the state of the solver that sets out from `model`.
+
+        Parameters
+        ----------
+        model : Model
+        rows : Sample, optional
+            What the solver can learn more from than from passes.
+        search : bool
+            Whether it may set out from elsewhere too.
+        """
+        if self.ridge is None:
+            return evidence.State(model)
+        if self.solver == "sampled":
+            return sampled.begin(model, rows, search=search)
+        return accelerated.State(model, rows=rows) if self.solver == "accelerated" else em.State(model)
 
     def check_columns(self, n_columns: int) -> None:
         """Raise ValueError if there are fewer columns than axes to keep."""

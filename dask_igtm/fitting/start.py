@@ -25,6 +25,7 @@ from dask_igtm.passes.resources import worth_keeping
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
 from dask_igtm.solvers.initialize import Start, initialize
 from dask_igtm.statistics.moments import Moments, PairwiseMoments, moments_of, pairwise_moments_of
+from dask_igtm.statistics.row_sample import Draw, RowSample, with_sample
 
 logger = logging.getLogger("dask_igtm")
 
@@ -65,13 +66,25 @@ def prepare_fit(rows: RowBlocks, persist: bool | str) -> Source:
 
 
 def start_of(
-    source: Source, settings: Settings, feature_names: Sequence[str] | None, init: Model | None = None
-) -> tuple[Moments, Start]:
-    """Return the moments of all rows and where a fit sets out; `fit` says what is refused."""
+    source: Source,
+    settings: Settings,
+    feature_names: Sequence[str] | None,
+    init: Model | None = None,
+    draw: Draw | None = None,
+) -> tuple[Moments, Start, RowSample | None]:
+    """Return the moments of all rows, where a fit sets out, and the rows that were drawn if any were to be.
+
+    `fit` says what is refused.
+    """
     gaps = gaps_of(source, settings.missing, feature_names)
     function, shared = moments_statistic(gaps)
-    moments = checked(reduce(source, function, *shared, label="igtm-moments"), feature_names, settings.scale)
-    return moments, set_out(moments, settings, gaps, init, feature_names)
+    if draw is None:
+        found, drawn = reduce(source, function, *shared, label="igtm-moments"), None
+    else:
+        both = reduce(source.numbered(), with_sample, draw, function, *shared, label="igtm-moments")
+        found, drawn = both.each
+    moments = checked(found, feature_names, settings.scale)
+    return moments, set_out(moments, settings, gaps, init, feature_names), drawn
 
 
 def moments_statistic(gaps: Gaps) -> tuple[Callable[..., Any], tuple[Any, ...]]:

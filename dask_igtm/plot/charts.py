@@ -144,6 +144,8 @@ def magnification(model: Any, *, title: str | None = None, selection: Any = None
 def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     """Draw the mean of ln p(x) a row before each iteration and after the last, and whether it converged.
 
+    What a fit did on samples of the rows is grey.
+
     Parameters
     ----------
     model : IGTM, IGTMClassifier or IGTMRegressor
@@ -156,11 +158,12 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     """
     model = map_estimator(model)
     values, streamed = np.asarray(model.history_, dtype=float), hasattr(model, "stream_")
+    shares = model.history_shares_
     if not streamed:
-        values = np.append(values, model.log_likelihood_)
+        values, shares = np.append(values, model.log_likelihood_), np.append(shares, 1.0)
     table = [
-        {"iteration": number, "value": float(value)}
-        for number, value in enumerate(values)
+        {"iteration": number, "value": float(value), "rows": "all" if share == 1 else "a sample"}
+        for number, (value, share) in enumerate(zip(values, shares, strict=True))
         if np.isfinite(value)
     ]
     if not table:
@@ -175,7 +178,13 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     )
     last = base.transform_filter(alt.datum.iteration == table[-1]["iteration"])
     end = last.mark_point(size=90, filled=bool(model.converged_), color=COLORS[0], opacity=1)
-    return base.mark_line(color=COLORS[0], point=alt.OverlayMarkDef(size=12, color=COLORS[0])) + end
+    if (shares == 1).all():
+        return base.mark_line(color=COLORS[0], point=alt.OverlayMarkDef(size=12, color=COLORS[0])) + end
+    colors = alt.Scale(domain=["all", "a sample"], range=[COLORS[0], "#999"])
+    return (
+        base.mark_line(point=alt.OverlayMarkDef(size=12)).encode(color=alt.Color("rows:N", scale=colors))
+        + end
+    )
 
 
 def _ending(model: Any) -> str:

@@ -248,7 +248,7 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
         "Iterations": igtm.n_iter_,
         "Converged": igtm.converged_,
         "Stopped by": igtm.stopped_by_,
-        "Passes over the data": igtm.n_passes_,
+        "Passes over the data": round(float(igtm.n_passes_), 1),
         "Noise variance, in the units of the model": igtm.beta_inv_,
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class Iteration:
         |change of `err`| since the iteration before; infinite in the first.
     regul : float
         Ridge of that iteration.
+    share : float
+        How many of the rows it read: 1 for all, less for a sample of them.
+    cost : float
+        In passes over all rows.
     """
 
     number: int
@@ -47,6 +51,8 @@ class Iteration:
     err: float
     change: float
     regul: float
+    share: float = 1.0
+    cost: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,16 @@ class State:
     model: Model
     history: tuple[Iteration, ...] = ()
     calm: int = 0
+
+    @property
+    def n_iter(self) -> int:
+        """How many iterations read all rows; `niter` limits them."""
+        return sum(iteration.share == 1 for iteration in self.history)
+
+    @property
+    def sample(self) -> slice | None:
+        """Which rows of a sample the next pass reads; None for all rows of the data."""
+        return None
 
     @property
     def converged(self) -> bool:
@@ -116,19 +132,18 @@ class State:
         """Return named arrays from which `unpack` makes the same state."""
         history = [dataclasses.astuple(iteration) for iteration in self.history]
         return {
-            "history": np.array(history, dtype=np.float64).reshape(-1, len(dataclasses.fields(Iteration))),
+            "history": np.array(history, dtype=np.float64),
             "calm": np.array(self.calm),
             **pack_sheet("model", self.model),
         }
 
-    @classmethod
-    def unpack(cls, arrays: Arrays, model: Model, **own: Any) -> Self:
-        """Return the state that `pack` named; `model` lends what all models of a run share."""
-        return cls(
-            model=unpack_sheet("model", arrays, model),
+    def unpack(self, arrays: Arrays) -> Self:
+        """Return the state that `pack` named; this one, of the same run, lends what all its states share."""
+        return dataclasses.replace(
+            self,
+            model=unpack_sheet("model", arrays, self.model),
             history=tuple(Iteration(int(number), *rest) for number, *rest in arrays["history"].tolist()),
             calm=int(arrays["calm"]),
-            **own,
         )
 
 
@@ -156,14 +171,14 @@ def run(
         Takes the models of the states that go on, by their places, and returns the sufficient statistics
         of each, in that order: one pass over the data.
     niter : int
-        Largest number of iterations.
+        Largest number of iterations that read all rows.
     tol : float
         As in `State.step`.
     on_pass : callable
         Told of all states after every pass. What is true of its answer stops the run.
     """
     states = list(states)
-    while going := [i for i, s in enumerate(states) if len(s.history) < niter and not s.converged]:
+    while going := [i for i, s in enumerate(states) if s.n_iter < niter and not s.converged]:
         totals = e_step({i: states[i].model for i in going})
         for i, total in zip(going, totals, strict=True):
             states[i] = states[i].step(total, priors[i], tol)

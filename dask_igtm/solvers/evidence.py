@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -64,10 +64,9 @@ class State(em.State):
         """Return named arrays from which `unpack` makes the same state."""
         return {**super().pack(), "regul": np.array(self.regul)}
 
-    @classmethod
-    def unpack(cls, arrays: Arrays, model: Model, **own: Any) -> Self:
+    def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
-        return super().unpack(arrays, model, regul=float(arrays["regul"]), **own)
+        return dataclasses.replace(super().unpack(arrays), regul=float(arrays["regul"]))
 
 
 def determined(statistics: SufficientStatistics, model: Model, prior: Prior) -> float:

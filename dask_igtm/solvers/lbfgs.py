@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -119,14 +120,14 @@ def remember(secants: tuple[Secant, ...], start: Point, end: Point) -> tuple[Sec
     return (*secants, Secant(step, loss))[-MEMORY:]
 
 
-def quasi_newton(point: Point, secants: tuple[Secant, ...]) -> Array:
-    """Two-loop recursion of L-BFGS, in which the inverse of the M-step's curvature starts the product."""
-    vector, shares = point.gradient.copy(), []
+def quasi_newton(gradient: Array, secants: tuple[Secant, ...], newton: Callable[[Array], Array]) -> Array:
+    """Two-loop recursion of L-BFGS, in which `newton` starts the product with the inverse of a curvature."""
+    vector, shares = gradient.copy(), []
     for secant in reversed(secants):
         share = float(secant.step @ vector) / float(secant.step @ secant.loss)
         vector -= share * secant.loss
         shares.append(share)
-    direction = point.newton(vector)
+    direction = newton(vector)
     for secant, share in zip(secants, reversed(shares), strict=True):
         curvature = float(secant.step @ secant.loss)
         direction += (share - float(secant.loss @ direction) / curvature) * secant.step

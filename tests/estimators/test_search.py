@@ -399,3 +399,9 @@ def test_a_collapse_is_warned_of_by_name_once(X):
     assert not any(search.cv_results_[f"split{fold}_converged"][1] for fold in range(3))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert search.best_params_ == {"regul": 0.1}
+
+
+def test_a_search_has_no_sample_to_search_on():
+    search = IGTMSearch(IGTM(solver="sampled"), {"k": [3, 4]}, cv=2)
+    with pytest.raises(ValueError, match="give solver='accelerated' to search"):
+        search.fit(correlated(60, 3))

@@ -33,6 +33,15 @@ def test_history_of_a_stream_has_its_blocks(X):
     assert_allclose(drawn(plot.history(igtm))["value"], igtm.history_)
 
 
+def test_history_shows_what_was_done_on_a_sample():
+    X = np.random.default_rng(0).normal(size=(4_000, 3))
+    igtm = IGTM(k=4, m=2, solver="sampled", scale="standard").fit(X)
+    shares = [*igtm.history_shares_, 1.0]
+    assert min(shares) < 1
+    shown = drawn(plot.history(igtm))["rows"]
+    assert list(shown) == ["all" if share == 1 else "a sample" for share in shares]
+
+
 # The extra
 
 

@@ -1,0 +1,41 @@
+"""How many rows a fit keeps of its first pass, and which."""
+
+from __future__ import annotations
+
+import math
+
+from dask_igtm.data.row_blocks import RowBlocks, row_bytes
+from dask_igtm.fitting.settings import Settings
+from dask_igtm.solvers.sample import rows_surveyed
+from dask_igtm.solvers.sampled import Stages, stages_of
+from dask_igtm.statistics.row_sample import Draw
+
+MOST_BYTES = 2**27  # of the rows kept
+# Where nobody knows how many rows there are: so many are supposed, and each block offers all that are kept.
+SUPPOSED, MOST_BYTES_OF_A_BLOCK = 1e7, 2**24
+
+
+def sampled_stages(rows: RowBlocks, settings: Settings) -> Stages | None:
+    """Return the stages of a fit on a sample; None where there are none."""
+    if settings.solver != "sampled":
+        return None
+    n_rows, most = _size(rows)
+    k, _ = settings.sides(max(n_rows, 1))
+    return stages_of(n_rows, k * k, most)
+
+
+def draw_of(rows: RowBlocks, settings: Settings) -> Draw | None:
+    """Return the draw of the rows that a solver asks for; None where it asks for none, or X has too few."""
+    if settings.solver == "em":
+        return None
+    stages = sampled_stages(rows, settings)
+    size = max(rows_surveyed(*_size(rows)), stages.size if stages else 0)
+    return Draw(size, settings.seed, rows.X.shape[0]) if size else None
+
+
+def _size(rows: RowBlocks) -> tuple[float, float]:
+    """Return how many rows there are, or are supposed to be, and how many may be kept."""
+    n_rows, n_bytes = rows.X.shape[0], max(row_bytes(rows.X), 1)
+    if math.isnan(n_rows):
+        return SUPPOSED, MOST_BYTES_OF_A_BLOCK / n_bytes
+    return n_rows, MOST_BYTES / n_bytes
