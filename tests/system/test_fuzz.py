@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dask_igtm import IGTM, landscape, quality
 
-CASES = 150
+CASES = 100
 
 
 @st.composite

@@ -143,6 +143,7 @@ def test_a_remote_scheduler(path, synchronous, tmp_path):
         assert bits(uneven(path)) == synchronous
 
 
+@pytest.mark.slow
 def test_array_query_planning(path, synchronous, tmp_path):
     code = f"""
 import dask, dask.array as da, numpy as np, zarr
