@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dask_igtm import IGTM, landscape, quality
 
-CASES = 100
+CASES = 500
 
 
 @st.composite
