@@ -125,7 +125,7 @@ class State(em.State):
             if best is None:
                 raise FloatingPointError("The first model has no finite likelihood; the data may overflow.")
             last = self.history[-1]
-            repeated = dataclasses.replace(last, number=last.number + 1, change=np.inf)
+            repeated = dataclasses.replace(last, number=last.number + 1, change=np.inf, cost=last.share)
             after = dataclasses.replace(self, history=(*self.history, repeated), secants=())
             return _by_em(after, best, failures=2)
         point, iteration = _evaluate(self, statistics, prior)

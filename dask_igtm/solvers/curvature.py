@@ -66,7 +66,7 @@ class Curvature:
 
 
 def curvature_of(sample: Sample, model: Model, regul: float) -> Curvature | None:
-    """Return the curvature at a model; None for maps of too many functions.
+    """Return the curvature at a model; None for maps of too many functions, or where it is no number.
 
     Parameters
     ----------
@@ -91,9 +91,10 @@ def curvature_of(sample: Sample, model: Model, regul: float) -> Curvature | None
     axes = np.linalg.svd(bent, full_matrices=False)[2][:n_axes].T
     X, weight = sample.weighted(sample.surveyed)
     sums = _Sums(model, axes)
-    for tile in posteriors(X, model, sample.kernel):
-        sums.add(tile, X[tile.rows].astype(np.float64), weight)
-    return sums.curvature(regul)
+    with np.errstate(all="ignore"):  # squares of noise variances far from 1 may be no numbers
+        for tile in posteriors(X, model, sample.kernel):
+            sums.add(tile, X[tile.rows].astype(np.float64), weight)
+        return sums.curvature(regul)
 
 
 class _Sums:
@@ -139,10 +140,12 @@ class _Sums:
         self.with_noise += (phi.T @ (R.T @ Z - R.sum(axis=0)[:, None] * centers)).ravel()
         self.noise += float(np.einsum("nk,nk->", R, logits))
 
-    def curvature(self, regul: float) -> Curvature:
+    def curvature(self, regul: float) -> Curvature | None:
+        """Return the curvature, worked out with the noise as the unit, so that those of X do not matter."""
         phi, b, d = self.model.basis.phi, self.model.beta_inv, self.axes.shape[1]
         n_functions = phi.shape[1]
-        metric = (phi.T * self.g) @ phi / b + regul * np.eye(n_functions)
+        ridge = regul * b * np.eye(n_functions)
+        metric = (phi.T * self.g) @ phi + ridge
         by_noise = 0.5 * float(self.g.sum()) * self.model.weights.shape[1]
         scatter = self.scatter.reshape(len(phi), -1)
         spread = np.stack([(phi.T * column) @ scatter for column in phi.T])  # sum of phi phi^T (x) scatter
@@ -150,11 +153,16 @@ class _Sums:
         plain = np.zeros((n_functions * d + 1,) * 2)
         plain[:-1, :-1], plain[-1, -1] = np.kron(metric, np.eye(d)), by_noise
         hessian = plain.copy()
-        hessian[:-1, :-1] -= (spread.reshape(self.square_of_gradient.shape) - self.square_of_gradient) / b**2
-        hessian[:-1, -1] = hessian[-1, :-1] = (self.gradient + self.with_noise) / b
+        hessian[:-1, :-1] -= (spread.reshape(self.square_of_gradient.shape) - self.square_of_gradient) / b
+        hessian[:-1, -1] = hessian[-1, :-1] = (self.gradient + self.with_noise) / np.sqrt(b)
         hessian[-1, -1] = 0.5 * self.distance / b - self.noise
-        across = self.square_of_mean / b + regul * np.eye(n_functions)
-        return Curvature(self.axes, _inverse(hessian, plain), _inverse(across, metric))
+        across = self.square_of_mean + ridge
+        if not all(np.isfinite(matrix).all() for matrix in (hessian, plain, across)):
+            return None
+        along = _inverse(hessian, plain)
+        along[:-1] *= np.sqrt(b)
+        along[:, :-1] *= np.sqrt(b)
+        return Curvature(self.axes, along, b * _inverse(across, metric))
 
 
 def _inverse(matrix: Array, metric: Array) -> Array:

@@ -187,3 +187,11 @@ def test_an_estimate_says_what_is_to_be_expected():
     assert IGTM(niter=3).estimate(rows).n_passes_typical == 5
     few = IGTM(solver="sampled").estimate(rows[:500])
     assert few.n_passes_typical == IGTM(solver="accelerated").estimate(rows[:500]).n_passes_typical
+
+
+@pytest.mark.parametrize("solver", ["accelerated", "sampled"])
+@pytest.mark.parametrize("unit", [1e-95, 1e95])
+def test_units_far_from_one_leave_fits_sound(solver, unit):
+    fitted = igtm(solver=solver, scale="center", regul=0.1 / unit**2, niter=25).fit(X * unit)
+    assert np.isfinite(fitted.log_likelihood_)
+    assert np.isfinite(fitted.centers_).all()
