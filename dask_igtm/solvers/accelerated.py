@@ -32,7 +32,7 @@ S = TypeVar("S", bound="State")
 WARM_UP = 10
 LONGEST = 20.0  # of an extrapolation, in lengths of the EM step
 LARGEST_LOG = 600.0  # of a noise variance, so that no extrapolation overflows
-NEAR = 0.02
+NEAR = 0.1
 LASTING = 8  # steps that a curvature serves
 POOR, GOOD = 0.1, 0.5  # gains as shares of slope times step, of which a quadratic gains half at its peak
 

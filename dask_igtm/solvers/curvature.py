@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 COST = 20.0  # of a row, in E-steps of one
 DIRECTIONS = 12  # in which centres vary most: along these the curvature of the weights is exact
 MOST_UNKNOWNS = 1024  # whose eigenvectors take a second
-LEAST = 0.02  # curvature, as a share of the M-step's
+LEAST = 0.1  # curvature, as a share of the M-step's
 JITTER = 1e-12  # of the mean curvature of the M-step, where that of a direction is 0
 
 

@@ -16,7 +16,7 @@ from dask_igtm.model.model import Model
 Array = NDArray[np.float64]
 
 MEMORY = 20  # secants kept
-LEAST_CURVATURE = 0.02  # of a secant, as a share of the M-step's
+LEAST_CURVATURE = 0.1  # of a secant, as a share of the M-step's
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from dask_igtm.statistics.e_step import SufficientStatistics
 
 logger = logging.getLogger("dask_igtm")
 
-# Rows a node of the map on which searches go, and on which the best of them is improved, and their largest
-# shares of all rows.
-SEARCHED, SEARCHED_SHARE = 32, 1 / 24
+# Rows a node of the map on which searches go, and on which the best of them is improved; where there are few
+# rows, shares of them.
+SEARCHED, SEARCHED_SHARE = 32, 1 / 48
 POLISHED, POLISHED_SHARE = 128, 1 / 8
-LEAST_SEARCHED = 8  # rows a node; fewer say too little
+LEAST_SEARCHED, LARGEST_SHARE = 8, 1 / 24  # rows a node; fewer say too little, and more of all cost too much
 NOISES = (1.0, 4.0, 0.25)  # of the starts, in that of the first
 STIFF = 0.005  # ridge under which one more sets out, as a share of the largest that means anything
-SEARCH_TOL, TOL = 1e-3, 1e-4  # of the stages at least
+TOL = 1e-3  # of the stages on a sample at least, which says no more of all rows than that
 MOST = 150  # iterations of a stage on a sample
 ERRORS = 3.0  # standard errors by which all rows may fall short of the forecast
 
@@ -53,9 +53,9 @@ class Stages:
 
 def stages_of(n_rows: float, n_nodes: int, most: float = np.inf) -> Stages | None:
     """Return the stages of a fit; None where a sample, of at most `most` rows, would say too little."""
-    search = int(min(SEARCHED * n_nodes, SEARCHED_SHARE * n_rows))
+    search = int(min(SEARCHED * n_nodes, max(SEARCHED_SHARE * n_rows, LEAST_SEARCHED * n_nodes)))
     polish = int(min(POLISHED * n_nodes, POLISHED_SHARE * n_rows, most - search))
-    if search < LEAST_SEARCHED * n_nodes or polish < search:
+    if search > LARGEST_SHARE * n_rows or polish < search:
         return None
     return Stages(slice(search), slice(polish), slice(polish, polish + search))
 
@@ -140,10 +140,10 @@ class State(accelerated.State):
 
     @property
     def near(self) -> float:
-        """What a step promises at most where the curvature is worth its cost, which no search is."""
-        if not self.searching:
-            return np.inf
-        return super().near if self.sample is None else -np.inf
+        """What a step promises at most where the curvature is worth its cost, as on no sample."""
+        if self.sample is not None:
+            return -np.inf
+        return super().near if self.searching else np.inf
 
     @property
     def converged(self) -> bool:
@@ -172,8 +172,7 @@ class State(accelerated.State):
                 return after._checked()
             # Between a map and the first start, which is nowhere near, there is no curvature.
             return after if self.trusted or self.age else dataclasses.replace(after, secants=())
-        least = TOL if self.stage == len(self.starts) else SEARCH_TOL
-        after = super().step(statistics, self.prior(prior), max(tol, least))
+        after = super().step(statistics, self.prior(prior), max(tol, TOL))
         ended = after.settled or after.calm >= PATIENCE or after.age >= MOST
         return after._next(self.rows, self.stages) if ended else after
 

@@ -57,7 +57,7 @@ def test_blocks_of_unknown_sizes_give_a_sample_too():
     one, again = (igtm().fit(unknown) for _ in range(2))
     assert one.history_shares_.min() < 1
     assert one.centers_.tobytes() == again.centers_.tobytes()
-    assert one.log_likelihood_ == pytest.approx(igtm().fit(rows).log_likelihood_, abs=0.05)
+    assert one.log_likelihood_ >= igtm().fit(rows).log_likelihood_ - 0.05
 
 
 def test_schedulers_give_the_same_bits():
@@ -111,7 +111,7 @@ def test_callbacks_see_the_stages():
     events = []
     fitted = igtm().fit(X, callbacks=[events.append])
     assert [event.share for event in events] == fitted.history_shares_.tolist()
-    assert events[0].n_rows == 512
+    assert events[0].n_rows == 354
     assert np.isnan(events[0].seconds_left)
     assert events[-1].n_rows == len(X)
     assert events[-1].number == fitted.n_iter_
@@ -172,7 +172,7 @@ def test_the_log_tells_sample_and_rows_apart(caplog):
     with caplog.at_level("INFO", "dask_igtm"):
         igtm().fit(X)
     lines = [record.message for record in caplog.records if "log-likelihood" in record.message]
-    assert lines[0].startswith("sample of 512 rows, iteration    1  log-likelihood")
+    assert lines[0].startswith("sample of 354 rows, iteration    1  log-likelihood")
     assert "? left" in lines[0]
     assert lines[-1].startswith("iteration")
 
