@@ -80,10 +80,10 @@ class Settings:
                 "regul='auto' weighs how far a map reaches from its prior mean, with scale=None from "
                 "wherever X has its origin; give scale='center' or 'standard'."
             )
-        if self.solver != "em":
+        if self.solver == "sampled":
             raise ValueError(
-                f"regul='auto' moves what solver={self.solver!r} climbs; give solver='em', or fit with "
-                "that first and go on with regul=regul_ and init= the fitted map."
+                "regul='auto' counts the weights that the rows determine, and those of a sample determine "
+                "fewer; give solver='accelerated', or fit with that first and go on with regul=regul_."
             )
 
     def _check_axes(self, n_axes: object) -> None:
@@ -124,11 +124,12 @@ class Settings:
         search : bool
             Whether it may set out from elsewhere too.
         """
-        if self.ridge is None:
-            return evidence.State(model)
         if self.solver == "sampled":
             return sampled.begin(model, rows, search=search)
-        return accelerated.State(model, rows=rows) if self.solver == "accelerated" else em.State(model)
+        if self.solver == "accelerated":
+            kind = evidence.Accelerated if self.ridge is None else accelerated.State
+            return kind(model, rows=rows)
+        return evidence.State(model) if self.ridge is None else em.State(model)
 
     def check_columns(self, n_columns: int) -> None:
         """Raise ValueError if there are fewer columns than axes to keep."""

@@ -76,12 +76,16 @@ class Prior:
         Smallest noise variance a fit may reach, so that exact fits stay finite.
     limit : float
         Largest `regul` that the evidence may choose; see `initialize`.
+    determined : float
+        Weights that the rows determine, so many entries of X fewer are left for the noise. Only the evidence
+        counts them.
     """
 
     regul: float
     mean: Array
     noise_floor: float
     limit: float = np.inf
+    determined: float = 0.0
 
     def log_density(self, model: Model) -> float:
         """Log prior density of the model's weights, up to a constant."""

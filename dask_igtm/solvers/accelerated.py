@@ -13,16 +13,12 @@ from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import pinvh
 
 from dask_igtm.model.arrays import Arrays
-from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers import curvature, em
 from dask_igtm.solvers.curvature import Curvature, curvature_of
-from dask_igtm.solvers.em import Iteration
 from dask_igtm.solvers.lbfgs import Point, Secant, position_of, quasi_newton, remember
-from dask_igtm.solvers.m_step import m_step
 from dask_igtm.solvers.sample import Sample
 from dask_igtm.statistics.e_step import SufficientStatistics
 
@@ -128,21 +124,32 @@ class State(em.State):
             repeated = dataclasses.replace(last, number=last.number + 1, change=np.inf, cost=last.share)
             after = dataclasses.replace(self, history=(*self.history, repeated), secants=())
             return _by_em(after, best, failures=2)
-        point, iteration = _evaluate(self, statistics, prior)
+        point = Point.of(self.model, statistics, prior)
+        gain = np.inf if best is None else (point.objective - best.objective) / point.weight
+        iteration = dataclasses.replace(self.evaluate(statistics, prior), change=abs(gain))
         state = dataclasses.replace(self, history=(*self.history, iteration), age=self.age + 1)
         if best is None:
-            return _advance(state, point, prior, tol)
+            return _advance(*state.chosen(point, statistics, prior), tol)
         state = dataclasses.replace(state, secants=remember(state.secants, best, point))
-        gain = (point.objective - best.objective) / point.weight
         if state.direction is not None:
             state = dataclasses.replace(state, reach=_reach(state, best, state.direction, gain))
             if gain < 0:
                 return _retreat(state, best, point, prior)
         # EM can lower the objective by rounding alone; then there is nothing left to gain.
-        after = _advance(state, point if gain >= 0 else best, prior, tol)
+        chosen = state.chosen(point, statistics, prior) if gain >= 0 else (state, best, prior)
+        after = _advance(*chosen, tol)
         if self.failures > 1 and gain > tol:  # EM goes on where extrapolation did not
             after = dataclasses.replace(after, settled=False)
         return dataclasses.replace(after, calm=_calm(state, after, gain, tol))
+
+    def chosen(
+        self,
+        best: Point,
+        statistics: SufficientStatistics,  # noqa: ARG002
+        prior: Prior,
+    ) -> tuple[Self, Point, Prior]:
+        """Return what a run goes on with from a point that is the best so far, here just that."""
+        return self, best, prior
 
     def pack(self) -> Arrays:
         """Return named arrays from which `unpack` makes the same state."""
@@ -203,30 +210,6 @@ def _finite(statistics: SufficientStatistics) -> bool:
         statistics.log_likelihood,
     )
     return bool(np.isfinite(sums).all())
-
-
-def _evaluate(state: State, statistics: SufficientStatistics, prior: Prior) -> tuple[Point, Iteration]:
-    """Gather what a pass says of the model of `state`: objective, gradient and EM update."""
-    model = state.model
-    iteration, weight = state.evaluate(statistics, prior), statistics.weight
-    best = -np.inf if state.best is None else state.best.objective / weight
-    iteration = dataclasses.replace(iteration, change=abs(iteration.penalised - best))
-    phi, beta_inv = model.basis.phi, model.beta_inv
-    metric = (phi.T * statistics.g) @ phi / beta_inv + prior.regul * np.eye(phi.shape[1])
-    by_weights = functions_of(model.basis).of_phi.T @ statistics.residual(model) / beta_inv - prior.regul * (
-        model.weights - prior.mean
-    )
-    by_noise = 0.5 * (statistics.distance_sum / beta_inv - weight * model.weights.shape[1])
-    point = Point(
-        model=model,
-        em_model=m_step(statistics, model, prior),
-        weight=weight,
-        objective=iteration.penalised * weight,
-        gradient=np.append(by_weights, by_noise),
-        metric=metric,
-        inverse=pinvh(metric),
-    )
-    return point, iteration
 
 
 def _advance(state: S, best: Point, prior: Prior, tol: float) -> S:

@@ -1,4 +1,4 @@
-"""Plain EM that chooses its ridge and its noise by the evidence: how probable they make the rows, all in all.
+"""A ridge and a noise that the evidence chooses: how probable they make the rows, all in all.
 
 For weights W under a Gaussian prior of precision `regul`, the evidence averages the likelihood over the
 posterior of W, here taken as a Gaussian about its peak. Large weights cost, and so do weights that the
@@ -15,7 +15,8 @@ import numpy as np
 
 from dask_igtm.model.arrays import Arrays
 from dask_igtm.model.model import Model, Prior
-from dask_igtm.solvers import em
+from dask_igtm.solvers import accelerated, em
+from dask_igtm.solvers.lbfgs import Point, Secant
 from dask_igtm.statistics.e_step import SufficientStatistics
 
 FIRST = 5  # iteration that re-estimates; until then the map unfolds under the ridge it started with
@@ -48,17 +49,13 @@ class State(em.State):
         """Return the state after one iteration of EM and the re-estimates that follow it."""
         number = len(self.history) + 1
         prior = self.prior(prior)
+        if number >= FIRST:
+            prior = dataclasses.replace(prior, determined=determined(statistics, self.model, prior))
         # No change counts before the evidence has had its first say.
         after = super().step(statistics, prior, tol if number > FIRST else 0.0)
-        model = after.model
         if number >= FIRST:
-            n_determined = determined(statistics, self.model, prior)
-            n_entries = statistics.weight * model.weights.shape[1]
-            # EM divides the squared distances by all entries of X.
-            beta_inv = model.beta_inv * n_entries / (n_entries - n_determined)
-            model = dataclasses.replace(model, beta_inv=beta_inv)
-            prior = reestimate(prior, n_determined, model)
-        return dataclasses.replace(after, model=model, regul=prior.regul)
+            prior = reestimate(prior, after.model)
+        return dataclasses.replace(after, regul=prior.regul)
 
     def pack(self) -> Arrays:
         """Return named arrays from which `unpack` makes the same state."""
@@ -67,6 +64,74 @@ class State(em.State):
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
         return dataclasses.replace(super().unpack(arrays), regul=float(arrays["regul"]))
+
+
+@dataclass(frozen=True)
+class Accelerated(accelerated.State):
+    """Accelerated EM that re-estimates ridge and noise at each of its best points, from the fifth on.
+
+    Attributes
+    ----------
+    regul : float
+        Ridge of the next iteration; NaN before the first, which takes that of the prior.
+    n_determined : float
+        Weights that the rows determine.
+
+    Notes
+    -----
+    With both given there is an objective, the penalised likelihood whose noise has so many entries of X
+    fewer, and it peaks where plain EM under the evidence rests. Each of its best points moves it: by the
+    ridge all gradients are moved in proportion to the weights, and by the count alike, so that the secants
+    stay true. The gain that a step promises has those moves in it, and where it is small nothing moves.
+    """
+
+    regul: float = np.nan
+    n_determined: float = 0.0
+
+    def prior(self, start: Prior) -> Prior:
+        """Return `start` with the ridge and the count of the next iteration."""
+        return (
+            dataclasses.replace(start, regul=self.regul, determined=self.n_determined)
+            if self.history
+            else start
+        )
+
+    def step(self, statistics: SufficientStatistics, prior: Prior, tol: float) -> Self:
+        """Return the state after one pass, and the re-estimates that follow a point that is the best."""
+        after = super().step(statistics, self.prior(prior), tol)
+        return after if self.history else dataclasses.replace(after, regul=prior.regul)
+
+    def chosen(
+        self, best: Point, statistics: SufficientStatistics, prior: Prior
+    ) -> tuple[Self, Point, Prior]:
+        """Return what the run goes on with: the state, the point and the prior after a re-estimate."""
+        if self.age < FIRST:
+            return self, best, prior
+        counted = dataclasses.replace(prior, determined=determined(statistics, best.model, prior))
+        moved = reestimate(counted, best.model)
+        secants = tuple(_under(secant, moved.regul - prior.regul) for secant in self.secants)
+        state = dataclasses.replace(self, regul=moved.regul, n_determined=moved.determined, secants=secants)
+        return state, Point.of(best.model, statistics, moved), moved
+
+    def pack(self) -> Arrays:
+        """Return named arrays from which `unpack` makes the same state."""
+        own = {"regul": np.array(self.regul), "n_determined": np.array(self.n_determined)}
+        return {**super().pack(), **own}
+
+    def unpack(self, arrays: Arrays) -> Self:
+        """Return the state that `pack` named."""
+        return dataclasses.replace(
+            super().unpack(arrays),
+            regul=float(arrays["regul"]),
+            n_determined=float(arrays["n_determined"]),
+        )
+
+
+def _under(secant: Secant, more_ridge: float) -> Secant:
+    """Return what a secant is under a ridge that is so much larger."""
+    loss = secant.loss.copy()
+    loss[:-1] += more_ridge * secant.step[:-1]
+    return Secant(secant.step, loss)
 
 
 def determined(statistics: SufficientStatistics, model: Model, prior: Prior) -> float:
@@ -83,8 +148,8 @@ def determined(statistics: SufficientStatistics, model: Model, prior: Prior) -> 
     return float(n_columns * min(per_column, LARGEST_SHARE * statistics.weight))
 
 
-def reestimate(prior: Prior, n_determined: float, model: Model) -> Prior:
+def reestimate(prior: Prior, model: Model) -> Prior:
     """Return the prior whose ridge suits the weights of `model`, held at `prior.limit`."""
     square = float(np.sum((model.weights - prior.mean) ** 2))
-    within = n_determined < prior.limit * square
-    return dataclasses.replace(prior, regul=n_determined / square if within else prior.limit)
+    within = prior.determined < prior.limit * square
+    return dataclasses.replace(prior, regul=prior.determined / square if within else prior.limit)

@@ -9,9 +9,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import pinvh
 
 from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
-from dask_igtm.model.model import Model
+from dask_igtm.model.functions import functions_of
+from dask_igtm.model.model import Model, Prior
+from dask_igtm.solvers.m_step import m_step
+from dask_igtm.statistics.e_step import SufficientStatistics
 
 Array = NDArray[np.float64]
 
@@ -33,7 +37,8 @@ class Point:
     weight : float
         Sum of the sample weights.
     objective : float
-        Penalised log-likelihood, summed over the rows.
+        Penalised log-likelihood, summed over the rows; for weights that the rows determine, so many entries
+        of X fewer vote on the noise.
     gradient : ndarray of shape (P,)
         Of the objective.
     metric : ndarray of shape (M + 1, M + 1)
@@ -49,6 +54,25 @@ class Point:
     gradient: Array
     metric: Array
     inverse: Array
+
+    @classmethod
+    def of(cls, model: Model, statistics: SufficientStatistics, prior: Prior) -> Self:
+        """Return what the statistics of a model say of it."""
+        phi, beta_inv, weight = model.basis.phi, model.beta_inv, statistics.weight
+        metric = (phi.T * statistics.g) @ phi / beta_inv + prior.regul * np.eye(phi.shape[1])
+        by_weights = functions_of(model.basis).of_phi.T @ statistics.residual(model) / beta_inv
+        by_weights -= prior.regul * (model.weights - prior.mean)
+        n_free = weight * model.weights.shape[1] - prior.determined
+        noise = 0.5 * prior.determined * math.log(beta_inv)
+        return cls(
+            model=model,
+            em_model=m_step(statistics, model, prior),
+            weight=weight,
+            objective=statistics.log_likelihood + prior.log_density(model) + noise,
+            gradient=np.append(by_weights, 0.5 * (statistics.distance_sum / beta_inv - n_free)),
+            metric=metric,
+            inverse=pinvh(metric),
+        )
 
     def apply(self, matrix: Array, noise_factor: float, vector: Array) -> Array:
         """Multiply the weights' part of a vector by `matrix`, and the noise's by its own factor."""

@@ -42,7 +42,7 @@ def m_step(statistics: SufficientStatistics, model: Model, prior: Prior) -> Mode
         - 2.0 * np.sum((functions.values.T @ move) * statistics.residual(model))
         + statistics.g @ np.einsum("kq,kq->k", move, move)
     )
-    beta_inv = distance_sum / (statistics.weight * weights.shape[1])
+    beta_inv = distance_sum / (statistics.weight * weights.shape[1] - prior.determined)
     return dataclasses.replace(model, weights=weights, beta_inv=float(max(beta_inv, prior.noise_floor)))
 
 

@@ -1,5 +1,6 @@
 """The ridge that the evidence chooses, against dense formulas and against the evidence itself."""
 
+import dataclasses
 import warnings
 
 import dask.array as da
@@ -12,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from oracles.dense_evidence import dense_e_step, dense_fit, dense_gamma, log_evidence
-from sklearn.datasets import load_iris, load_wine
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris, load_wine
 
 from dask_igtm import IGTM, load
 from dask_igtm.data import npz_io
 from dask_igtm.model.basis import make_basis
 from dask_igtm.solvers import evidence
 from dask_igtm.solvers.initialize import initialize
+from dask_igtm.solvers.lbfgs import Point, position_of, remember
 from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.moments import moments_of
 
@@ -44,10 +47,14 @@ def test_against_a_dense_procedure(niter):
     assert_allclose(igtm.regul_, regul, rtol=1e-9)
 
 
+SOLVERS = pytest.mark.parametrize("solver", ["em", "accelerated"])
+
+
+@SOLVERS
 @pytest.mark.parametrize("scale", ["center", "standard"])
-def test_it_settles_where_ridge_noise_and_weights_agree(scale):
+def test_it_settles_where_ridge_noise_and_weights_agree(scale, solver):
     X = load_wine().data[:, :6]
-    igtm = auto(scale=scale, niter=2000, tol=1e-10).fit(X)
+    igtm = auto(scale=scale, niter=2000, tol=1e-10, solver=solver).fit(X)
     assert igtm.converged_
     model, Z = igtm.model_, igtm.model_.affine.forward(X)
     R, squared = dense_e_step(Z, model)
@@ -57,10 +64,11 @@ def test_it_settles_where_ridge_noise_and_weights_agree(scale):
     assert_allclose(igtm.beta_inv_, (R * squared).sum() / (X.size - gamma), rtol=1e-5)
 
 
+@SOLVERS
 @pytest.mark.parametrize("name", ["iris", "wine"])
-def test_no_fixed_ridge_has_more_evidence(name):
+def test_no_fixed_ridge_has_more_evidence(name, solver):
     X = reference_sets()[name]
-    igtm = auto(k=8, m=4, tol=1e-5).fit(X)
+    igtm = auto(k=8, m=4, tol=1e-5, solver=solver).fit(X)
     found, others = log_evidence(igtm, X), []
     for factor in (1 / 16, 1 / 4, 4, 16):
         fixed = auto(k=8, m=4, tol=1e-5, regul=igtm.regul_ * factor).fit(X)
@@ -87,11 +95,12 @@ def test_wine_in_its_own_units_settles_and_runs_away_from_a_high_start():
     assert state.regul == start.prior.limit
 
 
+@SOLVERS
 @pytest.mark.parametrize("n_columns", [3, 20])
-def test_a_ridge_that_runs_away_is_held_and_said(n_columns):
+def test_a_ridge_that_runs_away_is_held_and_said(n_columns, solver):
     noise = np.random.default_rng(0).normal(size=(300, n_columns))
     with pytest.warns(UserWarning, match=r"held at regul_=.*give regul a number") as caught:
-        igtm = auto(scale="center").fit(noise)
+        igtm = auto(scale="center", solver=solver).fit(noise)
     assert len(caught) == 1
     assert not igtm.converged_
     assert np.isfinite(igtm.regul_)
@@ -124,10 +133,11 @@ def test_the_start_is_a_hundredth_of_the_ridge_under_which_a_map_collapses(name)
     assert growth(start.prior.limit) < 1
 
 
+@SOLVERS
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
-def test_units_do_not_matter(factor):
-    X = correlated(200, 4)
-    one, other = auto(scale="center", niter=30).fit(X), auto(scale="center", niter=30).fit(factor * X)
+def test_units_do_not_matter(factor, solver):
+    X, wanted = correlated(200, 4), auto(scale="center", niter=30, solver=solver)
+    one, other = clone(wanted).fit(X), clone(wanted).fit(factor * X)
     assert_allclose(other.regul_ * factor**2, one.regul_, rtol=1e-6)
     assert_allclose(other.transform(factor * X), one.transform(X), atol=1e-6)
 
@@ -153,13 +163,14 @@ def test_a_single_column_and_gaps():
     assert 0.2 < gaps.regul_ / whole.regul_ < 5
 
 
+@SOLVERS
 @settings(max_examples=15, deadline=None)
 @given(n=st.integers(2, 8), n_columns=st.integers(1, 4), m=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
-def test_fewer_rows_than_weights_leave_noise(n, n_columns, m, seed):
+def test_fewer_rows_than_weights_leave_noise(solver, n, n_columns, m, seed):
     X = np.random.default_rng(seed).normal(size=(n, n_columns))
     start = initialize(moments_of(X, None), make_basis(5, m, 0.3), regul=None, scale="center")
-    state = evidence.State(start.model)
-    for _ in range(15):
+    state = {"em": evidence.State, "accelerated": evidence.Accelerated}[solver](start.model)
+    for _ in range(25):
         statistics = e_step(X, None, state.model, "numpy")
         gamma = evidence.determined(statistics, state.model, state.prior(start.prior))
         assert 0 <= gamma <= n * n_columns / 2 + 1e-9
@@ -167,6 +178,44 @@ def test_fewer_rows_than_weights_leave_noise(n, n_columns, m, seed):
         assert np.isfinite(state.model.weights).all()
         assert 0 < state.model.beta_inv < np.inf
         assert 0 <= state.regul <= start.prior.limit
+
+
+@pytest.mark.parametrize("name", ["wine", "digits"])
+def test_accelerated_takes_fewer_passes_and_no_less_evidence(name):
+    X = {"wine": load_wine, "digits": load_digits}[name]().data
+    plain = auto(k=12, m=4, scale="center", niter=1000).fit(X)
+    quick = auto(k=12, m=4, scale="center", niter=1000, solver="accelerated").fit(X)
+    assert quick.converged_
+    assert quick.n_passes_ < 0.7 * plain.n_passes_
+    assert log_evidence(quick, X) > log_evidence(plain, X) - 0.5
+
+
+@pytest.mark.parametrize("age", [evidence.FIRST, 15])
+def test_accelerated_follows_the_gradient_of_what_it_climbs(age):
+    X = IRIS - IRIS.mean(axis=0)
+    start = initialize(moments_of(X, None), make_basis(6, 3, 0.3), regul=None, scale="center")
+    state = evidence.Accelerated(start.model)
+    for _ in range(age):
+        state = state.step(e_step(X, None, state.model, "numpy"), start.prior, 0.0)
+    prior, best = state.prior(start.prior), state.best
+    assert prior.determined > 1
+
+    def objective(position):
+        weights = position[:-1].reshape(best.model.weights.shape)
+        model = dataclasses.replace(best.model, weights=weights, beta_inv=np.exp(position[-1]))
+        return Point.of(model, e_step(X, None, model, "numpy"), prior).objective
+
+    at, way = position_of(best.model), np.random.default_rng(0).normal(size=len(best.gradient))
+    slope = (objective(at + 1e-5 * way) - objective(at - 1e-5 * way)) / 2e-5
+    assert_allclose(best.gradient @ way, slope, rtol=1e-5)
+    assert_allclose(objective(at), best.objective, rtol=1e-12)
+    secant = state.secants[-1]  # made under another ridge, and true under that of now
+    before = at - secant.step
+    model = dataclasses.replace(
+        best.model, weights=before[:-1].reshape(best.model.weights.shape), beta_inv=np.exp(before[-1])
+    )
+    again = remember((), Point.of(model, e_step(X, None, model, "numpy"), prior), best)[-1]
+    assert_allclose(secant.loss, again.loss, rtol=1e-6, atol=1e-6 * np.abs(again.loss).max())
 
 
 def test_each_iteration_says_its_ridge():
@@ -184,14 +233,16 @@ def test_nothing_converges_before_the_evidence_had_its_say():
     assert auto(tol=1e9, regul=0.1).fit(IRIS).n_iter_ == 5
 
 
+@SOLVERS
 @pytest.mark.parametrize("n_passes", [1, 2, 5, 6, 14, 20])
-def test_a_cut_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, n_passes):
-    whole = auto(niter=20, tol=0).fit(IRIS)
+def test_a_cut_fit_goes_on_to_the_same_bits(tmp_path, monkeypatch, n_passes, solver):
+    wanted = auto(niter=20, tol=0, solver=solver)
+    whole = clone(wanted).fit(IRIS)
     cut_after(monkeypatch, n_passes, OSError("the scheduler is gone"))
     with pytest.raises(OSError, match="gone"):
-        auto(niter=20, tol=0).fit(IRIS, checkpoint=tmp_path / "fit.npz")
+        clone(wanted).fit(IRIS, checkpoint=tmp_path / "fit.npz")
     monkeypatch.undo()
-    again = auto(niter=20, tol=0).fit(IRIS, checkpoint=tmp_path / "fit.npz")
+    again = clone(wanted).fit(IRIS, checkpoint=tmp_path / "fit.npz")
     assert bits(again) == bits(whole)
     assert again.regul_ == whole.regul_
 
@@ -213,7 +264,7 @@ def test_ctrl_c_keeps_the_ridge(monkeypatch):
 
 REFUSED = {
     "scale": ({"scale": None}, "give scale='center' or 'standard'"),
-    "solver": ({"solver": "accelerated"}, "give solver='em'.*regul=regul_"),
+    "solver": ({"solver": "sampled"}, "give solver='accelerated'.*regul=regul_"),
     "word": ({"regul": "evidence"}, "regul='evidence'; give a finite number >= 0, or 'auto'"),
     "negative": ({"regul": -1}, "regul=-1; give a finite number >= 0, or 'auto'"),
     "none": ({"regul": None}, "regul=None; give a finite number"),
