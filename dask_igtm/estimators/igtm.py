@@ -26,10 +26,10 @@ class IGTM(BaseMap):
     regul : float or "auto", default=0.1
         Ridge on the weights of the map, in inverse squared units of the model (see `scale`). "auto" lets the
         evidence choose it, and the noise with it, from the fifth iteration on and at no further pass; that
-        needs `scale="center"` or "standard", and plain EM or "accelerated". It sets out from a hundredth of the ridge under
-        which the map would collapse; one that runs away is held where no map grows, with a warning. The
-        evidence is the probability of these rows, averaged over maps; the ridge that suits new rows best
-        may be another, so compare `score` of rows kept back with that of a few fixed ones.
+        needs `scale="center"` or "standard", and plain EM or "accelerated". It sets out from a hundredth of
+        the ridge under which the map would collapse; one that runs away is held where no map grows, with a
+        warning. The evidence is the probability of these rows, averaged over maps; the ridge that suits new
+        rows best may be another, so compare `score` of rows kept back with that of a few fixed ones.
     random_state : int, RandomState or None, default=1234
         Seeds what is random: the rows that `solver="accelerated"` and "sampled" keep of the first pass, and
         `sample`. Plain EM has nothing random.

@@ -183,8 +183,8 @@ def test_fewer_rows_than_weights_leave_noise(solver, n, n_columns, m, seed):
 @pytest.mark.parametrize("name", ["wine", "digits"])
 def test_accelerated_takes_fewer_passes_and_no_less_evidence(name):
     X = {"wine": load_wine, "digits": load_digits}[name]().data
-    plain = auto(k=12, m=4, scale="center", niter=1000).fit(X)
-    quick = auto(k=12, m=4, scale="center", niter=1000, solver="accelerated").fit(X)
+    plain = auto(k=12, m=4, niter=1000).fit(X)
+    quick = auto(k=12, m=4, niter=1000, solver="accelerated").fit(X)
     assert quick.converged_
     assert quick.n_passes_ < 0.7 * plain.n_passes_
     assert log_evidence(quick, X) > log_evidence(plain, X) - 0.5
