@@ -38,8 +38,8 @@ class Saturation:
     converged : ndarray of shape (S,)
     tol : float
         In nats per row: what counts as no gain.
-    n_passes : int
-        Passes over the data, without the one for the moments.
+    n_passes : float
+        Passes over the data, without the one for the moments; those on samples by their share.
     """
 
     share: Array
@@ -49,7 +49,7 @@ class Saturation:
     n_iter: NDArray[np.int64]
     converged: NDArray[np.bool_]
     tol: float
-    n_passes: int
+    n_passes: float
 
     @property
     def enough(self) -> float:
@@ -142,6 +142,7 @@ def _saturation(
     ]
     judged, n_passes = fit_many(
         in_parts(rows, edges, seed_of(chosen), "saturation"),
+        edges,
         candidates,
         persist=igtm.persist,
         feature_names=getattr(igtm, "feature_names_in_", None),

@@ -62,9 +62,9 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     best_estimator_ : IGTM
         Fitted to all rows; only with `refit`. The methods below are its own.
     n_splits_ : int
-    n_passes_ : int
-        Passes over the data as `IGTM` counts them: one for each iteration of the candidate that took most,
-        and one for the likelihoods. Those of the refit are in `best_estimator_`.
+    n_passes_ : float
+        Passes over the data as `IGTM` counts them: those of the candidate that took most, and one for the
+        likelihoods. Those of the refit are in `best_estimator_`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where X had column names.
@@ -139,6 +139,7 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         ]
         judged, self.n_passes_ = fit_many(
             rows,
+            edges,
             candidates,
             persist=self.estimator.persist,
             feature_names=getattr(self, "feature_names_in_", None),

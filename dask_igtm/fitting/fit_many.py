@@ -18,6 +18,7 @@ from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.fitting.fill_values import PASSES, gaps_of
 from dask_igtm.fitting.result import Fit, outcome
+from dask_igtm.fitting.sampling import draw_beside
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import checked, moments_statistic, prepare_fit, set_out
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
@@ -29,8 +30,10 @@ from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import run
 from dask_igtm.solvers.initialize import Start
+from dask_igtm.solvers.sample import Sample
 from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
+from dask_igtm.statistics.row_sample import Draw, sums_with_samples
 from dask_igtm.statistics.row_subsets import Parts, Sums, draw, sums
 
 logger = logging.getLogger("dask_igtm")
@@ -89,18 +92,19 @@ def in_parts(rows: RowBlocks, edges: Sequence[float], seed: int, who: str) -> Ro
 
 def fit_many(
     rows: RowBlocks,
+    edges: Sequence[float],
     candidates: Sequence[Candidate],
     *,
     persist: bool | str = "auto",
     feature_names: Sequence[str] | None = None,
     training: bool = False,
-) -> tuple[list[Judged], int]:
+) -> tuple[list[Judged], float]:
     """Fit all candidates in the passes of the one that takes most.
 
     Parameters
     ----------
-    rows : RowBlocks
-        From `in_parts`.
+    rows, edges : RowBlocks and sequence of float
+        From `in_parts`, and what it was given.
     candidates : sequence of Candidate
         That differ in `k`, `m`, `s`, `regul` and their parts alone.
     persist, feature_names
@@ -111,8 +115,9 @@ def fit_many(
     Returns
     -------
     list of Judged
-    int
-        Passes over the data, without the one for the moments and those for what fills gaps.
+    float
+        Passes over the data, without the one for the moments and those for what fills gaps, and with the
+        curvature of the fit that takes most.
 
     Raises
     ------
@@ -123,12 +128,13 @@ def fit_many(
     settings, kernel = candidates[0].settings, best_kernel()
     if settings.solver == "sampled":
         raise ValueError(
-            "solver='sampled' looks for an optimum on a sample of the rows, and fits that go side by side "
-            "have none; give solver='accelerated' to search, and fit what it finds with 'sampled'."
+            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go side "
+            "by side read them together; give solver='accelerated' to search, and fit what it finds with "
+            "'sampled'."
         )
     settings.check_columns(rows.X.shape[1])
     source = prepare_fit(rows, persist)
-    starts, seen = _set_out(rows, source, candidates, feature_names)
+    starts, seen, samples = _set_out(rows, edges, source, candidates, feature_names)
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
         logger.info("%d of %d fits go on", len(models), len(candidates))
@@ -137,7 +143,10 @@ def fit_many(
         return [seen[i].check(step, models[i]) for i, step in zip(models, steps, strict=True)]
 
     states = run(
-        [candidate.settings.begin(start.model) for candidate, start in zip(candidates, starts, strict=True)],
+        [
+            candidate.settings.begin(start.model, sample)
+            for candidate, start, sample in zip(candidates, starts, samples, strict=True)
+        ],
         [start.prior for start in starts],
         pass_over,
         niter=settings.niter,
@@ -154,13 +163,17 @@ def fit_many(
                 weight = rows_seen.weight
                 fit = outcome(state, start, weight, kernel, likelihood, stopped_by=state.stopped_by)
                 judged.append(Judged(fit, judge.mean))
-    return judged, 1 + max(len(state.history) for state in states)
+    return judged, 1 + max(sum(iteration.cost for iteration in state.history) for state in states)
 
 
 def _set_out(
-    rows: RowBlocks, source: Source, candidates: Sequence[Candidate], names: Sequence[str] | None
-) -> tuple[list[Start], list[Seen]]:
-    """Return where each candidate starts and what was seen of its rows, from one pass for the moments."""
+    rows: RowBlocks,
+    edges: Sequence[float],
+    source: Source,
+    candidates: Sequence[Candidate],
+    names: Sequence[str] | None,
+) -> tuple[list[Start], list[Seen], list[Sample | None]]:
+    """Return where each candidate starts, and what was seen and kept of its rows in the moments' pass."""
     missing = candidates[0].settings.missing
     gaps = {c.train: REFUSED for c in candidates}
     for train in gaps:
@@ -170,24 +183,41 @@ def _set_out(
     statistics = {some: moments_statistic(gap) for some, gap in everything.items()}
     function = next(iter(statistics.values()))[0]  # of one strategy, and so the same for all
     wanted = [(some, shared) for some, (_, shared) in statistics.items()]
-    found = dict(zip(everything, _reduce(source, function, wanted, "igtm-moments"), strict=True))
+    draws = _draws(rows, edges, candidates)
+    both = reduce(
+        source.numbered(), sums_with_samples, list(draws.items()), function, wanted, label="igtm-moments"
+    )
+    found = dict(zip(everything, both.each[0].each, strict=True))
+    drawn = dict(zip(draws, both.each[1:], strict=True))
     last = candidates[-1]  # whose rows, used and held out, include those of all others
     invalid = found[last.train].invalid + found[last.held_out].invalid
     if invalid.any():
         raise ValueError(invalid_message(invalid, names))
-    starts, seen = [], []
+    starts, seen, samples = [], [], []
     with _naming_once() as naming:
         for candidate in candidates:
             with naming(candidate.name):
                 trained = checked(found[candidate.train], names, candidate.settings.scale)
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
                 seen.append(Seen.of(trained, names, in_memory=source.in_memory))
+                kept = drawn.get(candidate.train)
+                samples.append(kept and Sample(kept, trained.n_rows, trained.weight, best_kernel()))
                 if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
                         "(a smaller cv), or another random_state."
                     )
-    return starts, seen
+    return starts, seen, samples
+
+
+def _draws(rows: RowBlocks, edges: Sequence[float], candidates: Sequence[Candidate]) -> dict[Parts, Draw]:
+    """Return the draw for each set of parts that candidates are fitted to, where there is one."""
+    shares, trains = np.diff([0.0, *edges, 1.0]), {candidate.train for candidate in candidates}
+    draws = {
+        train: draw_beside(rows, candidates[0].settings, float(shares[list(train)].sum()), len(trains))
+        for train in sorted(trains)
+    }
+    return {train: draw for train, draw in draws.items() if draw is not None}
 
 
 def _only(rows: RowBlocks, train: Parts) -> Source:

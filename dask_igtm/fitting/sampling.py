@@ -11,6 +11,7 @@ from dask_igtm.solvers.sampled import Stages, stages_of
 from dask_igtm.statistics.row_sample import Draw
 
 MOST_BYTES = 2**27  # of the rows kept
+BESIDE = 8192  # rows that show each of many fits how its objective bends, one fit after the other
 # Where nobody knows how many rows there are: so many are supposed, and each block offers all that are kept.
 SUPPOSED, MOST_BYTES_OF_A_BLOCK = 1e7, 2**24
 
@@ -31,6 +32,14 @@ def draw_of(rows: RowBlocks, settings: Settings) -> Draw | None:
     stages = sampled_stages(rows, settings)
     size = max(rows_surveyed(*_size(rows)), stages.size if stages else 0)
     return Draw(size, settings.seed, rows.X.shape[0]) if size else None
+
+
+def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int) -> Draw | None:
+    """Return the draw for fits to a share of the rows that go beside others; None where there is none."""
+    n_rows, most = rows.X.shape[0] * share, MOST_BYTES / max(row_bytes(rows.X), 1) / n_draws
+    size = 0 if settings.solver == "em" else rows_surveyed(n_rows, min(most, BESIDE))
+    # Another seed than that of the parts, whose rows would all have the same end of the keys.
+    return Draw(size, settings.seed + 1, n_rows) if size else None
 
 
 def _size(rows: RowBlocks) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.posterior.tiles import Rows, row_tiles
-from dask_igtm.statistics.row_subsets import Sums, uniform
+from dask_igtm.statistics.row_subsets import Parts, Sums, sums, uniform
 
 Array = NDArray[np.float64]
 
@@ -85,3 +85,21 @@ def with_sample(
 ) -> Sums:
     """Return `function(X, sample_weight, *shared)` of a block, and its sample."""
     return Sums((function(X, sample_weight, *shared), draw.of(X, sample_weight, numbers)))
+
+
+def sums_with_samples(
+    X: Rows,
+    sample_weight: Array | None,
+    part: NDArray[np.uint16],
+    numbers: NDArray[np.int64],
+    draws: Sequence[tuple[Parts, Draw]],
+    function: Callable[..., Any],
+    wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
+) -> Sums:
+    """Return `row_subsets.sums` of a block, and a sample of the rows of some parts for each of the draws."""
+    X, samples = X.tocsr() if hasattr(X, "tocsr") else X, []
+    for parts, draw in draws:
+        rows = np.isin(part, parts)
+        weight = None if sample_weight is None else sample_weight[rows]
+        samples.append(draw.of(X[rows], weight, numbers[rows]))
+    return Sums((sums(X, sample_weight, part, function, wanted), *samples))

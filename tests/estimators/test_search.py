@@ -247,6 +247,26 @@ def test_what_is_kept_is_read_once_and_the_refit_reads_by_itself(counted):
     assert len(computed) == 3 + 3 * (1 + 4 + 1) + 3 * (1 + 4 + 1)
 
 
+def test_accelerated_candidates_know_the_curvature(monkeypatch):
+    rows, grid = bent_sheet(26_000), {"m": [3, 4]}
+    estimator = igtm(k=6, scale="standard", solver="accelerated", niter=150, tol=1e-4)
+    found = IGTMSearch(estimator, grid, refit=False).fit(rows)
+    assert found.n_passes_ % 1 > 0
+    again = IGTMSearch(estimator, grid, refit=False).fit(da.from_array(rows, chunks=(7_000, 5)))
+    assert_allclose(again.best_score_, found.best_score_, atol=1e-4)
+    monkeypatch.setattr("dask_igtm.fitting.fit_many.draw_beside", lambda *_: None)
+    without = IGTMSearch(estimator, grid, refit=False).fit(rows)
+    assert found.n_passes_ < without.n_passes_
+    assert found.best_score_ > without.best_score_ - 0.01
+
+
+def bent_sheet(n_rows):
+    rng = np.random.default_rng(0)
+    latent = rng.uniform(-1, 1, (n_rows, 2))
+    bent = np.column_stack([latent, np.sin(3 * latent), latent.prod(axis=1)])
+    return bent + 0.1 * rng.normal(size=bent.shape)
+
+
 def test_rows_for_a_scoring_are_lazy_where_those_given_are(counted):
     lazy, computed = counted
     captured = []

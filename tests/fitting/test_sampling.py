@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dask_igtm import IGTM, load
 from dask_igtm.data.row_blocks import row_blocks
-from dask_igtm.fitting.sampling import MOST_BYTES, draw_of
+from dask_igtm.fitting.sampling import MOST_BYTES, draw_beside, draw_of
 from dask_igtm.fitting.settings import Settings
 
 
@@ -43,6 +43,15 @@ def test_a_solver_keeps_the_rows_that_it_asks_for():
     assert draw_of(lazy(100), settings()) is None
     draw = draw_of(lazy(20_000), settings("accelerated"))
     assert (draw.size, draw.seed, draw.n_rows) == (1250, 3, 20_000)
+
+
+def test_fits_beside_others_keep_less():
+    assert draw_beside(lazy(10**6), settings("em"), 0.5, 3) is None
+    draw = draw_beside(lazy(10**6), settings("accelerated"), 0.5, 3)
+    assert (draw.size, draw.n_rows) == (8192, 5e5)
+    assert draw.seed != draw_of(lazy(10**6), settings("accelerated")).seed
+    assert draw_beside(lazy(10**5), settings("accelerated"), 0.5, 3).size == 3125
+    assert draw_beside(lazy(10**6, 10_000), settings("accelerated"), 0.5, 3) is None
 
 
 def test_a_sample_of_wide_rows_has_fewer():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dask_igtm.statistics.row_sample import Draw, with_sample
+from dask_igtm.statistics.row_sample import Draw, sums_with_samples, with_sample
 
 X = np.random.default_rng(0).normal(size=(400, 3))
 WEIGHT = np.random.default_rng(1).integers(0, 3, 400).astype(float)
@@ -70,3 +70,23 @@ def test_a_sample_comes_beside_another_statistic():
     ).each
     assert total == X.sum() + 1.0
     assert_array_equal(sample.X, Draw(9, 1).of(X, None, np.arange(400)).X)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("rows", [X, sparse.csr_matrix(X)])
+def test_parts_are_sampled_by_themselves(rows, weight):
+    part, numbers, some = np.arange(400) % 3, np.arange(400), (0, 2)
+    found = sums_with_samples(
+        rows, weight, part, numbers, [(some, Draw(30, 7)), ((1,), Draw(5, 7))], count, [((1,), (2,))]
+    )
+    total, sample, other = found.each
+    assert total.each == (2 * 133,)
+    chosen = np.isin(part, some)
+    alone = Draw(30, 7).of(X[chosen], None if weight is None else weight[chosen], numbers[chosen])
+    for name in ("X", "weight", "keys"):
+        assert_array_equal(getattr(sample, name), getattr(alone, name))
+    assert set(map(bytes, other.X)) <= set(map(bytes, X[part == 1]))
+
+
+def count(X, sample_weight, times):
+    return times * X.shape[0]
