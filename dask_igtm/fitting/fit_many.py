@@ -128,9 +128,9 @@ def fit_many(
     settings, kernel = candidates[0].settings, best_kernel()
     if settings.solver == "sampled":
         raise ValueError(
-            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go side "
-            "by side read them together; give solver='accelerated' to search, and fit what it finds with "
-            "'sampled'."
+            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go "
+            "side by side read them together; give solver='accelerated' to search, and fit what it finds "
+            "with 'sampled'."
         )
     settings.check_columns(rows.X.shape[1])
     source = prepare_fit(rows, persist)
