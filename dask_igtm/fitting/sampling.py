@@ -38,8 +38,8 @@ def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int)
     """Return the draw for fits to a share of the rows that go beside others; None where there is none."""
     n_rows, most = rows.X.shape[0] * share, MOST_BYTES / max(row_bytes(rows.X), 1) / n_draws
     size = 0 if settings.solver == "em" else rows_surveyed(n_rows, min(most, BESIDE))
-    # Another seed than that of the parts, whose rows would all have the same end of the keys.
-    return Draw(size, settings.seed + 1, n_rows) if size else None
+    # No seed of parts is as large: with the same one all rows of a part would have keys of one kind.
+    return Draw(size, settings.seed + 2**32, n_rows) if size else None
 
 
 def _size(rows: RowBlocks) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def test_fits_beside_others_keep_less():
     assert draw_beside(lazy(10**6), settings("em"), 0.5, 3) is None
     draw = draw_beside(lazy(10**6), settings("accelerated"), 0.5, 3)
     assert (draw.size, draw.n_rows) == (8192, 5e5)
-    assert draw.seed != draw_of(lazy(10**6), settings("accelerated")).seed
+    assert draw.seed >= 2**32  # so that no seed of parts is the same
     assert draw_beside(lazy(10**5), settings("accelerated"), 0.5, 3).size == 3125
     assert draw_beside(lazy(10**6, 10_000), settings("accelerated"), 0.5, 3) is None
 
