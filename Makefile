@@ -24,7 +24,7 @@ check: $(INSTALLED)
 
 # Clusters of processes and containers, faults, large data.
 slow: $(INSTALLED)
-	$(RUN) -m pytest -m slow -rs
+	$(RUN) -m pytest -m slow -rs -n 2 --dist loadfile
 
 # The tests on the oldest releases that pyproject.toml allows, and what of the package they run.
 lowest: $(INSTALLED)

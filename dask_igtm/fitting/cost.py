@@ -23,9 +23,9 @@ from dask_igtm.statistics.moments import moments_of
 
 TRIAL_ROWS = 4096
 # Passes until a fit stops by itself, medians over the data sets of benchmarks/solvers.py: of "sampled" those
-# over all rows, and how often it goes over its smaller and its larger sample.
-TYPICAL = {"em": 120, "accelerated": 55, "sampled": 20}
-TYPICAL_SEARCH, TYPICAL_POLISH = 260, 30
+# over all rows with the curvature, and how often it goes over its smaller and its larger sample.
+TYPICAL = {"em": 170, "accelerated": 57, "sampled": 15}
+TYPICAL_SEARCH, TYPICAL_POLISH = 240, 25
 
 
 @dataclass(frozen=True)

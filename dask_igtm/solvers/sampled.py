@@ -21,7 +21,7 @@ logger = logging.getLogger("dask_igtm")
 
 # Rows a node of the map on which searches go, and on which the best of them is improved; where there are few
 # rows, shares of them.
-SEARCHED, SEARCHED_SHARE = 32, 1 / 48
+SEARCHED, SEARCHED_SHARE = 32, 1 / 80
 POLISHED, POLISHED_SHARE = 128, 1 / 8
 LEAST_SEARCHED, LARGEST_SHARE = 8, 1 / 24  # rows a node; fewer say too little, and more of all cost too much
 NOISES = (1.0, 4.0, 0.25)  # of the starts, in that of the first

@@ -120,7 +120,7 @@ def test_callbacks_see_the_stages():
     events = []
     fitted = igtm().fit(X, callbacks=[events.append])
     assert [event.share for event in events] == fitted.history_shares_.tolist()
-    assert events[0].n_rows == 354
+    assert events[0].n_rows == 212
     assert np.isnan(events[0].seconds_left)
     assert events[-1].n_rows == len(X)
     assert events[-1].number == fitted.n_iter_
@@ -181,7 +181,7 @@ def test_the_log_tells_sample_and_rows_apart(caplog):
     with caplog.at_level("INFO", "dask_igtm"):
         igtm().fit(X)
     lines = [record.message for record in caplog.records if "log-likelihood" in record.message]
-    assert lines[0].startswith("sample of 354 rows, iteration    1  log-likelihood")
+    assert lines[0].startswith("sample of 212 rows, iteration    1  log-likelihood")
     assert "? left" in lines[0]
     assert lines[-1].startswith("iteration")
 

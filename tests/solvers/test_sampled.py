@@ -67,7 +67,7 @@ def problem():
 
 def test_stages_have_rows_for_the_nodes_of_the_map():
     assert stages_of(1e6, 256) == sampled.Stages(slice(8192), slice(32768), slice(32768, 40960))
-    assert stages_of(1e5, 256) == sampled.Stages(slice(2083), slice(12500), slice(12500, 14583))
+    assert stages_of(1e5, 256) == sampled.Stages(slice(2048), slice(12500), slice(12500, 14548))
     assert stages_of(1e6, 256, 16384) == sampled.Stages(slice(8192), slice(8192), slice(8192, 16384))
     assert stages_of(5e4, 256) == sampled.Stages(slice(2048), slice(6250), slice(6250, 8298))
     assert stages_of(49_000, 256) is None
@@ -79,7 +79,7 @@ def test_the_last_steps_alone_read_all_rows(problem):
     shares = [iteration.share for iteration in state.history]
     first = shares.index(1.0)
     assert set(shares[first:]) == {1.0}
-    assert set(shares[:first]) == {416 / 20_000, 2048 / 20_000}
+    assert set(shares[:first]) == {250 / 20_000, 2048 / 20_000}
     assert state.n_iter == len(shares) - first < 15
     assert state.stopped_by == "predicted gain"
     assert len(state.found) == 4
@@ -109,7 +109,7 @@ def test_what_little_is_left_to_gain_was_predicted(problem):
 
 def test_costs_are_shares_of_a_pass_and_what_curvature_takes(problem):
     state = problem.run(problem.begin())
-    searches = [i for i in state.history if i.share == 416 / 20_000]
+    searches = [i for i in state.history if i.share == 250 / 20_000]
     assert searches[0].cost == searches[0].share
     surveyed = [i.cost - i.share for i in state.history if i.cost > i.share and i.share == 1]
     assert surveyed == pytest.approx([20.0 * 1250 / 20_000] * len(surveyed))
