@@ -26,7 +26,7 @@ ROOMS = {
     " kernels posterior row_outputs",
     "statistics": "targets log_histogram moments column_stats likelihood e_step node_sums prediction"
     " map_bins row_subsets row_sample",
-    "solvers": "initialize m_step em evidence sample curvature lbfgs accelerated sampled stepwise",
+    "solvers": "initialize m_step em sample curvature lbfgs accelerated evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs places zarr_io zarr_labels zarr_tables"
     " opened_files no_tables frames containers column_names row_index row_arrays row_blocks rechunk"
     " table_files convert",
