@@ -97,9 +97,6 @@ def sums_with_samples(
     wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
 ) -> Sums:
     """Return `row_subsets.sums` of a block, and a sample of the rows of some parts for each of the draws."""
-    X, samples = X.tocsr() if hasattr(X, "tocsr") else X, []
-    for parts, draw in draws:
-        rows = np.isin(part, parts)
-        weight = None if sample_weight is None else sample_weight[rows]
-        samples.append(draw.of(X[rows], weight, numbers[rows]))
+    weight = 1.0 if sample_weight is None else sample_weight
+    samples = [draw.of(X, np.isin(part, parts) * weight, numbers) for parts, draw in draws]
     return Sums((sums(X, sample_weight, part, function, wanted), *samples))
