@@ -97,6 +97,6 @@ def sums_with_samples(
     wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
 ) -> Sums:
     """Return `row_subsets.sums` of a block, and a sample of the rows of some parts for each of the draws."""
-    weight = 1.0 if sample_weight is None else sample_weight
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     samples = [draw.of(X, np.isin(part, parts) * weight, numbers) for parts, draw in draws]
     return Sums((sums(X, sample_weight, part, function, wanted), *samples))
