@@ -82,7 +82,8 @@ class Accelerated(accelerated.State):
     With both given there is an objective, the penalised likelihood whose noise has so many entries of X
     fewer, and it peaks where plain EM under the evidence rests. Each of its best points moves it: by the
     ridge all gradients are moved in proportion to the weights, and by the count alike, so that the secants
-    stay true. The gain that a step promises has those moves in it, and where it is small nothing moves.
+    stay true; one that no longer bends down is dropped. The gain that a step promises has those moves in it,
+    and where it is small nothing moves.
     """
 
     regul: float = np.nan
@@ -109,7 +110,8 @@ class Accelerated(accelerated.State):
             return self, best, prior
         counted = dataclasses.replace(prior, determined=determined(statistics, best.model, prior))
         moved = reestimate(counted, best.model)
-        secants = tuple(_under(secant, moved.regul - prior.regul) for secant in self.secants)
+        under = (_under(secant, moved.regul - prior.regul) for secant in self.secants)
+        secants = tuple(secant for secant in under if secant.step @ secant.loss > 0)
         state = dataclasses.replace(self, regul=moved.regul, n_determined=moved.determined, secants=secants)
         return state, Point.of(best.model, statistics, moved), moved
 

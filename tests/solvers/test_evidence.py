@@ -21,7 +21,7 @@ from dask_igtm.data import npz_io
 from dask_igtm.model.basis import make_basis
 from dask_igtm.solvers import evidence
 from dask_igtm.solvers.initialize import initialize
-from dask_igtm.solvers.lbfgs import Point, position_of, remember
+from dask_igtm.solvers.lbfgs import Point, Secant, position_of, remember
 from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.moments import moments_of
 
@@ -216,6 +216,21 @@ def test_accelerated_follows_the_gradient_of_what_it_climbs(age):
     )
     again = remember((), Point.of(model, e_step(X, None, model, "numpy"), prior), best)[-1]
     assert_allclose(secant.loss, again.loss, rtol=1e-6, atol=1e-6 * np.abs(again.loss).max())
+
+
+def test_a_secant_that_bends_up_under_a_smaller_ridge_is_dropped():
+    X = IRIS - IRIS.mean(axis=0)
+    start = initialize(moments_of(X, None), make_basis(6, 3, 0.3), regul=None, scale="center")
+    state, prior = evidence.Accelerated(start.model), dataclasses.replace(start.prior, regul=1e3)
+    for _ in range(evidence.FIRST - 1):
+        state = state.step(e_step(X, None, state.model, "numpy"), prior, 0.0)
+    step = np.ones(len(state.best.gradient))
+    kept, dropped = Secant(step, 2e3 * step), Secant(step, step)
+    state = dataclasses.replace(state, secants=(kept, dropped))
+    state = state.step(e_step(X, None, state.model, "numpy"), prior, 0.0)
+    assert state.regul < 500
+    assert all(secant.step @ secant.loss > 0 for secant in state.secants)
+    assert len(state.secants) == 2  # with that of the last step
 
 
 def test_each_iteration_says_its_ridge():
