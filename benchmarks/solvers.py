@@ -29,7 +29,8 @@ from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.statistics.likelihood import likelihood_of
 
 REFERENCES = Path(__file__).with_name("solvers_reference.json")
-ROWS, HELD_OUT, DRAWS, PASSES = 100_000, 20_000, 5, 2000
+ROWS, HELD_OUT, DRAWS = 100_000, 20_000, 5
+PASSES, MOST = 2000, 400  # of the reference, and of those that are compared
 TIE = 0.005
 NEW = ("accelerated", "sampled")
 
@@ -88,6 +89,7 @@ def run(data: DataSet, X: np.ndarray, rest: np.ndarray, solver: str, draw: int, 
 
 def runs(n_rows: int, draws: int, references: bool, tiny: bool) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Yield what each solver comes to on each draw, beside its reference."""
+    passes, most = (15, 15) if tiny else (PASSES, MOST)
     known = {} if tiny or not REFERENCES.exists() else json.loads(REFERENCES.read_text())
     for draw in range(draws):
         for name, data in DATA.items():
@@ -96,14 +98,10 @@ def runs(n_rows: int, draws: int, references: bool, tiny: bool) -> Iterator[tupl
                 continue
             X, rest = data.rows(n_rows, n_rows // 5 if tiny else HELD_OUT, draw)
             if key not in known:
-                known[key] = reference(data, X, rest, 15 if tiny else PASSES)
+                known[key] = reference(data, X, rest, passes)
                 if not tiny:
                     REFERENCES.write_text(json.dumps(known, indent=1))
-            yield (
-                name,
-                draw,
-                {"em": known[key]} | {s: run(data, X, rest, s, draw, 15 if tiny else 400) for s in NEW},
-            )
+            yield name, draw, {"em": known[key]} | {s: run(data, X, rest, s, draw, most) for s in NEW}
 
 
 def row(name: str, draw: int, found: dict[str, Any]) -> str:

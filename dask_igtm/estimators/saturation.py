@@ -39,7 +39,8 @@ class Saturation:
     tol : float
         In nats per row: what counts as no gain.
     n_passes : float
-        Passes over the data, without the one for the moments; those on samples by their share.
+        Passes over the data, without the one for the moments and with the curvature of the fit that takes
+        most.
     """
 
     share: Array
@@ -137,12 +138,17 @@ def _saturation(
     edges = [held_out, *(held_out + (1 - held_out) * shares)]
     chosen = igtm.random_state if random_state is None else random_state
     candidates = [
-        Candidate(f"share {_written(share)}", settings, tuple(range(1, number + 2)), (0,))
+        Candidate(
+            f"share {_written(share)}",
+            settings,
+            train=tuple(range(1, number + 2)),
+            held_out=(0,),
+            share=float(share * (1 - held_out)),
+        )
         for number, share in enumerate(shares)
     ]
     judged, n_passes = fit_many(
         in_parts(rows, edges, seed_of(chosen), "saturation"),
-        edges,
         candidates,
         persist=igtm.persist,
         feature_names=getattr(igtm, "feature_names_in_", None),

@@ -133,13 +133,18 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         edges = [fold / self.cv for fold in range(1, self.cv)]
         rows = in_parts(rows, edges, seed_of(chosen), "IGTMSearch")
         candidates = [
-            Candidate(_name(params), igtm._settings(), (*range(fold), *range(fold + 1, self.cv)), (fold,))
+            Candidate(
+                _name(params),
+                igtm._settings(),
+                train=(*range(fold), *range(fold + 1, self.cv)),
+                held_out=(fold,),
+                share=1 - 1 / self.cv,
+            )
             for params, igtm in estimators
             for fold in range(self.cv)
         ]
         judged, self.n_passes_ = fit_many(
             rows,
-            edges,
             candidates,
             persist=self.estimator.persist,
             feature_names=getattr(self, "feature_names_in_", None),

@@ -54,12 +54,15 @@ class Candidate:
         Parts of the rows to fit to.
     held_out : tuple of int
         Parts of the rows to judge it by.
+    share : float
+        Of all rows, those to fit to.
     """
 
     name: str
     settings: Settings
     train: Parts
     held_out: Parts
+    share: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,6 @@ def in_parts(rows: RowBlocks, edges: Sequence[float], seed: int, who: str) -> Ro
 
 def fit_many(
     rows: RowBlocks,
-    edges: Sequence[float],
     candidates: Sequence[Candidate],
     *,
     persist: bool | str = "auto",
@@ -103,8 +105,8 @@ def fit_many(
 
     Parameters
     ----------
-    rows, edges : RowBlocks and sequence of float
-        From `in_parts`, and what it was given.
+    rows : RowBlocks
+        From `in_parts`.
     candidates : sequence of Candidate
         That differ in `k`, `m`, `s`, `regul` and their parts alone.
     persist, feature_names
@@ -134,7 +136,7 @@ def fit_many(
         )
     settings.check_columns(rows.X.shape[1])
     source = prepare_fit(rows, persist)
-    starts, seen, samples = _set_out(rows, edges, source, candidates, feature_names)
+    starts, seen, samples = _set_out(rows, source, candidates, feature_names, kernel)
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
         logger.info("%d of %d fits go on", len(models), len(candidates))
@@ -168,10 +170,10 @@ def fit_many(
 
 def _set_out(
     rows: RowBlocks,
-    edges: Sequence[float],
     source: Source,
     candidates: Sequence[Candidate],
     names: Sequence[str] | None,
+    kernel: str,
 ) -> tuple[list[Start], list[Seen], list[Sample | None]]:
     """Return where each candidate starts, and what was seen and kept of its rows in the moments' pass."""
     missing = candidates[0].settings.missing
@@ -183,7 +185,7 @@ def _set_out(
     statistics = {some: moments_statistic(gap) for some, gap in everything.items()}
     function = next(iter(statistics.values()))[0]  # of one strategy, and so the same for all
     wanted = [(some, shared) for some, (_, shared) in statistics.items()]
-    draws = _draws(rows, edges, candidates)
+    draws = _draws(rows, candidates)
     both = reduce(
         source.numbered(), sums_with_samples, list(draws.items()), function, wanted, label="igtm-moments"
     )
@@ -201,7 +203,7 @@ def _set_out(
                 starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
                 seen.append(Seen.of(trained, names, in_memory=source.in_memory))
                 kept = drawn.get(candidate.train)
-                samples.append(kept and Sample(kept, trained.n_rows, trained.weight, best_kernel()))
+                samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
                 if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
@@ -210,12 +212,12 @@ def _set_out(
     return starts, seen, samples
 
 
-def _draws(rows: RowBlocks, edges: Sequence[float], candidates: Sequence[Candidate]) -> dict[Parts, Draw]:
+def _draws(rows: RowBlocks, candidates: Sequence[Candidate]) -> dict[Parts, Draw]:
     """Return the draw for each set of parts that candidates are fitted to, where there is one."""
-    shares, trains = np.diff([0.0, *edges, 1.0]), {candidate.train for candidate in candidates}
+    by_parts = {candidate.train: candidate for candidate in candidates}
     draws = {
-        train: draw_beside(rows, candidates[0].settings, float(shares[list(train)].sum()), len(trains))
-        for train in sorted(trains)
+        train: draw_beside(rows, candidate.settings, candidate.share, len(by_parts))
+        for train, candidate in by_parts.items()
     }
     return {train: draw for train, draw in draws.items() if draw is not None}
 

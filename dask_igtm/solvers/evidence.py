@@ -73,7 +73,7 @@ class Accelerated(accelerated.State):
     Attributes
     ----------
     regul : float
-        Ridge of the next iteration; NaN before the first, which takes that of the prior.
+        Ridge of the next iteration; NaN before the first re-estimate, until when it is that of the start.
     n_determined : float
         Weights that the rows determine.
 
@@ -91,16 +91,13 @@ class Accelerated(accelerated.State):
 
     def prior(self, start: Prior) -> Prior:
         """Return `start` with the ridge and the count of the next iteration."""
-        return (
-            dataclasses.replace(start, regul=self.regul, determined=self.n_determined)
-            if self.history
-            else start
-        )
+        if np.isnan(self.regul):
+            return start
+        return dataclasses.replace(start, regul=self.regul, determined=self.n_determined)
 
     def step(self, statistics: SufficientStatistics, prior: Prior, tol: float) -> Self:
         """Return the state after one pass, and the re-estimates that follow a point that is the best."""
-        after = super().step(statistics, self.prior(prior), tol)
-        return after if self.history else dataclasses.replace(after, regul=prior.regul)
+        return super().step(statistics, self.prior(prior), tol)
 
     def chosen(
         self, best: Point, statistics: SufficientStatistics, prior: Prior

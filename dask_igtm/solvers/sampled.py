@@ -173,7 +173,7 @@ class State(accelerated.State):
             # Between a map and the first start, which is nowhere near, there is no curvature.
             return after if self.trusted or self.age else dataclasses.replace(after, secants=())
         after = super().step(statistics, self.prior(prior), max(tol, TOL))
-        ended = after.settled or after.calm >= PATIENCE or after.age >= MOST
+        ended = after.calm >= PATIENCE or after.age >= MOST
         return after._next(self.rows, self.stages) if ended else after
 
     def _next(self, rows: Sample, stages: Stages) -> Self:

@@ -177,7 +177,7 @@ def test_fewer_rows_than_weights_leave_noise(solver, n, n_columns, m, seed):
         state = state.step(statistics, start.prior, 0.0)
         assert np.isfinite(state.model.weights).all()
         assert 0 < state.model.beta_inv < np.inf
-        assert 0 <= state.regul <= start.prior.limit
+        assert 0 <= state.prior(start.prior).regul <= start.prior.limit
 
 
 @pytest.mark.parametrize("name", ["wine", "digits"])

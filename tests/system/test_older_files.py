@@ -1,5 +1,6 @@
 """Files that 0.1.0 wrote before its modules moved are read as it read them."""
 
+import dataclasses
 import inspect
 import json
 import shutil
@@ -13,6 +14,13 @@ from oracles import write_files as written
 from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, __version__, eIGTM, landscape, load
 from dask_igtm.data import npz_io
 from dask_igtm.estimators.saving import PARAMETERS_OF_0_1
+from dask_igtm.model.basis import make_basis
+from dask_igtm.solvers import accelerated
+from dask_igtm.solvers.em import Iteration
+from dask_igtm.solvers.initialize import initialize
+from dask_igtm.solvers.lbfgs import Point, Secant
+from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.moments import moments_of
 
 FOLDER = written.Path(written.__file__).parent / "files_of_0_1"
 X, Y, LABELS = written.rows()
@@ -75,16 +83,50 @@ def test_landscapes(kind, expected):
 @SAME_RELEASE
 @pytest.mark.parametrize("solver", written.SOLVERS)
 def test_a_checkpoint_is_gone_on_from(solver, expected, tmp_path):
-    path = shutil.copy(FOLDER / f"checkpoint_{solver}.npz", tmp_path)
+    path = shutil.copy(path_of(solver), tmp_path)
     events = []
     igtm = written.fit_with(solver, 20, X, checkpoint=path, callbacks=[events.append])
     assert [event.number for event in events] == [15, 16, 17, 18, 19, 20]
-    before = np.load(FOLDER / f"checkpoint_{solver}.npz")["history"]
-    close(igtm.history_[:14], before[:, 1])
-    if solver == "accelerated":  # whose steps are others by now, and lead up too
-        assert max(event.penalised for event in events) > before[:, 2].max() + 1e-3
+    if solver == "accelerated":  # whose steps from what the file holds are others by now
+        close(igtm.model_.weights, six_steps_from(np.load(path_of(solver))).weights)
     else:
         close(igtm.centers_, expected[f"checkpoint_{solver}_centers"])
+
+
+def path_of(solver):
+    return FOLDER / f"checkpoint_{solver}.npz"
+
+
+def six_steps_from(file):
+    """Return the map to which the solver comes from what a file says, read here by hand."""
+    small = written.SMALL
+    basis = make_basis(small["k"], small["m"], small["s"])
+    start = initialize(moments_of(X, None), basis, regul=small["regul"], scale="center")
+
+    def model(name):
+        return dataclasses.replace(
+            start.model, weights=file[f"{name}_weights"], beta_inv=float(file[f"{name}_beta_inv"])
+        )
+
+    best = Point(
+        model("best"),
+        model("em"),
+        *(float(file[name]) for name in ("weight", "objective")),
+        *(file[name] for name in ("gradient", "metric", "inverse")),
+    )
+    state = accelerated.State(
+        model("model"),
+        tuple(Iteration(*values) for values in file["history"].tolist()),
+        calm=int(file["calm"]),
+        best=best,
+        direction=file["direction"],
+        failures=int(file["failures"]),
+        secants=tuple(map(Secant, file["steps"], file["losses"])),
+        age=14,
+    )
+    for _ in range(6):
+        state = state.step(e_step(X, None, state.model, "numpy"), start.prior, 0.0)
+    return state.result
 
 
 def test_a_projection_without_digests_of_its_rows_is_refused_and_left_as_it_is(tmp_path):
