@@ -22,8 +22,8 @@ PICTURE = ROOT / "docs" / "_static" / "rooms.svg"
 # A room imports rooms before it only; inside a room, a file those before it.
 ROOMS = {
     "model": "checks forks remember basis functions affine gaps model arrays",
-    "posterior": "tiles entry_checks coordinates geometry numpy_kernel compiled products reading numba_kernel"
-    " kernels posterior row_outputs",
+    "posterior": "tiles entry_checks coordinates geometry numpy_kernel sparse_rows compiled products"
+    " sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram moments column_stats likelihood e_step node_sums prediction"
     " map_bins row_subsets row_sample",
     "solvers": "initialize m_step em sample curvature lbfgs accelerated evidence sampled stepwise",

@@ -10,7 +10,7 @@ import numpy as np
 
 from dask_igtm.passes.graph import Block, Source, span
 from dask_igtm.passes.reduce import walk
-from dask_igtm.posterior.tiles import row_tiles
+from dask_igtm.posterior.tiles import csr_of, is_sparse, row_tiles
 
 SAMPLED = 16
 
@@ -23,7 +23,8 @@ def sampled(n_blocks: int) -> list[int]:
 def digests(source: Source) -> dict[str, str]:
     """Return a digest of each of those blocks under its rows "first:last", which must be known.
 
-    A digest is one of the numbers as float64, however they are stored, laid out or computed.
+    A digest is one of the numbers as float64, however they are stored, laid out or computed; but sparse rows
+    are known again as sparse ones alone.
     """
     return dict(walk([source.alone(sampled)], _digests, (), "igtm-digest")[0])
 
@@ -38,6 +39,12 @@ def _name(block: Block) -> str:
 
 def _digest(X: Any) -> str:
     total = hashlib.blake2b(repr(X.shape).encode(), digest_size=8)
+    if is_sparse(X):
+        X = csr_of(X).copy()
+        X.eliminate_zeros()
+        for part, dtype in ((X.data, np.float64), (X.indices, np.int64), (X.indptr, np.int64)):
+            total.update(np.ascontiguousarray(part, dtype).data)
+        return total.hexdigest()
     for _, tile in row_tiles(X):
         total.update(np.ascontiguousarray(tile, dtype=np.float64).data)
     return total.hexdigest()

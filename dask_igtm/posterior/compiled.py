@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import numba
@@ -14,7 +15,8 @@ from numba.extending import overload
 LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
 # A comparison with NaN may go either way: rows that are not finite are refused before.
 MATH = {"reassoc", "nnan", "ninf", "nsz", "contract"}
-OPTIONS = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
+ORDINARY = {"reassoc", "contract"}  # for those that may meet what is not finite
+OPTIONS: dict[str, Any] = {"fastmath": MATH, "error_model": "numpy", "nogil": True}
 
 
 def compiled(function: Any) -> Any:
@@ -41,9 +43,11 @@ class Shelf(FunctionCache):  # type: ignore[misc]
             super().save_overload(*args)
 
 
-def compiled_on_disk(function: Any) -> Any:
+def compiled_on_disk(function: Any = None, *, math: set[str] = MATH) -> Any:
     """Compile a function, and keep the machine code on disk where there is a place for it."""
-    dispatcher = numba.njit(**OPTIONS)(function)
+    if function is None:
+        return functools.partial(compiled_on_disk, math=math)
+    dispatcher = numba.njit(**OPTIONS | {"fastmath": math})(function)
     with contextlib.suppress(RuntimeError):  # neither beside this file nor in the user's cache is a place
         dispatcher._cache = Shelf(function)
     return dispatcher

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse, row_tiles
 
 Array = NDArray[np.float64]
 
@@ -58,12 +58,20 @@ def refusal(X: Rows, model: Model, largest: float) -> ValueError:
 def refused_entries(X: Rows, sample_weight: Array | None, gaps: Gaps, largest: float) -> NDArray[np.int64]:
     """Count, in each column of a block, entries that are no numbers, and others beyond `largest`, (2, D)."""
     check_weights(sample_weight)
+    if is_sparse(X):
+        X = csr_of(X)
+        invalid, large = _refused(X.data, gaps, largest)
+        return np.stack([np.bincount(X.indices[bad], minlength=X.shape[1]) for bad in (invalid, large)])
     counts = np.zeros((2, X.shape[1]), np.int64)
     for _, tile in row_tiles(X):
-        invalid = np.isinf(tile) if gaps.allowed else ~np.isfinite(tile)
-        counts[0] += np.count_nonzero(invalid, axis=0)
-        counts[1] += np.count_nonzero((np.abs(tile.astype(np.float64)) > largest) & ~invalid, axis=0)
+        counts += [np.count_nonzero(bad, axis=0) for bad in _refused(tile, gaps, largest)]
     return counts
+
+
+def _refused(entries: NDArray[Any], gaps: Gaps, largest: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Say which entries are no numbers, and which others are beyond `largest`."""
+    invalid = np.isinf(entries) if gaps.allowed else ~np.isfinite(entries)
+    return invalid, (np.abs(entries.astype(np.float64)) > largest) & ~invalid
 
 
 def invalid_message(invalid: NDArray[np.int64], names: Sequence[str] | None = None) -> str:

@@ -25,8 +25,9 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from dask_igtm.posterior import reading
+from dask_igtm.posterior import reading, sparse_products
 from dask_igtm.posterior.compiled import LANES, compiled, compiled_on_disk, lanes_of
 from dask_igtm.posterior.coordinates import numba_forward
 from dask_igtm.posterior.geometry import Geometry
@@ -526,6 +527,16 @@ class NumbaKernel:
         if self.compiled_products:
             return np.asarray(add_up(v, np.ascontiguousarray(Z)))
         return v[:, : len(Z)] @ Z
+
+    @staticmethod
+    def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:
+        """See `Kernel`."""
+        sparse_products.meet(X.data, X.indices, X.indptr[rows.start : rows.stop + 1], table, t, norms)
+
+    @staticmethod
+    def add_up_sparse(X: csr_array, rows: slice, v: Array, total: Array) -> None:
+        """See `Kernel`."""
+        sparse_products.add_up(X.data, X.indices, X.indptr[rows.start : rows.stop + 1], v, total)
 
     def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
         """See `Kernel`."""

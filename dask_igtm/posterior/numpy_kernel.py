@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dask_igtm.model.affine import Affine
 from dask_igtm.posterior.coordinates import numpy_forward
@@ -46,6 +47,16 @@ class Kernel(Protocol):
 
     def add_up(self, v: Real, Z: Real) -> Real:
         """Return v @ Z, (q * q + 1, Q), where v has 0 beyond the rows Z (n, Q)."""
+        ...
+
+    @staticmethod
+    def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:
+        """Write what the entries of some rows of X add to t (n, F) and norms (n,); see `SparseGeometry`."""
+        ...
+
+    @staticmethod
+    def add_up_sparse(X: csr_array, rows: slice, v: Array, total: Array) -> None:
+        """Add the transpose of some rows of X times v (n, F) to total (D, F)."""
         ...
 
     def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
@@ -103,6 +114,18 @@ class NumpyKernel:
     def add_up(self, v: Real, Z: Real) -> Real:
         """See `Kernel`."""
         return v @ Z
+
+    @staticmethod
+    def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:
+        """See `Kernel`."""
+        entries, (of_squares, of_entries) = X[rows].astype(np.float64), table[:, -2:].T
+        t[:] = entries @ table[:, :-2]
+        norms[:] = entries**2 @ of_squares + entries @ of_entries
+
+    @staticmethod
+    def add_up_sparse(X: csr_array, rows: slice, v: Array, total: Array) -> None:
+        """See `Kernel`."""
+        total += X[rows].T @ v
 
     def softmax(self, t: Real) -> tuple[Found, Real, None]:
         """See `Kernel`."""

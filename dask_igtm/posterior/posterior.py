@@ -15,24 +15,26 @@ from dask_igtm.posterior.entry_checks import largest_square, refusal
 from dask_igtm.posterior.geometry import Geometry, geometry_of
 from dask_igtm.posterior.kernels import load_kernel
 from dask_igtm.posterior.numpy_kernel import Found, Kernel, softmax
-from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.posterior.sparse_rows import Products, SparseTile, along, near
+from dask_igtm.posterior.tiles import WHOLE_IN_SINGLE, Rows, csr_of, dense, is_sparse, row_tiles, spans
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
+Tile = Any  # an ndarray, or of sparse rows a SparseTile, or CSR where they have axes of their own
+
 TILE_BYTES = 2**21  # of the rows of a tile, and of their responsibilities where these are kept
 MOST_ROWS = 4096  # of a tile: many enough to make little of what a tile costs
 SINGLE_ERROR = 1e-3  # largest error of a logit with which rows are multiplied in float32
 SINGLE_NOISE = 1e-40, 1e40  # noise variances whose rows and slopes float32 holds
-WHOLE_IN_SINGLE = 2**24  # below it float32 has every whole number
 
 
 class Observed(NamedTuple):
     """A few rows in model coordinates."""
 
     rows: slice | Indices  # where they are in their block
-    Z: Real  # (n, Q), 0 in gaps
+    Z: Any  # (n, Q), 0 in gaps: an ndarray or a SparseTile
     squared_norm: Array  # (n,)
     gaps: Real | None  # (n, Q) 1 where an entry is missing, 0 elsewhere; None if none is
 
@@ -133,9 +135,8 @@ class Posterior(Scores):
 
 
 class Sums(NamedTuple):
-    """What an E-step adds up of a few rows."""
+    """What an E-step adds up of a few rows, beside their products with the responsibilities."""
 
-    functions_rx: Array  # (q * q + 1, Q) functions.T @ R @ Z
     g: Array  # (K,)
     weight: Array | None
     scores: Scores
@@ -148,26 +149,40 @@ class Workspace:
         self.model, self.geometry, self.forward = model, geometry, kernel.forward
         self.kernel, self.real = kernel(geometry, height), geometry.axis.dtype
         self.lanes = kernel.side_by_side(self.real)
-        n_columns, n_functions = geometry.slopes.shape
-        self.Z = np.empty((height, n_columns), self.real)
+        self.height, n_functions = height, geometry.slopes.shape[1]
         self.t = np.empty((height, n_functions), self.real)
 
-    def observe(self, rows: slice, X: NDArray[Any]) -> Observed:
+    @functools.cached_property
+    def Z(self) -> Real:  # noqa: N802 - see N806
+        """Room for rows in model coordinates."""
+        return np.empty((self.height, len(self.geometry.slopes)), self.real)
+
+    def observe(self, rows: slice, X: Tile) -> Observed:
         """Take a tile, X[rows], into the workspace."""
+        if isinstance(X, SparseTile):
+            return Observed(rows, X, X.squared_norm, None)
         with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow show by their norm
             return self._observe(rows, X)
 
-    def _observe(self, rows: slice, X: NDArray[Any]) -> Observed:
-        Z, gaps = self.Z[: len(X)], None
-        squared_norm = self.forward(X, self.model.affine, Z)
+    def _observe(self, rows: slice, X: Tile) -> Observed:
+        Z, gaps = self.Z[: X.shape[0]], None
+        squared_norm = self._forward(X, Z)
         if self.model.gaps.allowed and np.isnan(squared_norm).any():
+            X = dense(X)
             if not self.model.gaps.marginal:
-                squared_norm = self.forward(self.model.gaps.filled(X), self.model.affine, Z)
+                squared_norm = self._forward(self.model.gaps.filled(X), Z)
             else:
                 missing = np.isnan(Z)
                 Z[missing] = 0.0
                 gaps, squared_norm = missing.astype(Z.dtype), squared_norms(Z)
         return Observed(rows, Z, squared_norm, gaps)
+
+    def _forward(self, X: Tile, Z: Real) -> Array:
+        affine = self.model.affine
+        if is_sparse(X) and affine.axes is not None:
+            Z[:] = along(X, affine, affine.axes)
+            return squared_norms(Z)
+        return self.forward(X, affine, Z)
 
     def error(self, observed: Observed) -> float:
         """Return how far rounding may move a logit."""
@@ -182,8 +197,8 @@ class Workspace:
             (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
         return Posterior(observed, found, self.model, type(self.kernel), R, order)
 
-    def sums(self, observed: Observed, sample_weight: Array | None) -> Sums:
-        """Return what an E-step adds up of some rows, each times its weight.
+    def sums(self, observed: Observed, sample_weight: Array | None, products: Products) -> Sums:
+        """Return what an E-step adds up of some rows, each times its weight; what it multiplies is added.
 
         An entry that is missing counts with its expectation, which is the centre of the node.
         """
@@ -194,21 +209,26 @@ class Workspace:
         relative[:n] = 1.0 if weight is None else weight / largest
         if observed.gaps is None:
             found, v, g = self.kernel.sums(self._meet(observed), relative)
-            functions_rx = self.kernel.add_up(v, observed.Z)
+            if isinstance(observed.Z, SparseTile):
+                products.add_tile(observed.Z, np.multiply(largest, v[:, :n].T, order="C", dtype=np.float64))
+            else:
+                products.add(np.multiply(largest, self.kernel.add_up(v, observed.Z), dtype=np.float64))
         else:
             found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]
             g, centers = R.sum(axis=1, dtype=np.float64), self.model.centers.astype(self.real)
             rx = R @ observed.Z + (R @ observed.gaps) * centers
-            functions_rx = self.geometry.functions.T @ rx
-        weighted = np.multiply(largest, functions_rx, dtype=np.float64)
-        return Sums(weighted, largest * g, weight, Scores(observed, found, self.model))
+            products.add(np.multiply(largest, self.geometry.functions.T @ rx, dtype=np.float64))
+        return Sums(largest * g, weight, Scores(observed, found, self.model))
 
     def _meet(self, observed: Observed) -> Real:
         """Return the rows as kernels take them, followed by zeros."""
         n = len(observed.Z)
         t = self.t[: n + -n % self.lanes]
-        self.kernel.meet(observed.Z, t)
+        if isinstance(observed.Z, SparseTile):
+            t[:n], t[n:] = observed.Z.t, 0.0
+        else:
+            self.kernel.meet(observed.Z, t)
         return t
 
     def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:
@@ -252,31 +272,33 @@ def posteriors(X: Rows, model: Model, kernel: str, weight: float = 0.0) -> Itera
         yield workspace.posterior(observed)
 
 
-def sums(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Iterator[Sums]:
-    """Walk the same E-step for what adds up."""
+def sums(
+    X: Rows, sample_weight: Array | None, model: Model, kernel: str, products: Products
+) -> Iterator[Sums]:
+    """Walk the same E-step for what adds up; the products of the rows are added to `products`."""
     total = weight_of(X, sample_weight)
     for workspace, observed in _observed(X, model, load_kernel(kernel), 0, total):
-        yield workspace.sums(observed, sample_weight)
+        yield workspace.sums(observed, sample_weight, products)
 
 
 def _observed(
     X: Rows, model: Model, kernel: type[Kernel], kept: int, weight: float
 ) -> Iterator[tuple[Workspace, Observed]]:
     """Yield the rows of a block, those with gaps apart, and where they are; `kept` numbers stay of each."""
+    X = csr_of(X) if is_sparse(X) else X
     in_single = X.dtype.kind in "biu" or X.dtype in (np.float16, np.float32)
     in_single &= SINGLE_NOISE[0] <= model.beta_inv <= SINGLE_NOISE[1]
-    geometry = geometry_of(model, np.float32 if in_single else np.float64)
-    height, largest = _height(geometry, kernel, X.shape[0], kept), largest_square(model, weight)
+    largest = largest_square(model, weight)
 
     @functools.cache
-    def workspace_of(dtype: type[np.floating[Any]]) -> Workspace:
+    def workspace_of(dtype: type[np.floating[Any]], height: int) -> Workspace:
         return Workspace(model, kernel, geometry_of(model, dtype), height)
 
-    for rows, tile in row_tiles(X, height):
-        workspace = workspace_of(np.float32 if in_single and _held_in_single(tile) else np.float64)
+    for rows, tile, height in _tiles(X, model, kernel, np.float32 if in_single else np.float64, kept):
+        workspace = workspace_of(np.float32 if in_single and _held_in_single(tile) else np.float64, height)
         observed = workspace.observe(rows, tile)
         if workspace.real == np.float32 and not workspace.error(observed) <= SINGLE_ERROR:
-            workspace = workspace_of(np.float64)
+            workspace = workspace_of(np.float64, height)
             observed = workspace.observe(rows, tile)
         if not observed.squared_norm.max() <= largest:
             raise refusal(X, model, largest)
@@ -284,18 +306,43 @@ def _observed(
             yield workspace, part
 
 
-def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, kept: int) -> int:
-    """Return how many rows make a tile."""
+def _tiles(
+    X: Rows, model: Model, kernel: type[Kernel], real: type[np.floating[Any]], kept: int
+) -> Iterator[tuple[slice, Tile, int]]:
+    """Yield where tiles are, their rows, and how many these are at most; sparse ones stay so where they can.
+
+    They cannot where entries are missing, or where zeros are far from the rows.
+    """
+    n_rows, geometry = X.shape[0], geometry_of(model, real)
+    in_model = _height(geometry, kernel, n_rows, max(kept, len(geometry.slopes)))
+    if not is_sparse(X) or not near(model):
+        for rows, tile in row_tiles(X, in_model):
+            yield rows, tile, in_model
+        return
+    rotated = model.affine.axes is not None
+    height = in_model if rotated else _height(geometry, kernel, n_rows, max(kept, geometry.slopes.shape[1]))
+    for rows in spans(n_rows, height):
+        if rotated:
+            yield rows, X[rows], height
+        elif np.isfinite(X.data[X.indptr[rows.start] : X.indptr[rows.stop]]).all():
+            yield rows, SparseTile(X, rows, model, kernel), height
+        else:
+            for inner, tile in row_tiles(X[rows], in_model):
+                yield slice(rows.start + inner.start, rows.start + inner.stop), tile, in_model
+
+
+def _height(geometry: Geometry, kernel: type[Kernel], n_rows: int, numbers: int) -> int:
+    """Return how many rows make a tile, which has so many numbers of each."""
     lanes = kernel.side_by_side(geometry.axis.dtype)
-    numbers = max(len(geometry.slopes), len(geometry.further) if lanes == 1 else kept)
+    numbers = max(numbers, len(geometry.further) if lanes == 1 else 0)
     most = min(MOST_ROWS, TILE_BYTES // (geometry.axis.itemsize * numbers))
     height = max(1, min(n_rows, most))
     return height + -height % lanes
 
 
-def _held_in_single(X: NDArray[Any]) -> bool:
+def _held_in_single(X: Tile) -> bool:
     """Whether float32 has every number of a tile."""
-    if X.dtype.kind not in "iu" or X.dtype.itemsize <= 2 or X.size == 0:
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "iu" or X.dtype.itemsize <= 2 or X.size == 0:
         return True
     return bool(X.max() < WHOLE_IN_SINGLE and X.min() > -WHOLE_IN_SINGLE)
 
@@ -304,7 +351,7 @@ def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
     """Yield the rows without gaps and those with gaps, which take longer."""
     _, Z, squared_norm, gaps = observed
     incomplete = np.asarray(False if gaps is None else gaps.any(axis=1))
-    if gaps is None or incomplete.all():
+    if gaps is None or isinstance(Z, SparseTile) or incomplete.all():
         yield observed
         return
     for kind in (~incomplete, incomplete):

@@ -12,21 +12,21 @@ from scipy.sparse import csr_array, vstack
 Rows = Any  # an ndarray of shape (n, D), or a scipy.sparse or CuPy array that can be cut into tiles of one
 
 
-TILE_ROWS = 4096  # where nothing else decides
+TILE_ROWS, TILE_NUMBERS = 4096, 2**22  # at most, where nothing else decides
 WHOLE_IN_SINGLE = 2**24  # below it float32 has every whole number
 
 
-def row_tiles(X: Rows, height: int = TILE_ROWS) -> Iterator[tuple[slice, NDArray[np.generic]]]:
+def row_tiles(X: Rows, height: int = 0) -> Iterator[tuple[slice, NDArray[np.generic]]]:
     """Yield where a tile of at most `height` rows lies in `X`, and its rows as an ndarray.
 
     Sparse rows are made dense, and those of a GPU fetched, a tile at a time.
     """
     X = X.tocsr() if is_sparse(X) else X  # of the sparse formats, the one that cuts rows fast
-    for rows in spans(X.shape[0], height):
+    for rows in spans(X.shape[0], height or max(1, min(TILE_ROWS, TILE_NUMBERS // X.shape[1]))):
         yield rows, dense(X[rows])
 
 
-def spans(n_rows: int, height: int = TILE_ROWS) -> Iterator[slice]:
+def spans(n_rows: int, height: int) -> Iterator[slice]:
     """Yield where tiles of at most `height` rows lie."""
     for start in range(0, n_rows, height):
         yield slice(start, min(start + height, n_rows))

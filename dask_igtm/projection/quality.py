@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import diags_array
 from sklearn.manifold import trustworthiness
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
@@ -14,7 +15,7 @@ from sklearn.utils.random import sample_without_replacement
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import impute, project
-from dask_igtm.posterior.tiles import Rows
+from dask_igtm.posterior.tiles import Rows, dense, is_sparse
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.validate import fitted_map, map_estimator, rows_of
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
@@ -163,8 +164,7 @@ def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
         raise ValueError("No row of X has an entry; give rows that have some.")
     n_parameters = model.weights.size + 1
     (means,) = project(sample, model, fitted.kernel, fitted.outputs(("means",)))
-    filled = impute(sample, model, fitted.kernel)[0] if model.gaps.marginal else model.gaps.filled(sample)
-    Z = model.affine.forward(filled)
+    Z = _near_each_other(sample, model, fitted.kernel)
     return Quality(
         n_samples=round(weight),
         log_likelihood=statistics.log_likelihood / weight,
@@ -172,6 +172,16 @@ def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
         dead_nodes=float(np.mean(statistics.g < DEAD)),
         trustworthiness=float(trustworthiness(Z, means, n_neighbors=n_neighbors)),
         continuity=float(trustworthiness(means, Z, n_neighbors=n_neighbors)),
-        n_sample=len(sample),
+        n_sample=sample.shape[0],
         n_neighbors=n_neighbors,
     )
+
+
+def _near_each_other(X: Rows, model: Model, kernel: str) -> Any:
+    """Return rows whose distances are those in model coordinates; sparse ones without gaps stay sparse."""
+    if is_sparse(X) and np.isfinite(X.data).all():
+        per_scale = diags_array(1.0 / model.affine.scale)
+        return X @ (per_scale if model.affine.axes is None else per_scale @ model.affine.axes)
+    X = dense(X).astype(np.float64)
+    filled = impute(X, model, kernel)[0] if model.gaps.marginal else model.gaps.filled(X)
+    return model.affine.forward(filled)

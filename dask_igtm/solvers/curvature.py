@@ -15,6 +15,8 @@ from scipy.linalg import eigh
 from dask_igtm.model.arrays import Arrays
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.posterior import Posterior, posteriors
+from dask_igtm.posterior.sparse_rows import along
+from dask_igtm.posterior.tiles import Rows, dense, is_sparse
 from dask_igtm.solvers.sample import Sample
 
 Array = NDArray[np.float64]
@@ -93,7 +95,7 @@ def curvature_of(sample: Sample, model: Model, regul: float) -> Curvature | None
     sums = _Sums(model, axes)
     with np.errstate(all="ignore"):  # squares of noise variances far from 1 may be no numbers
         for tile in posteriors(X, model, sample.kernel):
-            sums.add(tile, X[tile.rows].astype(np.float64), weight)
+            sums.add(tile, X[tile.rows], weight)
         return sums.curvature(regul)
 
 
@@ -112,13 +114,10 @@ class _Sums:
         self.square_of_gradient = np.zeros((size, size))
         self.distance, self.noise = 0.0, 0.0
 
-    def add(self, tile: Posterior, X: Array, sample_weight: Array) -> None:
+    def add(self, tile: Posterior, X: Rows, sample_weight: Array) -> None:
         phi, centers, R = self.model.basis.phi, self.centers, tile.responsibilities.astype(np.float64)
         weight: Any = tile.weight(sample_weight)
-        Z = self.model.affine.forward(self.model.gaps.filled(X))
-        if tile.gaps is not None:
-            Z = np.where(tile.gaps == 0, Z, R @ self.model.centers)
-        Z = Z @ self.axes
+        Z = self._along_axes(tile, X, R)
         n, d = Z.shape
         with np.errstate(divide="ignore", invalid="ignore"):
             logits = np.where(R > 0, np.log(R), 0.0)
@@ -139,6 +138,15 @@ class _Sums:
         R *= logits
         self.with_noise += (phi.T @ (R.T @ Z - R.sum(axis=0)[:, None] * centers)).ravel()
         self.noise += float(np.einsum("nk,nk->", R, logits))
+
+    def _along_axes(self, tile: Posterior, X: Rows, R: Array) -> Array:
+        affine, axes = self.model.affine, self.axes
+        if is_sparse(X) and np.isfinite(X.data).all():
+            return along(X, affine, axes if affine.axes is None else affine.axes @ axes)
+        Z = affine.forward(self.model.gaps.filled(dense(X).astype(np.float64)))
+        if tile.gaps is not None:
+            Z = np.where(tile.gaps == 0, Z, R @ self.model.centers)
+        return np.asarray(Z @ axes)
 
     def curvature(self, regul: float) -> Curvature | None:
         """Return the curvature, worked out with the noise as the unit, so that those of X do not matter."""

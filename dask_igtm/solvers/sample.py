@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.posterior import posteriors, weight_of
+from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
 from dask_igtm.statistics.row_sample import RowSample
 
@@ -58,7 +58,7 @@ class Sample:
         """Return how many of all rows a slice has."""
         return len(range(len(self))[chosen]) / self.n_rows
 
-    def weighted(self, chosen: slice) -> tuple[NDArray[Any], Array]:
+    def weighted(self, chosen: slice) -> tuple[Rows, Array]:
         """Return rows (n, D), and weights (n,) that add up to those of all rows."""
         weight = self.rows.weight[chosen]
         return self.rows.X[chosen], weight * (self.total / weight.sum())
@@ -70,7 +70,7 @@ class Sample:
     def log_likelihood(self, chosen: slice, model: Model) -> tuple[float, float]:
         """Return the mean of ln p(x) over a slice, and its standard error."""
         X, weight = self.weighted(chosen)
-        values, weights = np.zeros(len(X)), np.zeros(len(X))
+        values, weights = np.zeros(X.shape[0]), np.zeros(X.shape[0])
         for tile in posteriors(X, model, self.kernel, weight_of(X, weight)):
             values[tile.rows], weights[tile.rows] = tile.log_likelihood, tile.weight(weight)
         weights /= weights.sum()

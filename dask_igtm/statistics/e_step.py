@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.posterior import sums, weighted_sum
+from dask_igtm.posterior.sparse_rows import Products
 from dask_igtm.posterior.tiles import Rows
 
 Array = NDArray[np.float64]
@@ -72,12 +73,11 @@ def e_step(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> S
     kernel : str
         Name of the kernel.
     """
-    functions_rx = np.zeros((len(functions_of(model.basis).of_phi), model.weights.shape[1]))
-    g, distance_sum, log_likelihood, log_peak = np.zeros(len(model.basis.nodes)), 0.0, 0.0, 0.0
-    for part in sums(X, sample_weight, model, kernel):
-        functions_rx += part.functions_rx
+    products, g = Products(model), np.zeros(len(model.basis.nodes))
+    distance_sum, log_likelihood, log_peak = 0.0, 0.0, 0.0
+    for part in sums(X, sample_weight, model, kernel, products):
         g += part.g
         distance_sum += weighted_sum(part.scores.distance, part.weight)
         log_likelihood += weighted_sum(part.scores.log_likelihood, part.weight)
         log_peak += weighted_sum(part.scores.log_mass, part.weight)
-    return SufficientStatistics(g, functions_rx, distance_sum, log_likelihood, log_peak)
+    return SufficientStatistics(g, products.total, distance_sum, log_likelihood, log_peak)

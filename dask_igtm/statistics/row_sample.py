@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, stack
 from dask_igtm.statistics.row_subsets import Parts, Sums, sums, uniform
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ class RowSample:
 
     Attributes
     ----------
-    X : ndarray of shape (n, D)
+    X : ndarray or csr_array of shape (n, D)
     weight : ndarray of shape (n,)
         Of each row, in the sense of `sample_weight`.
     keys : ndarray of shape (n,)
@@ -30,7 +30,7 @@ class RowSample:
         How many rows to keep at most.
     """
 
-    X: NDArray[Any]
+    X: Rows
     weight: Array
     keys: Array
     size: int
@@ -38,8 +38,8 @@ class RowSample:
     def __add__(self, other: RowSample) -> RowSample:
         keys = np.concatenate([self.keys, other.keys])
         order = np.argsort(keys)[: self.size]
-        X, weight = np.concatenate([self.X, other.X]), np.concatenate([self.weight, other.weight])
-        return RowSample(X[order], weight[order], keys[order], self.size)
+        weight = np.concatenate([self.weight, other.weight])
+        return RowSample(stack([self.X, other.X])[order], weight[order], keys[order], self.size)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,9 @@ class Draw:
             offered &= sample_weight > 0
         order = np.flatnonzero(offered)
         order = order[np.argsort(keys[order])][: self.size]
-        X = X.tocsr() if hasattr(X, "tocsr") else X
-        chosen = [np.empty((0, X.shape[1]), X.dtype), *(tile for _, tile in row_tiles(X[order]))]
         weight = np.ones(len(order)) if sample_weight is None else sample_weight[order]
-        return RowSample(np.concatenate(chosen), weight, keys[order], self.size)
+        chosen = csr_of(X)[order] if is_sparse(X) else dense(X[order])
+        return RowSample(chosen, weight, keys[order], self.size)
 
 
 def with_sample(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, stack
 
 Array = NDArray[np.float64]
 Parts = tuple[int, ...]
@@ -66,7 +66,7 @@ def sums(
     function : callable
     wanted : sequence of (parts, arguments)
     """
-    X = X.tocsr() if hasattr(X, "tocsr") else X
+    X = csr_of(X) if is_sparse(X) else X
     found: dict[int, Any] = {}
     for parts in dict.fromkeys(parts for parts, _ in wanted):  # so that rows are copied once for each union
         rows = np.isin(part, parts)
@@ -79,19 +79,15 @@ def sums(
 
 @dataclass(frozen=True)
 class PickedRows:
-    """Rows (n, D) in float64; those of neighbouring blocks are added in their order."""
+    """Rows (n, D), in float64 or as CSR; those of neighbouring blocks are added in their order."""
 
-    X: NDArray[np.float64]
+    X: Rows
 
     def __add__(self, other: PickedRows) -> PickedRows:
-        return PickedRows(np.concatenate([self.X, other.X]))
+        return PickedRows(stack([self.X, other.X]))
 
 
 def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
     """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
-    found = [np.empty((0, X.shape[1]))]
-    for rows, tile in row_tiles(X):
-        within = chosen - numbers[rows.start]
-        first, last = np.searchsorted(within, [0, len(tile)])
-        found.append(tile[within[first:last]].astype(np.float64))
-    return PickedRows(np.concatenate(found))
+    within = np.flatnonzero(np.isin(numbers, chosen))
+    return PickedRows(csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64))

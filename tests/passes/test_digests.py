@@ -8,6 +8,7 @@ from helpers.data import correlated
 from helpers.inputs import KINDS, all_kinds
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.passes import digests as module
@@ -15,6 +16,7 @@ from dask_igtm.passes.digests import digests, sampled
 from dask_igtm.passes.graph import prepare
 
 X = correlated(400, 5)
+SPARSE = {"csr", "csc", "sparse_chunks", "coo_chunks"}
 
 
 def of(data, **blocks):
@@ -34,14 +36,25 @@ def test_blocks_are_spread_over_all(n_blocks):
 
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
-    sparse = np.where(X[:300] > 1.2, X[:300], 0.0)
-    return all_kinds(sparse, tmp_path_factory.mktemp("kinds")), sparse
+    zeros = np.where(X[:300] > 1.2, X[:300], 0.0)
+    return all_kinds(zeros, tmp_path_factory.mktemp("kinds")), zeros
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"list", "frame"}))
 def test_what_holds_the_numbers_does_not_matter(kinds, kind):
     held, X = kinds
-    assert of(held[kind], n_blocks=3) == of(X, n_blocks=3)
+    like = sparse.csr_array(X) if kind in SPARSE else X  # which would have to be written out
+    assert of(held[kind], n_blocks=3) == of(like, n_blocks=3)
+
+
+def test_how_sparse_rows_are_laid_out_does_not_matter():
+    csr = sparse.csr_array(np.where(X > 1.2, X, 0.0))
+    with_zeros, turned = csr.copy(), csr.copy()
+    with_zeros.data[::3] = 0.0
+    turned.data[:2], turned.indices[:2] = turned.data[1::-1].copy(), turned.indices[1::-1].copy()
+    turned.has_canonical_format = turned.has_sorted_indices = False
+    assert of(turned, n_blocks=4) == of(csr, n_blocks=4) != of(with_zeros, n_blocks=4)
+    assert of(with_zeros, n_blocks=4) == of(sparse.csr_array(with_zeros.toarray()), n_blocks=4)
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])
