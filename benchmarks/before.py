@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from run import Size, complete_flights, image_patches, in_turn, processor, rows, standardised_roll
+from run import complete_flights, image_patches, rows, standardised_roll
 from sklearn.preprocessing import StandardScaler
+from timing import Size, in_turn, processor
 
 from dask_igtm import IGTM
 from dask_igtm.model.arrays import pack

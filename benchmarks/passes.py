@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import dask
 import numpy as np
-from run import KINDS, Kind, Size, processor, seconds
+from run import KINDS, Kind
+from timing import Size, processor, seconds
 
 from dask_igtm import IGTM
 from dask_igtm.data.convert import convert

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import dask.array as da
 import numpy as np
+import wide
 import zarr
 from distributed import Client, LocalCluster
 from sklearn.cluster import KMeans
@@ -35,6 +36,7 @@ from sklearn.datasets import load_digits, load_iris, load_sample_images, make_sw
 from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
+from timing import Row, Size, in_parallel, in_turn, processor, seconds, steady
 
 from dask_igtm import IGTM, landscape
 from dask_igtm.data.convert import convert
@@ -50,24 +52,6 @@ from dask_igtm.statistics.e_step import e_step
 
 PACKAGES = ["dask_igtm", "ugtm", "numpy", "scipy", "scikit-learn", "dask", "distributed", "zarr", "numba"]
 NODES = 256
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; times in seconds unless `unit` says otherwise."""
-
-    what: str
-    peer: str
-    theirs: float
-    ours: float
-    ratio: float
-    goal: str
-    unit: str = "s"
-
-    def __str__(self) -> str:
-        figures = [f"{self.theirs:.3g} {self.unit}", f"{self.ours:.3g} {self.unit}", f"{self.ratio:.3g}"]
-        shown = ["-" if "nan" in figure else figure.strip() for figure in figures]
-        return f"| {self.what} | {self.peer} | {' | '.join(shown)} | {self.goal} |"
 
 
 def rows(n_rows: int, n_columns: int, dtype: type = float) -> np.ndarray:
@@ -101,36 +85,6 @@ class Kind:
 
 # A row of the first has some responsibility at most nodes, one of the second at a few of them.
 KINDS = (Kind(rows, 2, ""), Kind(standardised_roll, 30, ", swiss roll after 30 iterations"))
-
-
-REST = 0.05  # seconds; threads of BLAS without work keep a core busy for some time before they sleep
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Time one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def steady(work: Callable[[], object]) -> float:
-    """Time a call among several, as iterations of a fit: the mean of three after one more."""
-    work()
-    return seconds(lambda: [work() for _ in range(3)]) / 3
-
-
-def in_turn(
-    theirs: Callable[[], float], ours: Callable[[], float], repeats: int
-) -> tuple[float, float, float]:
-    """Medians of two timers called in turn, and the median of theirs / ours."""
-
-    def rested(timer: Callable[[], float]) -> float:
-        time.sleep(REST)
-        return timer()
-
-    pairs = [(rested(theirs), rested(ours)) for _ in range(repeats)]
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second), statistics.median(a / b for a, b in pairs)
 
 
 def our_pass(X: np.ndarray, niter: int = 2) -> Callable[[], float]:
@@ -226,14 +180,6 @@ def against_products(size: Size) -> Iterator[Row]:
                 figures = in_turn(theirs, our_pass(X, kind.niter), size.repeats)
             what = f"EM pass, {len(X):,} x {n_columns}, float64{kind.suffix}"
             yield Row(what, "two products with the 256 centres", *figures, f">= {goal} x")
-
-
-def in_parallel(
-    threads: ThreadPoolExecutor, work: Callable[[np.ndarray], object], parts: list[np.ndarray]
-) -> float:
-    """Time `work` on all parts, each on one thread."""
-    with single_threaded_blas:
-        return steady(lambda: list(threads.map(work, parts)))
 
 
 def against_transform(size: Size) -> Iterator[Row]:
@@ -435,20 +381,8 @@ def memory(size: Size) -> Iterator[Row]:
     yield Row(what, "-", *peaks, peaks[1] / peaks[0], "<= 1.0 GB, flat", "GiB")
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much to measure."""
-
-    repeats: int
-    tiny: bool
-
-    def rows(self, n_rows: int) -> int:
-        """Return the rows of a case."""
-        return n_rows // 100 if self.tiny else n_rows
-
-
 AGAINST = [against_ugtm, against_scikit_learn, against_products, against_transform]
-SUITES = [*AGAINST, whole_fits, landscapes, from_disk, kernels, engine, solvers, memory]
+SUITES = [*AGAINST, whole_fits, landscapes, from_disk, kernels, engine, solvers, memory, *wide.SUITES]
 
 
 def main() -> None:
@@ -469,14 +403,6 @@ def main() -> None:
         if arguments.only in suite.__name__:
             for row in suite(size):
                 print(row, flush=True)
-
-
-def processor() -> str:
-    """Name of the processor, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":
