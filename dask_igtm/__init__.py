@@ -10,6 +10,7 @@ from dask_igtm._version import __version__ as __version__
 if TYPE_CHECKING:
     from dask_igtm import landscape
     from dask_igtm import plot as plot
+    from dask_igtm import tl as tl
     from dask_igtm.data.convert import convert
     from dask_igtm.estimators.classifier import IGTMClassifier
     from dask_igtm.estimators.igtm import IGTM
@@ -58,11 +59,12 @@ _HOMES = {
     "eIGTM": "estimators.ugtm",
     "landscape": "",
     "load": "estimators.load",
-    "plot": "",  # not in __all__, as `report`: they need an extra
+    "plot": "",  # not in __all__, as `report` and `tl`: they need an extra
     "quality": "projection.quality",
     "report": "plot.report",
     "runIGTM": "estimators.ugtm",
     "saturation": "estimators.saturation",
+    "tl": "",
 }
 __getattr__ = lazy(__name__, _HOMES)
 

@@ -6,7 +6,11 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-EXTRAS = {"altair": "plot", "vl_convert": "plot"}  # which of the package's extras has what may be missing
+EXTRAS = {
+    "altair": "plot",
+    "anndata": "cells",
+    "vl_convert": "plot",
+}  # which of the package's extras has what may be missing
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -42,7 +42,7 @@ ROOMS = {
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}
 ORDER = [f"{room}.{file}" for room, files in FILES.items() for file in files]
-TOP = ("_version", "_lazy", "__main__")  # beside the rooms
+TOP = ("_version", "_lazy", "__main__", "tl")  # beside the rooms
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,10 @@ import numpy as np
 # By package and class, so that no package has to be there: instead of a table, and instead of values of
 # its rows where that is something else.
 INSTEAD: dict[str, tuple[str, ...]] = {
-    "anndata.AnnData": ("{0}.X, or such as {0}.obsm['X_pca']", "one of its columns, such as {0}.obs['name']"),
+    "anndata.AnnData": (
+        "it to dask_igtm.tl.gtm({0}), or give {0}.X, or such as {0}.obsm['X_pca']",
+        "one of its columns, such as {0}.obs['name']",
+    ),
     "anndata.Raw": ("{0}.X",),
     "anndata.BaseCompressedSparseDataset": ("{0}.to_memory()",),
     "dask.Bag": ("a dask array or data frame, such as {0}.to_dataframe()",),

@@ -36,7 +36,14 @@ def seed_of(random_state: Any) -> int:
 
 
 def rows_of(
-    estimator: Any, X: Any, sample_weight: Any = None, y: Any = None, *, reset: bool = False, **blocking: Any
+    estimator: Any,
+    X: Any,
+    sample_weight: Any = None,
+    y: Any = None,
+    *,
+    reset: bool = False,
+    names: Names | None = None,
+    **blocking: Any,
 ) -> RowBlocks:
     """Check X against the columns of an estimator, and divide it into blocks; reads nothing lazy.
 
@@ -47,12 +54,14 @@ def rows_of(
         See `row_blocks`.
     reset : bool
         Whether to learn the columns of X, as `fit` does.
+    names : tuple of str, optional
+        What the columns are called where X does not say it itself.
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
     X = opened(X)
     array = array_in(X)  # which refuses what is no table
-    names = column_names(X)
+    names = column_names(X) if names is None else names
     if not reset:
         check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)
     weights = with_rows_of(X, sample_weight, "sample_weight")
