@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLED = .venv/installed
 RUN = .venv/bin/python
 
-.PHONY: venv demo moses test check slow lowest wheel docs benchmarks clean
+.PHONY: venv demo moses fingerprints cells test check slow lowest wheel docs benchmarks clean
 
 venv: $(INSTALLED)
 
@@ -13,6 +13,12 @@ demo: $(INSTALLED)
 
 moses: .venv/moses
 	$(RUN) examples/moses.py
+
+fingerprints: .venv/moses
+	$(RUN) examples/fingerprints.py
+
+cells: .venv/cells
+	$(RUN) examples/cells.py
 
 test: $(INSTALLED)
 	$(RUN) -m pytest -n 2 --dist worksteal
@@ -57,6 +63,11 @@ $(INSTALLED): pyproject.toml
 	.venv/bin/pip install -e '.[moses]'
 	.venv/bin/pip install --no-deps 'molsets>=0.3.1'
 	touch .venv/moses
+
+# scanpy draws, and brings cells with it.
+.venv/cells: $(INSTALLED)
+	.venv/bin/pip install -e '.[cells]' 'scanpy>=1.11'
+	touch .venv/cells
 
 clean:
 	rm -rf .venv .venv-* site examples/output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -58,9 +58,9 @@ def main() -> None:
     for name, some in (("the map's own", known), ("new", new)):
         print(f"mean of ln p(x) of {name} cells: {some.obs['gtm_log_likelihood'].mean():.1f}")
 
-    # P(type | node), by the responsibilities of the cells of each type; NaN at nodes that no cell comes near.
+    # P(type | node), by the responsibilities of the cells of each type; all the same where no cell comes near.
     types = landscape.classes(igtm, known.to_df(), known.obs[LABELS]).to_frame().drop(columns=["x1", "x2"])
-    expected = types.fillna(0).idxmax(axis=1)
+    expected = types.idxmax(axis=1)
     right = expected[new.obs["gtm_node"]].to_numpy() == new.obs[LABELS]
     print(f"{right.mean():.0%} of {new.n_obs} new cells lie where their type is the most probable")
 
@@ -71,15 +71,14 @@ def main() -> None:
 
 
 def draw(cells: ad.AnnData, nodes: np.ndarray, types: pd.DataFrame, png: Path) -> None:
-    """Draw the cells by their types, old and new ones, and the most probable type of each node, paler where it is less sure."""
+    """Draw old and new cells by their types, and the most probable type of each node, pale where in doubt."""
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.8), sharex=True, sharey=True)
     for axes, which, title in ((left, "known", "Cells of the fit"), (middle, "new", "New cells")):
         some = cells[cells.obs["of"] == which]
         sc.pl.embedding(some, "gtm", color=LABELS, ax=axes, title=title, legend_loc=None, size=60, show=False)
     colours = dict(zip(cells.obs[LABELS].cat.categories, cells.uns[f"{LABELS}_colors"], strict=True))
-    near = types.notna().all(axis=1)
-    likely, sure = types[near].idxmax(axis=1), types[near].max(axis=1)
-    right.scatter(*nodes[near].T, marker="s", s=90, c=likely.map(colours), alpha=sure)
+    colour, sure = types.idxmax(axis=1).map(colours), types.max(axis=1)
+    right.scatter(*nodes.T, marker="s", s=90, c=colour, alpha=sure)
     right.set(title="Most probable type of each node", xlabel="gtm1", ylabel="gtm2")
     for axes in (left, middle, right):
         axes.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")

@@ -6,10 +6,10 @@ extras `examples` and `moses`, with
     pip install --no-deps molsets
     python examples/fingerprints.py [--rows N] [--output DIR]
 
-RDKit turns each molecule into Morgan bits of radius 2, of which about 45 in 2,048 are set. They are written as
-the three arrays of a CSR matrix, a chunk of molecules after the other, in the layout that AnnData reads as
-well; a fit takes the path of that group as it takes one of an array, and no row is ever made dense.
-`examples/moses.py` maps all molecules of MOSES by counts, folded to 512 columns.
+RDKit turns each molecule into Morgan bits of radius 2, of which about 43 in 2,048 are set. They are written
+as the three arrays of a CSR matrix, one lot of molecules after the other, in the layout of AnnData. A fit
+takes the path of that group as it takes one of an array, and no row is ever made dense. `examples/moses.py`
+maps all molecules of MOSES by counts instead, folded to 512 columns.
 
 It writes into examples/output, or into DIR:
 
@@ -18,7 +18,7 @@ It writes into examples/output, or into DIR:
     fingerprints-N_map.zarr    position and log-likelihood of each molecule
     fingerprints-N.png         where on the map molecules and their properties lie
 
-N is the number of molecules, 200,000 unless `--rows` says otherwise; they are spaced evenly over all 1,936,962.
+N is the number of molecules, 200,000 unless `--rows` says otherwise, evenly spaced over all 1,936,962.
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ import zarr
 from rdkit import Chem
 from rdkit.Chem.Descriptors import MolWt
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-from rdkit.Chem.rdMolDescriptors import CalcFractionCSP3, CalcNumAromaticRings, CalcTPSA
+from rdkit.Chem.rdMolDescriptors import (
+    CalcFractionCSP3,
+    CalcNumAromaticRings,
+    CalcNumRotatableBonds,
+    CalcTPSA,
+)
 
 from dask_igtm import IGTM, landscape, plot
 
@@ -51,6 +56,7 @@ PROPERTIES = {
     "molecular weight": (MolWt, "g/mol"),
     "polar surface area": (CalcTPSA, "Å²"),
     "aromatic rings": (CalcNumAromaticRings, "number"),
+    "rotatable bonds": (CalcNumRotatableBonds, "number"),
     "sp3 carbons": (CalcFractionCSP3, "share of carbons"),
 }
 ROWS_PER_TASK = 4096
@@ -69,7 +75,8 @@ def main() -> None:
     with step("Write fingerprints and properties to Zarr"):
         molecules_to_zarr(molecules, arguments.rows, arguments.processes)
     with step("Fit the map"):
-        igtm = IGTM(k=24, m=6, scale="center", solver="accelerated", niter=arguments.niter, verbose=True)
+        settings = {"k": 24, "m": 6, "scale": "center", "solver": "accelerated", "tol": 0.01}
+        igtm = IGTM(**settings, niter=arguments.niter, verbose=True)
         igtm.fit(molecules / "X").save(f"{run}.npz")
     with step("Project every molecule"):
         igtm.project_to_zarr(molecules / "X", f"{run}_map.zarr")
@@ -105,7 +112,7 @@ def molecules_to_zarr(path: Path, n_rows: int, processes: int) -> None:
     partial = path.with_suffix(".partial")
     group = zarr.create_group(partial, overwrite=True)
     columns = group.create_array(
-        "properties", shape=(n_rows, len(PROPERTIES)), chunks=(65_536, 4), dtype="f4"
+        "properties", shape=(n_rows, len(PROPERTIES)), chunks=(65_536, len(PROPERTIES)), dtype="f4"
     )
     columns.attrs["columns"] = list(PROPERTIES)  # their names, for whatever reads the array
     X = group.create_group("X", attributes={"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
@@ -152,7 +159,7 @@ def draw(igtm: IGTM, molecules: Path, png: str) -> None:
     means = landscape.property(igtm, molecules / "X", molecules / "properties")
     panels = [plot.landscape(density, title="Molecules")]
     panels += [
-        plot.landscape(means, columns=[f"{name}_mean"], name=unit, title=f"Mean {name}")
+        plot.landscape(means, columns=[f"{name}_mean"], title=f"Mean {name}, {unit}")
         for name, (_, unit) in PROPERTIES.items()
     ]
     alt.concat(*panels, columns=3).resolve_scale(color="independent", size="independent").save(png)

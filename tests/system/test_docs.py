@@ -17,14 +17,22 @@ from dask_igtm import landscape, plot
 from dask_igtm.cli.commands import main
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/index.md", "docs/tutorial.md", "docs/howto.md", "docs/ugtm.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/index.md",
+    "docs/tutorial.md",
+    "docs/howto.md",
+    "docs/cells.md",
+    "docs/fingerprints.md",
+    "docs/ugtm.md",
+]
 ONLY_READ = ["CONTRIBUTING.md", "examples/README.md", "examples/moses/README.md"]
 # Comments in the line above a block: code that needs what is not here, and figures that hang on the machine.
 NOT_RUN, FIGURES_VARY = "<!-- not run", "<!-- figures vary"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:e[-+]\d+)?|inf")
-NEEDED = ["altair", "vl_convert", "pandas"]
+NEEDED = ["altair", "anndata", "vl_convert", "pandas"]
 
 
 def blocks(document):
@@ -106,10 +114,11 @@ def test_links_lead_somewhere(document):
 
 
 def test_the_reference_has_every_public_name():
+    tl = pytest.importorskip("dask_igtm.tl")
     text = (ROOT / "docs/reference.md").read_text()
     named = {match[1] for match in re.finditer(r"auto\w+:: dask_igtm\.(\S+)", text)} | {"landscape"}
     rooms = {
-        f"{room.__name__.partition('.')[2]}.{name}" for room in (landscape, plot) for name in room.__all__
+        f"{room.__name__.partition('.')[2]}.{name}" for room in (landscape, plot, tl) for name in room.__all__
     }
     assert rooms | {"report", *dask_igtm.__all__} <= named
     assert set(re.findall(r"{help} (\w+)", text)) == set(main.commands)
