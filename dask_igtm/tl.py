@@ -80,7 +80,7 @@ def gtm(
     Raises
     ------
     TypeError
-        If `adata` is none, or a setting is no parameter of `IGTM`.
+        If `adata` is none, or a setting is no parameter of `IGTM` or cannot be stored.
     ValueError
         If what to map is not there or contradictory, if names of genes are not unique, if `adata` cannot be
         written to, or where `IGTM.fit` raises one.

@@ -58,7 +58,7 @@ def main() -> None:
     for name, some in (("the map's own", known), ("new", new)):
         print(f"mean of ln p(x) of {name} cells: {some.obs['gtm_log_likelihood'].mean():.1f}")
 
-    # P(type | node), by the responsibilities of the cells of each type; all the same where no cell comes near.
+    # P(type | node), by the responsibilities of the cells of each type; uniform where no cell comes near.
     types = landscape.classes(igtm, known.to_df(), known.obs[LABELS]).to_frame().drop(columns=["x1", "x2"])
     expected = types.idxmax(axis=1)
     right = expected[new.obs["gtm_node"]].to_numpy() == new.obs[LABELS]
