@@ -295,17 +295,14 @@ def _table(
     """Return what is mapped, as a table that `IGTM` takes; `columns` are those of genes."""
     if use_rep is not None and layer is not None:
         raise ValueError(f"use_rep={use_rep!r} and layer={layer!r} are two tables; give one of them.")
-    if not _of_genes(use_rep):
-        if columns is not None:
-            raise ValueError(
-                f"mask_var chooses genes, and use_rep={use_rep!r} has none; give no mask_var, or no use_rep."
-            )
-        return _member(adata.obsm, f"{name}.obsm", use_rep, "the representation that is mapped")
-    if layer is not None:
-        X, name = (
-            _member(adata.layers, f"{name}.layers", layer, "the layer that is mapped"),
-            f"{name}.layers[{layer!r}]",
+    if columns is not None and not _of_genes(use_rep):
+        raise ValueError(
+            f"mask_var chooses genes, and use_rep={use_rep!r} has none; give no mask_var, or no use_rep."
         )
+    if layer is not None:
+        X, name = _member(adata.layers, f"{name}.layers", layer)
+    elif not _of_genes(use_rep):
+        X, name = _member(adata.obsm, f"{name}.obsm", use_rep)
     else:
         X, name = adata.X, f"{name}.X"
     if X is None:
@@ -316,11 +313,12 @@ def _table(
     return _taken(row_blocks(X).X, columns) if is_lazy(X) else X[:, columns]
 
 
-def _member(members: Any, name: str, key: str | None, what: str) -> Any:
+def _member(members: Any, name: str, key: str | None) -> tuple[Any, str]:
+    """Return what is at a key, and what it is called in messages."""
     if key not in members:
         there = ", ".join(map(repr, members)) or "nothing"
-        raise ValueError(f"{name} lacks {key!r}, {what}, and has {there}.")
-    return members[key]
+        raise ValueError(f"{name} lacks {key!r}, which is to be mapped; it has {there}.")
+    return members[key], f"{name}[{key!r}]"
 
 
 def _by_rows(X: Any, name: str) -> Any:

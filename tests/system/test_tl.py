@@ -246,15 +246,17 @@ def test_projecting_needs_what_was_mapped():
     other.obsm["X_part"] = X[:, :5]
     assert_says(raised(ValueError, tl.project, other, adata), "5 features", "7 features")
     del other.obsm["X_part"]
-    assert_says(raised(ValueError, tl.project, other, adata), "adata_new.obsm lacks 'X_part'", "has nothing")
+    assert_says(
+        raised(ValueError, tl.project, other, adata), "adata_new.obsm lacks 'X_part'", "it has nothing"
+    )
 
 
 def test_nothing_is_read_to_refuse(stored):
     adata = lazily(stored / "sparse.zarr")
     with dask.config.set(scheduler=computing):
         for source, said in (
-            ({"use_rep": "X_pca"}, ["obsm lacks 'X_pca'", "has 'X_part'"]),
-            ({"layer": "raw"}, ["layers lacks 'raw'", "has 'doubled'"]),
+            ({"use_rep": "X_pca"}, ["obsm lacks 'X_pca'", "it has 'X_part'"]),
+            ({"layer": "raw"}, ["layers lacks 'raw'", "it has 'doubled'"]),
             ({"use_rep": "X_part", "layer": "doubled"}, ["two tables", "give one"]),
             ({"use_rep": "X_part", "mask_var": MASK}, ["chooses genes", "no mask_var, or no use_rep"]),
             ({"mask_var": MASK[1:]}, [r"mask_var has dtype bool and shape \(29,\)", "each of the 30"]),
