@@ -1,7 +1,7 @@
 """What the columns of a table are called, wherever it says so: read in one place, compared in one place.
 
-Frames, tables of Arrow, and arrays of xarray name their columns themselves; Zarr arrays in an attribute,
-which `convert` writes. Readers of other containers belong into `_labels`.
+Frames, tables of Arrow, and arrays of xarray name their columns themselves; Zarr arrays and CSR groups in an
+attribute, which `convert` writes. Readers of other containers belong into `_labels`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_distinct(names: Sequence[str], who: str) -> None:
 
 
 def _labels(table: Any) -> Iterable[Any] | None:
-    if isinstance(table, zarr.Array):
+    if isinstance(table, (zarr.Array, zarr.Group)):
         return _stored(table)
     if is_xarray(table):
         coordinate = table.coords.get(table.dims[1]) if table.ndim == 2 else None
@@ -57,15 +57,16 @@ def _labels(table: Any) -> Iterable[Any] | None:
     return labels
 
 
-def _stored(array: zarr.Array[Any]) -> list[str | float] | None:
-    """Return the names or numbers in the attribute of a Zarr array, if that is what it holds."""
-    names: Any = array.attrs.get(ATTRIBUTE)
+def _stored(table: zarr.Array[Any] | zarr.Group) -> list[str | float] | None:
+    """Return the names or numbers in the attribute of a Zarr array or CSR group, if that is what it holds."""
+    names: Any = table.attrs.get(ATTRIBUTE)
     if not isinstance(names, list):
         return None  # what others have written under this name
     kinds = {type(name) for name in names}
-    if array.ndim != 2 or len(names) != array.shape[1] or not kinds <= {str, int, float}:
+    shape: Any = table.shape if isinstance(table, zarr.Array) else tuple(table.attrs.get("shape", ()))
+    if len(shape) != 2 or len(names) != shape[1] or not kinds <= {str, int, float}:
         warn(
-            f"{array.store_path} has shape {array.shape} and {len(names)} entries in its attribute "
+            f"{table.store_path} has shape {shape} and {len(names)} entries in its attribute "
             f"{ATTRIBUTE!r}, which are not used; write as many names, or numbers, as there are columns."
         )
         return None

@@ -9,14 +9,16 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import zarr
+from scipy.sparse import csr_array
 
+from dask_igtm.data.csr_rows import ENCODING, CsrRows, csr_rows, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind, refuse_closed
 from dask_igtm.data.places import hdf5_group, zarr_group
 from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
 
-Stored = StoredRows | Hdf5Rows | XarrayRows
+Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows
 
 
 def is_lazy(X: Any) -> bool:
@@ -24,7 +26,7 @@ def is_lazy(X: Any) -> bool:
     if is_xarray(X):
         return not X.variable._in_memory
     kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored)
-    return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None
+    return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None or is_backed(X)
 
 
 def is_xarray(X: Any) -> bool:
@@ -33,7 +35,9 @@ def is_xarray(X: Any) -> bool:
 
 
 def opened(X: Any) -> Any:
-    """Return what is at a path or URL of Zarr, and everything else as it is."""
+    """Return what is at a path or URL of Zarr, the group of a backed matrix, everything else as it is."""
+    if is_backed(X):
+        return X.group
     return open_zarr(X) if isinstance(X, (str, os.PathLike)) else X
 
 
@@ -42,8 +46,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
     Parameters
     ----------
-    X : path or URL of Zarr, zarr.Array, h5py.Dataset, xarray.DataArray, data frame or series of Dask, or
-        anything else
+    X : path or URL of Zarr, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray, data frame or
+        series of Dask, or anything else
     name : str
         What it is, for messages.
     table : bool
@@ -58,17 +62,18 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
     FileNotFoundError
         If nothing is at the path.
     TypeError
-        If it is a group, or of a kind that has no table in it, or has a mask, which would be lost.
+        If it is any other group, or of a kind that has no table in it, or has a mask, which would be lost.
     ValueError
-        If columns of a data frame of Dask hold no numbers.
+        If columns of a data frame of Dask hold no numbers, or the arrays of a CSR group do not fit.
     """
     X = opened(X)
-    if isinstance(X, zarr.Group):
-        raise TypeError(zarr_group(X, name, table=table))
     if hdf5_kind(X):
         refuse_closed(X, name)
-    if hdf5_kind(X) == "group":
-        raise TypeError(hdf5_group(X, name, table=table))
+    if isinstance(X, zarr.Group) or hdf5_kind(X) == "group":
+        if table and encoding_of(X) == ENCODING:
+            return csr_rows(X, name)
+        message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
+        raise TypeError(message(X, name, table=table))
     refuse(X, name, table=table)
     if isinstance(X, zarr.Array):
         return stored_rows(X)
@@ -86,6 +91,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
 def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:
     """Return rows that are stored somewhere as a dask array in chunks of a size."""
+    if isinstance(rows, CsrRows):
+        return da.from_array(rows, chunks=chunks, asarray=False, meta=csr_array((0, rows.shape[1]), dtype=rows.dtype))
     return da.from_array(rows, chunks=chunks, meta=np.empty((0,) * rows.ndim, rows.dtype))
 
 

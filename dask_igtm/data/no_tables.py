@@ -18,7 +18,6 @@ INSTEAD: dict[str, tuple[str, ...]] = {
         "one of its columns, such as {0}.obs['name']",
     ),
     "anndata.Raw": ("{0}.X",),
-    "anndata.BaseCompressedSparseDataset": ("{0}.to_memory()",),
     "dask.Bag": ("a dask array or data frame, such as {0}.to_dataframe()",),
     "dask.Delayed": ("a dask array, such as dask.array.from_delayed({0}, shape, dtype)",),
     "h5py.AsStrView": ("the dataset itself",),

@@ -11,12 +11,14 @@ SHOWN = 8  # arrays of a group
 # What reads files that are no Zarr, by their ending.
 READERS = {
     ".npy": "numpy.load({0}, mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
-    ".npz": "scipy.sparse.load_npz({0}), or an array of numpy.load({0})",
+    ".npz": "scipy.sparse.load_npz({0}), or write it as Zarr by dask_igtm.convert; or an array of numpy.load({0})",
+    ".mtx": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
+    ".mtx.gz": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
     ".csv": "dask.dataframe.read_csv({0}), or write it as Zarr by dask_igtm.convert",
     ".csv.gz": "pandas.read_csv({0}), or write it as Zarr by dask_igtm.convert",
     ".parquet": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
     ".pq": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
-    ".h5ad": "anndata.read_h5ad({0}, backed='r').X",
+    ".h5ad": "anndata.read_h5ad({0}, backed='r').X, or write that as Zarr by dask_igtm.convert",
     ".h5": "a dataset of h5py.File({0})",
     ".hdf5": "a dataset of h5py.File({0})",
     ".nc": "an array of xarray.open_dataset({0})",
@@ -50,11 +52,15 @@ def hdf5_group(group: Any, name: str, *, table: bool) -> str:
 
 
 def _message(what: str, give: str, shapes: Shapes, attributes: Any, table: bool) -> str:
-    if str(attributes.get("encoding-type")) in {"csr_matrix", "csc_matrix"}:
+    encoding = str(attributes.get("encoding-type"))
+    if encoding == "csc_matrix":
         return (
-            f"{what}, a sparse matrix of AnnData; open it, and give anndata.io.read_elem(group), or lazily "
-            "anndata.experimental.read_elem_lazy(group)."
+            f"{what}, a sparse matrix stored by columns, of which no rows can be read; store it by rows, with "
+            "anndata.io.write_elem(parent, key, anndata.io.read_elem(group).tocsr()), or dask_igtm.convert "
+            "what it came from."
         )
+    if encoding == "csr_matrix":
+        return f"{what}, a sparse matrix and no values of rows; give anndata.io.read_elem(group).toarray()."
     fitting = [path for path, shape in sorted(shapes.items()) if len(shape) in ({2} if table else {1, 2})]
     if fitting:
         return f"{what}; {give}{_listed(fitting)}."

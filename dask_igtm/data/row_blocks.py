@@ -15,13 +15,16 @@ import dask.array as da
 import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
+from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
+from dask_igtm.posterior.tiles import is_sparse
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
 TINY_BYTES, TINY_COUNT = 2**18, 5000
 HUGE_BYTES = 2**30
+INDEX_BYTES = 4  # of the column of an entry of sparse rows, as SciPy holds it
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class RowBlocks:
         Number of the first row in the user's X, for messages.
     remedy : str
         How the user comes to know the number of rows where it is unknown, for messages.
+    origin : (str, object) or None
+        Name of the dask array that was made of a store or of an array in memory, and that; it says nothing
+        of another `X`.
     """
 
     X: da.Array
@@ -50,6 +56,22 @@ class RowBlocks:
     in_memory: bool = False
     first_row: int = 0
     remedy: str = ""
+    origin: tuple[str, Any] | None = None
+
+    @property
+    def stored(self) -> Stored | None:
+        """Where the rows lie if a store has just those of `X`, to be read without its graph."""
+        held = self._held
+        return held if isinstance(held, Stored) else None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, of sparse rows in their mean; of lazy sparse ones those of a dense one, the most."""
+        return row_bytes(self._held)
+
+    @property
+    def _held(self) -> Any:
+        return self.origin[1] if self.origin and self.origin[0] == self.X.name else self.X
 
     @functools.cached_property
     def starts(self) -> tuple[int, ...] | None:
@@ -117,7 +139,10 @@ def planned(array: da.Array) -> bool:
 
 
 def row_bytes(X: Any) -> int:
-    """Bytes of one row."""
+    """Bytes of one row; of sparse rows, in memory or in a store, in their mean."""
+    if is_sparse(X) or isinstance(X, CsrRows):
+        entries = math.ceil(X.nnz / max(X.shape[0], 1))
+        return max(1, entries) * int(X.dtype.itemsize + INDEX_BYTES)
     return int(X.dtype.itemsize * X.shape[1])
 
 
@@ -128,7 +153,8 @@ def row_blocks(
 
     Parameters
     ----------
-    X : ndarray, sparse matrix, dask array or frame, DataArray, zarr.Array, h5py.Dataset, path or URL; (n, D)
+    X : ndarray, sparse matrix, dask array or frame, DataArray, zarr.Array, h5py.Dataset, CSR group of these,
+        path or URL; (n, D)
     sample_weight : array or dask array of shape (n,), optional
     y : array or dask array of shape (n,) or (n, T), optional
         Values or labels of the rows.
@@ -144,14 +170,17 @@ def row_blocks(
         If `X` is not a table of numbers, or `n_blocks` does not fit it.
     """
     remedy = sizes_remedy(X, "X")
-    rows = RowBlocks(_as_dask(array_in(X), n_blocks, n_rows, remedy), in_memory=not is_lazy(X), remedy=remedy)
+    held = array_in(X)
+    check_table(held)
+    held = held.tocsr() if is_sparse(held) else held  # of the sparse formats, the one that cuts rows fast
+    array = _as_dask(held, n_blocks, n_rows, remedy)
+    rows = RowBlocks(array, in_memory=not is_lazy(X), remedy=remedy, origin=(array.name, held))
     weights = None if sample_weight is None else weights_of(rows.X, sample_weight, rows.in_memory, remedy)
     values = None if y is None else values_of(rows.X, y, rows.in_memory, remedy)
     return dataclasses.replace(rows, sample_weight=weights, y=values)
 
 
 def _as_dask(X: Any, n_blocks: int, n_rows: int | None, remedy: str) -> da.Array:
-    check_table(X)
     if isinstance(X, Stored):
         return _from_store(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
     if not isinstance(X, da.Array):
@@ -166,7 +195,9 @@ def _as_dask(X: Any, n_blocks: int, n_rows: int | None, remedy: str) -> da.Array
         if unknown(X.chunks[0]):
             raise ValueError(sizes_message(f"n_blocks={n_blocks}", remedy, "leave n_blocks=0"))
         return X.rechunk({0: _rows_per_block(X.shape[0], n_blocks)})
-    _warn_of_chunk_sizes(X, f"call X.rechunk({{0: {max(1, 16 * READ_BYTES // row_bytes(X))}}})")
+    if not is_sparse(X._meta):  # of whose entries nothing is known
+        height = max(1, 16 * READ_BYTES // row_bytes(X))
+        _warn_of_chunk_sizes(X, row_bytes(X), f"call X.rechunk({{0: {height}}})")
     return X
 
 
@@ -186,8 +217,17 @@ def _from_memory(X: Any, rows: int) -> da.Array:
     if planned(wrapped):
         return da.from_array(X, chunks=chunks, name=False)
     name = f"igtm-rows-{uuid.uuid4().hex}"
-    graph = {(name, i, 0): X[start : start + rows] for i, start in enumerate(starts)}
+    graph = {(name, i, 0): _part(X, start, start + rows) for i, start in enumerate(starts)}
     return da.Array(graph, name, chunks, meta=X[:0])
+
+
+def _part(X: Any, start: int, stop: int) -> Any:
+    """Return some rows of an array in memory, which they share."""
+    if not is_sparse(X):
+        return X[start:stop]
+    indptr = X.indptr[start : stop + 1]
+    entries = slice(indptr[0], indptr[-1])
+    return csr_of_parts(X.data[entries], X.indices[entries], indptr - indptr[0], X.shape[1])
 
 
 def _from_store(X: Stored, rows: int) -> da.Array:
@@ -198,7 +238,7 @@ def _from_store(X: Stored, rows: int) -> da.Array:
             "than once in every pass; leave n_blocks=0, or store X in chunks of that size."
         )
     array = as_dask(X, (rows, X.shape[1]))
-    _warn_of_chunk_sizes(array, "store X in chunks of fewer rows")
+    _warn_of_chunk_sizes(array, row_bytes(X), "store X in chunks of fewer rows")
     return array
 
 
@@ -208,10 +248,10 @@ def _rows_per_read(X: Stored, n_rows: int | None) -> int:
     return int(X.piece[0] * max(1, wanted // X.piece[0]))
 
 
-def _warn_of_chunk_sizes(X: da.Array, remedy: str) -> None:
+def _warn_of_chunk_sizes(X: da.Array, bytes_per_row: int, remedy: str) -> None:
     if unknown(X.chunks[0]):
         return
-    largest, average = max(X.chunks[0]) * row_bytes(X), X.shape[0] * row_bytes(X) / X.numblocks[0]
+    largest, average = max(X.chunks[0]) * bytes_per_row, X.shape[0] * bytes_per_row / X.numblocks[0]
     if largest > HUGE_BYTES:
         warn(f"X has a chunk of {largest / 2**30:.1f} GiB, and a worker holds several at once; {remedy}.")
     if X.numblocks[0] >= TINY_COUNT and average < TINY_BYTES:

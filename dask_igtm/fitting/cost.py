@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from dask.system import CPU_COUNT
 
-from dask_igtm.data.row_blocks import RowBlocks, row_bytes
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.fill_values import PASSES
 from dask_igtm.fitting.sampling import sampled_stages
 from dask_igtm.fitting.settings import Settings
@@ -76,10 +76,10 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     """
     n_rows, n_columns = rows.X.shape
     k, m = settings.sides(n_rows)
-    n_nodes, item = k * k, rows.X.dtype.itemsize
+    n_nodes = k * k
     n_threads = CPU_COUNT if rows.in_memory else workers().n_threads
     kept = worth_keeping(rows, persist)
-    total = n_rows * row_bytes(rows.X)
+    total = n_rows * rows.row_bytes
     others = 2 + PASSES.get(settings.missing, 0)
     n_passes, typical = settings.niter + others, float(TYPICAL[settings.solver])
     stages = sampled_stages(rows, settings)
@@ -88,7 +88,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     if stages:
         on_sample = TYPICAL_SEARCH * stages.search.stop + TYPICAL_POLISH * stages.polish.stop
         typical = TYPICAL["sampled"] + on_sample / n_rows
-    per_block = max(rows.X.chunks[0]) * n_columns * item
+    per_block = max(rows.X.chunks[0]) * rows.row_bytes
     buffers = 2 * TILE_BYTES + 3 * n_nodes * (n_columns + 1) * 8 + n_columns**2 * 8
     per_row = _seconds_a_row(n_columns, k, m, settings, rows.X.dtype.type)
     return Estimate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dask_igtm.data.row_blocks import RowBlocks, row_bytes
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.solvers.sample import rows_surveyed
 from dask_igtm.solvers.sampled import Stages, stages_of
@@ -36,7 +36,7 @@ def draw_of(rows: RowBlocks, settings: Settings) -> Draw | None:
 
 def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int) -> Draw | None:
     """Return the draw for fits to a share of the rows that go beside others; None where there is none."""
-    n_rows, most = rows.X.shape[0] * share, MOST_BYTES / max(row_bytes(rows.X), 1) / n_draws
+    n_rows, most = rows.X.shape[0] * share, MOST_BYTES / rows.row_bytes / n_draws
     size = 0 if settings.solver == "em" else rows_surveyed(n_rows, min(most, BESIDE))
     # No seed of parts is as large: with the same one all rows of a part would have keys of one kind.
     return Draw(size, settings.seed + 2**32, n_rows) if size else None
@@ -44,7 +44,7 @@ def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int)
 
 def _size(rows: RowBlocks) -> tuple[float, float]:
     """Return how many rows there are, or are supposed to be, and how many may be kept."""
-    n_rows, n_bytes = rows.X.shape[0], max(row_bytes(rows.X), 1)
+    n_rows, n_bytes = rows.X.shape[0], rows.row_bytes
     if math.isnan(n_rows):
         return SUPPOSED, MOST_BYTES_OF_A_BLOCK / n_bytes
     return n_rows, MOST_BYTES / n_bytes

@@ -16,7 +16,7 @@ from distributed.system import MEMORY_LIMIT
 from threadpoolctl import ThreadpoolController
 
 from dask_igtm._version import __version__
-from dask_igtm.data.row_blocks import RowBlocks, planned, row_bytes
+from dask_igtm.data.row_blocks import RowBlocks, planned
 from dask_igtm.model.forks import after_fork
 
 
@@ -65,7 +65,7 @@ def worth_keeping(rows: RowBlocks, persist: bool | str) -> bool:
         return False  # its arrays cannot be made from a graph
     if rows.in_memory or persist != "auto":
         return bool(persist) and not rows.in_memory
-    n_bytes = rows.X.shape[0] * row_bytes(rows.X)
+    n_bytes = rows.X.shape[0] * rows.row_bytes
     return not math.isnan(n_bytes) and n_bytes <= workers().memory / 2
 
 

@@ -10,7 +10,7 @@ import uuid
 import zarr
 
 from dask_igtm._version import __version__
-from dask_igtm.data.row_blocks import RowBlocks, row_bytes
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path, absolute
 from dask_igtm.data.zarr_labels import Label, check_run, claim, label_of, set_label
 from dask_igtm.data.zarr_tables import Table, create, missing_chunks, write_rows
@@ -78,7 +78,7 @@ def _label(fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...]) -> L
 def _chunk_rows(rows: RowBlocks, outputs: tuple[Output, ...]) -> int:
     """Return how many rows a part of a new projection has."""
     n_rows, block_rows = int(rows.X.shape[0]), int(rows.X.chunks[0][0])
-    bytes_per_row = row_bytes(rows.X) + sum(output.row_bytes for output in outputs)
+    bytes_per_row = rows.row_bytes + sum(output.row_bytes for output in outputs)
     return min(n_rows, block_rows * fold_size(rows.X, bytes_per_row))
 
 
