@@ -6,6 +6,7 @@ python benchmarks/scale.py [--tiny]
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -18,10 +19,11 @@ import zarr
 from distributed import Client, LocalCluster
 
 from dask_igtm import IGTM
+from dask_igtm.data.opened_files import Hdf5Rows
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import prepare
-from dask_igtm.passes.reduce import FAN_IN, reduce
+from dask_igtm.passes.reduce import FAN_IN, folds_per_task, reduce
 from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
@@ -82,21 +84,40 @@ def empty(block_info: object = None) -> np.ndarray:  # noqa: ARG001
     return np.broadcast_to(np.zeros(1, "f4"), (HEIGHT, COLUMNS))
 
 
-def pass_cost(n_blocks: int, blocks_per_fold: int | None, repeats: int) -> tuple[float, int]:
-    """Seconds of a pass over that many blocks of empty work on two processes, and its number of tasks."""
+class EmptyStore(Hdf5Rows):
+    """A store that is read at once."""
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        """Return rows that take neither memory nor time."""
+        return np.broadcast_to(np.zeros(1, "f4"), (index[0].stop - index[0].start, COLUMNS))
+
+
+def tasks(n_blocks: int) -> da.Array:
+    """Return that many chunks, each of them a task."""
     chunks = ((HEIGHT,) * n_blocks, (COLUMNS,))
-    X = da.map_blocks(empty, chunks=chunks, dtype="f4", meta=np.empty((0, 0), "f4"))
+    return da.map_blocks(empty, chunks=chunks, dtype="f4", meta=np.empty((0, 0), "f4"))
+
+
+def store(n_blocks: int) -> EmptyStore:
+    """Return that many chunks of a store."""
+    return EmptyStore("", "", (n_blocks * HEIGHT, COLUMNS), np.dtype("f4"), (HEIGHT, COLUMNS))
+
+
+def pass_cost(
+    X: da.Array | EmptyStore, n_blocks: int, blocks_per_fold: int | None, repeats: int
+) -> tuple[float, int]:
+    """Seconds of a pass over blocks of empty work on two processes, and its number of tasks."""
     with workers(2) as cluster, Client(cluster):
-        source = prepare(row_blocks(X), blocks_per_fold)
-        leaves = len(source.folds)
+        source = prepare(row_blocks(X, n_blocks=n_blocks), blocks_per_fold)
+        leaves = math.ceil(len(source.folds) / folds_per_task(source))
         pass_ = median_seconds(lambda: reduce(source, nothing, 256, label="igtm-estep"), repeats)
     return pass_, leaves + leaves // (FAN_IN - 1)
 
 
 def task_cost(n_blocks: int, repeats: int) -> tuple[float, float]:
     """Seconds that a task costs the scheduler, and a block the two processes, from folds of two sizes."""
-    many, n_many = pass_cost(n_blocks, 4, repeats)
-    few, n_few = pass_cost(n_blocks, 64, repeats)
+    many, n_many = pass_cost(tasks(n_blocks), 0, 4, repeats)
+    few, n_few = pass_cost(tasks(n_blocks), 0, 64, repeats)
     per_task = (many - few) / (n_many - n_few)
     return per_task, (few - n_few * per_task) / n_blocks
 
@@ -119,8 +140,12 @@ def main() -> None:
         f"per task {1e3 * per_task:.2f} ms, per block {1e3 * per_block:.3f} ms"
     )
     n_blocks = 300 if tiny else 100_000
-    scheduling, n_tasks = pass_cost(n_blocks, None, 1 if tiny else 3)
-    print(f"{n_blocks:,} blocks of empty work in {n_tasks:,} tasks on 2 processes: {scheduling:.2f} s a pass")
+    for what, X in (("tasks", tasks(n_blocks)), ("parts of a store", store(n_blocks))):
+        scheduling, n_tasks = pass_cost(X, n_blocks, None, 1 if tiny else 3)
+        print(
+            f"{n_blocks:,} blocks of empty work, {what}, in {n_tasks:,} tasks on 2 processes: "
+            f"{scheduling:.2f} s a pass"
+        )
     n_rows, n_workers = 10**9, 32
     arithmetic, reading = n_rows * per_row / n_workers, n_rows * COLUMNS * 4 * per_byte / n_workers
     print(

@@ -30,7 +30,7 @@ ROOMS = {
     "data": "user_warnings whole_outputs json_text npz_io codecs places zarr_io zarr_labels zarr_tables"
     " opened_files csr_rows no_tables frames containers column_names row_index row_arrays row_blocks rechunk"
     " table_files convert",
-    "passes": "resources block_checks graph reduce map_rows digests",
+    "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse start unchanged result checkpoint progress fit"
     " fit_many fit_stream cost",
     "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",

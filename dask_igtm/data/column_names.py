@@ -63,7 +63,7 @@ def _stored(table: zarr.Array[Any] | zarr.Group) -> list[str | float] | None:
     if not isinstance(names, list):
         return None  # what others have written under this name
     kinds = {type(name) for name in names}
-    shape: Any = table.shape if isinstance(table, zarr.Array) else tuple(table.attrs.get("shape", ()))
+    shape: Any = table.shape if isinstance(table, zarr.Array) else table.attrs.get("shape", ())
     if len(shape) != 2 or len(names) != shape[1] or not kinds <= {str, int, float}:
         warn(
             f"{table.store_path} has shape {shape} and {len(names)} entries in its attribute "

@@ -92,7 +92,9 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:
     """Return rows that are stored somewhere as a dask array in chunks of a size."""
     if isinstance(rows, CsrRows):
-        return da.from_array(rows, chunks=chunks, asarray=False, meta=csr_array((0, rows.shape[1]), dtype=rows.dtype))
+        return da.from_array(
+            rows, chunks=chunks, asarray=False, meta=csr_array((0, rows.shape[1]), dtype=rows.dtype)
+        )
     return da.from_array(rows, chunks=chunks, meta=np.empty((0,) * rows.ndim, rows.dtype))
 
 

@@ -1,4 +1,4 @@
-"""Sparse rows on disk: groups of Zarr or HDF5 with the three arrays of a CSR matrix, as AnnData writes them."""
+"""Sparse rows on disk: groups of Zarr or HDF5 with the arrays of a CSR matrix, as AnnData writes them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class CsrRows:
     def _starts(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return where rows begin among the entries, and the last one ends."""
         starts = self.indptr[(slice(start, stop + 1),)].astype(np.int64)
-        rising = (np.diff(starts) >= 0).all() and 0 <= starts[0] and starts[-1] <= self.nnz
+        rising = (np.diff(starts) >= 0).all() and starts[0] >= 0 and starts[-1] <= self.nnz
         if not rising or (start == 0 and starts[0] > 0):
             raise ValueError(
                 f"{self.name} is no CSR matrix: its indptr does not rise from 0 to {self.nnz} in rows "
@@ -116,14 +116,14 @@ class CsrRows:
 def csr_of_parts(data: Any, indices: Any, indptr: Any, n_columns: int) -> csr_array:
     """Return CSR rows that share these arrays: SciPy would copy what is less than half of a larger one."""
     rows = csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
-    index = indices.dtype if indptr[-1] <= INT32 else np.dtype(np.int64)
+    kind = indices.dtype if indptr[-1] <= INT32 else np.dtype(np.int64)
     rows.data = data
-    rows.indices, rows.indptr = (array.astype(index, copy=False) for array in (indices, indptr))
+    rows.indices, rows.indptr = (array.astype(kind, copy=False) for array in (indices, indptr))
     return rows
 
 
 def is_backed(X: Any) -> bool:
-    """Whether `X` is a sparse matrix that AnnData has not loaded, which is a group; it need not be installed."""
+    """Whether `X` is a sparse matrix that AnnData, which need not be installed, has not loaded."""
     kinds = ((cls.__module__.partition(".")[0], cls.__name__) for cls in type(X).__mro__)
     return ("anndata", "BaseCompressedSparseDataset") in kinds
 

@@ -11,7 +11,8 @@ SHOWN = 8  # arrays of a group
 # What reads files that are no Zarr, by their ending.
 READERS = {
     ".npy": "numpy.load({0}, mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
-    ".npz": "scipy.sparse.load_npz({0}), or write it as Zarr by dask_igtm.convert; or an array of numpy.load({0})",
+    ".npz": "scipy.sparse.load_npz({0}), or write that as Zarr by dask_igtm.convert, or an array of "
+    "numpy.load({0})",
     ".mtx": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
     ".mtx.gz": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
     ".csv": "dask.dataframe.read_csv({0}), or write it as Zarr by dask_igtm.convert",
@@ -55,9 +56,9 @@ def _message(what: str, give: str, shapes: Shapes, attributes: Any, table: bool)
     encoding = str(attributes.get("encoding-type"))
     if encoding == "csc_matrix":
         return (
-            f"{what}, a sparse matrix stored by columns, of which no rows can be read; store it by rows, with "
-            "anndata.io.write_elem(parent, key, anndata.io.read_elem(group).tocsr()), or dask_igtm.convert "
-            "what it came from."
+            f"{what}, a sparse matrix stored by columns, of which no rows can be read; store it by rows, "
+            "with anndata.io.write_elem(parent, key, anndata.io.read_elem(group).tocsr()), or "
+            "dask_igtm.convert what it came from."
         )
     if encoding == "csr_matrix":
         return f"{what}, a sparse matrix and no values of rows; give anndata.io.read_elem(group).toarray()."

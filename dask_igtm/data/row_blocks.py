@@ -66,7 +66,7 @@ class RowBlocks:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row, of sparse rows in their mean; of lazy sparse ones those of a dense one, the most."""
+        """Bytes of one row, of sparse rows in their mean; of lazy ones those of a dense row, the most."""
         return row_bytes(self._held)
 
     @property
@@ -141,8 +141,8 @@ def planned(array: da.Array) -> bool:
 def row_bytes(X: Any) -> int:
     """Bytes of one row; of sparse rows, in memory or in a store, in their mean."""
     if is_sparse(X) or isinstance(X, CsrRows):
-        entries = math.ceil(X.nnz / max(X.shape[0], 1))
-        return max(1, entries) * int(X.dtype.itemsize + INDEX_BYTES)
+        entries: int = math.ceil(X.nnz / max(X.shape[0], 1))
+        return max(1, entries) * (int(X.dtype.itemsize) + INDEX_BYTES)
     return int(X.dtype.itemsize * X.shape[1])
 
 

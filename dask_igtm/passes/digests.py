@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dask_igtm.passes.graph import Block, Source, span
+from dask_igtm.passes.blocks import Block, Blocks, span
+from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import walk
 from dask_igtm.posterior.tiles import csr_of, is_sparse, row_tiles
 
@@ -29,8 +29,8 @@ def digests(source: Source) -> dict[str, str]:
     return dict(walk([source.alone(sampled)], _digests, (), "igtm-digest")[0])
 
 
-def _digests(blocks: Sequence[Block], values: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((_name(block), _digest(block.read(values)[0])) for block in blocks)
+def _digests(blocks: Blocks, values: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((_name(block), _digest(X)) for block, (X, *_) in blocks.read(values))
 
 
 def _name(block: Block) -> str:

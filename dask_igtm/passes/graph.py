@@ -6,11 +6,12 @@ alone, so that every scheduler and every number of workers gives the same bits.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import itertools
 import math
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,70 +22,14 @@ import numpy as np
 from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from dask_igtm.data.row_blocks import RowBlocks, planned, row_bytes
+from dask_igtm.data.row_blocks import RowBlocks, planned
 from dask_igtm.passes.block_checks import Declared
+from dask_igtm.passes.blocks import Blocks, Computed, Cut, Held, Kept, Piece
 from dask_igtm.passes.resources import scheduler_for
 
 FOLD_BYTES = (16 * 2**20, 128 * 2**20)  # least and most, but for blocks that are larger
 FOLDS = (32, 2048)  # enough to keep workers busy, and not more than a scheduler handles in seconds
 KEPT_PICKLE_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One block of one array: the task that makes it, or the key under which it already lies."""
-
-    key: Any
-    task: Task | DataNode | None
-
-    def dependencies(self) -> frozenset[Any]:
-        """Keys of the graph whose values the call needs."""
-        return frozenset((self.key,) if self.task is None else self.task.dependencies)
-
-    def __call__(self, values: dict[Any, Any]) -> Any:
-        """Return the block."""
-        return values[self.key] if self.task is None else self.task(values)
-
-
-@dataclass(frozen=True)
-class Block:
-    """The pieces of one block of rows: X, its weights or None, and its values or labels if any."""
-
-    pieces: tuple[Piece | None, ...]
-    index: int
-    declared: tuple[Declared | None, ...]
-    rows: tuple[int, int] | None
-    numbered: bool = False
-
-    def read(self, values: dict[Any, Any]) -> tuple[Any, ...]:
-        """Return what the pieces hold; of a block that is numbered the numbers of its rows too.
-
-        Where the sizes of the blocks before are unknown, each block has numbers of its own.
-
-        Raises
-        ------
-        TypeError or ValueError
-            If a piece is not what was declared, or weights or values have other rows.
-        """
-        with naming(self.index, self.rows):
-            held = tuple(None if piece is None else piece(values) for piece in self.pieces)
-            for part, declared in zip(held, self.declared, strict=True):
-                if declared is not None:
-                    declared.check(part, self.rows if part is held[0] else None)
-            sizes = [part.shape[0] for part in held if part is not None]
-            if min(sizes) < max(sizes):
-                raise ValueError(
-                    f"A block of X has {sizes[0]} rows, and its weights or values are {sizes[1:]}; give them "
-                    "in the chunks of X."
-                )
-            if self.numbered:
-                first = self.index << 32 if self.rows is None else self.rows[0]
-                return (*held, np.arange(first, first + sizes[0]))
-            return held
-
-    def needs(self) -> frozenset[Any]:
-        """Keys of the graph whose values the block needs."""
-        return frozenset().union(*(piece.dependencies() for piece in self.pieces if piece))
 
 
 class Parcel:
@@ -113,16 +58,10 @@ class Fold:
     inputs: tuple[Any, ...]
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> Blocks:
         """The blocks, unpickled anew each time where they were sent."""
-        blocks: tuple[Block, ...] = self.parcel.open()
+        blocks: Blocks = self.parcel.open()
         return blocks
-
-
-def span(blocks: Sequence[Block]) -> tuple[int, int] | None:
-    """First row of some neighbouring blocks, and the row after the last; None where sizes are unknown."""
-    first, last = blocks[0].rows, blocks[-1].rows
-    return None if first is None or last is None else (first[0], last[1])
 
 
 @dataclass(frozen=True)
@@ -139,35 +78,46 @@ class Source:
 
     def numbered(self) -> Source:
         """Return the same rows, each with its number."""
-        folds = (fold.blocks for fold in self.folds)
-        numbered = ([dataclasses.replace(block, numbered=True) for block in blocks] for blocks in folds)
-        return dataclasses.replace(self, folds=tuple(_fold_of(tuple(blocks)) for blocks in numbered))
+        numbered = (dataclasses.replace(fold.blocks, numbered=True) for fold in self.folds)
+        return dataclasses.replace(self, folds=tuple(map(_fold_of, numbered)))
 
     def alone(self, chosen: Callable[[int], Iterable[int]]) -> Source:
         """Return the blocks that `chosen` picks by their numbers, of as many as it is told, one in a fold."""
-        blocks = [block for fold in self.folds for block in fold.blocks]
-        return self.only(tuple(_fold_of((blocks[index],)) for index in chosen(len(blocks))))
+        ends = list(itertools.accumulate(len(fold.blocks) for fold in self.folds))
+
+        def one(index: int) -> Fold:
+            fold = bisect.bisect_right(ends, index)
+            blocks = self.folds[fold].blocks
+            place = index - (ends[fold] - len(blocks))
+            return _fold_of(blocks.part(place, place + 1))
+
+        return self.only(tuple(map(one, chosen(ends[-1]))))
 
 
 def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
-    """Optimise the graph of `rows` and gather their blocks into folds; reads nothing."""
-    arrays = [rows.X, rows.sample_weight] if rows.y is None else [rows.X, rows.sample_weight, rows.y]
+    """Gather the blocks of `rows` into folds; reads nothing.
+
+    The graph of X is optimised, but rows of a store have none: it is one node, and each fold cuts from it.
+    """
+    stored = rows.stored
+    others = [rows.sample_weight] if rows.y is None else [rows.sample_weight, rows.y]
+    arrays = [None if stored else rows.X, *others]
     graph = _graph_of(arrays)
     if not planned(rows.X):
         arrays = list(dask.optimize(*arrays))
         graph |= _graph_of(arrays)  # added to the first, whose futures of persisted data it lacks
-    n_blocks = rows.X.numblocks[0]
-    keys = [[None] * n_blocks if a is None else list(_flat(a.__dask_keys__())) for a in arrays]
+    read: list[Any] = [None if array is None else _computed(graph, array) for array in arrays]
+    if stored:
+        key = f"igtm-store-{uuid.uuid4().hex}"
+        graph[key], read[0] = DataNode(key, stored), Cut(key)
     declared = tuple(
         None if array is None else Declared.by(name, array)
-        for name, array in zip(("X", "sample_weight", "y"), arrays, strict=False)
+        for name, array in zip(("X", "sample_weight", "y"), [rows.X, *others], strict=False)
     )
-    blocks = []
-    for i, block_keys in enumerate(zip(*keys, strict=True)):
-        pieces = tuple(None if key is None else _piece(graph, key) for key in block_keys)
-        blocks.append(Block(pieces, i, declared, rows.span(i)))
-    size = blocks_per_fold or fold_size(rows.X, row_bytes(rows.X))
-    folds = tuple(_fold_of(tuple(blocks[i : i + size])) for i in range(0, len(blocks), size))
+    n_blocks = rows.X.numblocks[0]
+    blocks = Blocks(tuple(read), declared, 0, rows.starts or (None,) * (n_blocks + 1))
+    size = blocks_per_fold or fold_size(rows.X, rows.row_bytes)
+    folds = tuple(_fold_of(blocks.part(start, start + size)) for start in range(0, n_blocks, size))
     return Source(_needed(graph, folds), folds, rows.in_memory)
 
 
@@ -178,34 +128,26 @@ def _needed(graph: dict[Any, Any], folds: tuple[Fold, ...]) -> dict[Any, Any]:
 
 def keep(source: Source) -> Source:
     """Return `source` with its blocks in the memory of the workers, from where every pass takes them."""
-    run = uuid.uuid4().hex
-    n_blocks = sum(len(fold.blocks) for fold in source.folds)
-    pieces = source.folds[0].blocks[0].pieces
-    names = [None if piece is None else f"igtm-read-{i}-{run}" for i, piece in enumerate(pieces)]
-    graph = dict(source.graph)
-    for fold in source.folds:
-        for block in fold.blocks:
-            for name, piece in zip(names, block.pieces, strict=True):
-                if piece is None:
-                    continue
-                inputs = List(*(TaskRef(k) for k in piece.dependencies()))
-                key = (name, block.index)
-                graph[key] = Task(key, _read, block, piece, tuple(piece.dependencies()), inputs)
-    # Arrays in name only: what holds the keys together while they are persisted.
-    held = [da.Array(graph, name, chunks=((1,) * n_blocks,), dtype=np.float64) for name in names if name]
-    kept = _graph_of(dask.persist(*held, optimize_graph=False, **scheduler_for(source.in_memory)))
+    name, graph = f"igtm-kept-{uuid.uuid4().hex}", dict(source.graph)
+    for number, fold in enumerate(source.folds):
+        key = (name, number)
+        graph[key] = Task(key, _hold, fold, List(*(TaskRef(k) for k in fold.inputs)))
+    # An array in name only: what holds the keys together while they are persisted.
+    held = da.Array(graph, name, chunks=((1,) * len(source.folds),), dtype=np.float64)
+    kept = _graph_of(dask.persist(held, optimize_graph=False, **scheduler_for(source.in_memory)))
 
-    def at_hand(block: Block) -> Block:
-        pieces = tuple(None if name is None else _piece(kept, (name, block.index)) for name in names)
-        return dataclasses.replace(block, pieces=pieces)
+    def at_hand(number: int, blocks: Blocks) -> Blocks:
+        key = _piece(kept, (name, number)).key
+        arrays = tuple(array and Kept(key, i) for i, array in enumerate(blocks.arrays))
+        return dataclasses.replace(blocks, arrays=arrays)
 
-    folds = tuple(_fold_of(tuple(at_hand(block) for block in fold.blocks)) for fold in source.folds)
+    folds = tuple(_fold_of(at_hand(number, fold.blocks)) for number, fold in enumerate(source.folds))
     return dataclasses.replace(source, graph=kept).only(folds)
 
 
-def _read(block: Block, piece: Piece, keys: tuple[Any, ...], inputs: list[Any]) -> Any:
-    with naming(block.index, block.rows):
-        return piece(dict(zip(keys, inputs, strict=True)))
+def _hold(fold: Fold, inputs: list[Any]) -> Held:
+    values = dict(zip(fold.inputs, inputs, strict=True))
+    return Held(tuple(zip(*(held for _, held in fold.blocks.read(values)), strict=True)))
 
 
 def fold_size(X: da.Array, bytes_per_row: int) -> int:
@@ -219,26 +161,17 @@ def fold_size(X: da.Array, bytes_per_row: int) -> int:
     return max(1, min(by_count, fold_bytes * n_blocks // total_bytes))
 
 
-def _fold_of(blocks: tuple[Block, ...]) -> Fold:
-    keys = {key for block in blocks for key in block.needs()}
-    return Fold(Parcel(blocks), tuple(sorted(keys, key=str)))
-
-
-@contextmanager
-def naming(index: int, rows: tuple[int, int] | None) -> Iterator[None]:
-    """Add a block's rows, or its index where they are unknown, to whatever error leaves it without them."""
-    try:
-        yield
-    except Exception as error:
-        if not any("of X." in note for note in getattr(error, "__notes__", ())):
-            where = f"block {index}" if rows is None else f"rows {rows[0]}:{rows[1]}"
-            error.add_note(f"This happened in {where} of X.")
-        raise
+def _fold_of(blocks: Blocks) -> Fold:
+    return Fold(Parcel(blocks), tuple(sorted(blocks.needs(), key=str)))
 
 
 def _graph_of(arrays: Iterable[da.Array | None]) -> dict[Any, Any]:
     graphs = [dict(array.__dask_graph__()) for array in arrays if array is not None]
     return {key: node for graph in graphs for key, node in graph.items()}
+
+
+def _computed(graph: dict[Any, Any], array: da.Array) -> Computed:
+    return Computed(tuple(_piece(graph, key) for key in _flat(array.__dask_keys__())))
 
 
 def _piece(graph: dict[Any, Any], key: Any) -> Piece:

@@ -14,7 +14,8 @@ import numpy as np
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks, planned
 from dask_igtm.passes.block_checks import Declared
-from dask_igtm.passes.graph import Block, Source, naming, span
+from dask_igtm.passes.blocks import Blocks, naming
+from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import walk
 from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
 from dask_igtm.posterior.row_outputs import Output
@@ -109,18 +110,16 @@ def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None)
 
 
 def _write(
-    blocks: Sequence[Block],
+    blocks: Blocks,
     values: dict[Any, Any],
     function: Callable[..., Any],
     sink: Any,
     shared: tuple[Any, ...],
 ) -> int:
     parts = []
-    for block in blocks:
-        X = block.read(values)[0]
-        with naming(block.index, block.rows):
+    for block, (X, *_) in blocks.read(values):
+        with naming(*block):
             parts.append(function(X, *shared))
     columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-    rows = cast(tuple[int, int], span(blocks))
-    sink(rows[0], columns)
+    sink(cast(int, blocks.edges[0]), columns)
     return len(columns[0])

@@ -20,12 +20,14 @@ from dask.task_spec import DataNode, List, Task, TaskRef
 
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import row_bytes
-from dask_igtm.passes.graph import Block, Fold, Source, naming, span
-from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
+from dask_igtm.passes.blocks import Block, Blocks, naming, span
+from dask_igtm.passes.graph import Fold, Source
+from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas, workers
 from dask_igtm.posterior.tiles import stack
 
 FAN_IN = 8
 STRETCH_BYTES = 2**20  # smaller blocks cost more in calls than in arithmetic
+TASKS_PER_THREAD = 16  # enough that no thread waits long for the last one
 
 
 def reduce(source: Source, function: Callable[..., Any], *shared: Any, label: str) -> Any:
@@ -76,13 +78,26 @@ def walk(
     roots = []
     for number, source in enumerate(sources):
         graph |= source.graph
-        leaves = [(f"{label}-{run}", number, index) for index in range(len(source.folds))]
-        for key, fold in zip(leaves, source.folds, strict=True):
-            inputs = List(*(TaskRef(k) for k in fold.inputs))
-            graph[key] = Task(key, _work, work, fold, inputs, TaskRef(shared_key))
+        size = folds_per_task(source)
+        groups = [source.folds[i : i + size] for i in range(0, len(source.folds), size)]
+        leaves = [(f"{label}-{run}", number, index) for index in range(len(groups))]
+        for key, folds in zip(leaves, groups, strict=True):
+            inputs = List(*(TaskRef(k) for k in folds[0].inputs))
+            graph[key] = Task(key, _work_all, work, folds, inputs, TaskRef(shared_key))
         roots.append(_grow_tree(graph, leaves, f"igtm-combine-{run}", number))
     totals = [Delayed(root, graph) for root in roots]
     return tuple(dask.compute(*totals, optimize_graph=False, **scheduler_for(sources[0].in_memory)))
+
+
+def folds_per_task(source: Source) -> int:
+    """Return how many folds a task walks: a branch of the tree where they are many and all need the same.
+
+    One task adds a branch up in the order in which several do, so that bits are the same.
+    """
+    enough = TASKS_PER_THREAD * FAN_IN
+    if source.in_memory or len(source.folds) < enough or len({fold.inputs for fold in source.folds}) > 1:
+        return 1
+    return FAN_IN if len(source.folds) >= enough * workers().n_threads else 1
 
 
 def _work_here(source: Source, work: Callable[..., Any], shared: tuple[Any, ...]) -> Any:
@@ -115,20 +130,23 @@ def _work(work: Callable[..., Any], fold: Fold, inputs: list[Any], shared: tuple
         return work(fold.blocks, dict(zip(fold.inputs, inputs, strict=True)), *arguments)
 
 
+def _work_all(
+    work: Callable[..., Any], folds: Sequence[Fold], inputs: list[Any], shared: tuple[Any, ...]
+) -> Any:
+    return add_up(_work(work, fold, inputs, shared) for fold in folds)
+
+
 def _sum(
-    blocks: Sequence[Block], values: dict[Any, Any], function: Callable[..., Any], shared: tuple[Any, ...]
+    blocks: Blocks, values: dict[Any, Any], function: Callable[..., Any], shared: tuple[Any, ...]
 ) -> Any:
     return add_up(_apply(function, held, shared) for held in _stretches(blocks, values))
 
 
-def _stretches(
-    blocks: Sequence[Block], values: dict[Any, Any]
-) -> Iterator[list[tuple[Block, tuple[Any, ...]]]]:
+def _stretches(blocks: Blocks, values: dict[Any, Any]) -> Iterator[list[tuple[Block, tuple[Any, ...]]]]:
     """Yield blocks and what they hold: small ones several at a time, so that a call is worth its cost."""
     held: list[tuple[Block, tuple[Any, ...]]] = []
     n_bytes = 0
-    for block in blocks:
-        arrays = block.read(values)
+    for block, arrays in blocks.read(values):
         if held and n_bytes + arrays[0].shape[0] * row_bytes(arrays[0]) > STRETCH_BYTES:
             yield held
             held, n_bytes = [], 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_igtm.data.rechunk import rechunk
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.passes.graph import naming
+from dask_igtm.passes.blocks import naming
 from dask_igtm.passes.map_rows import compute
 from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.fitted_map import FittedMap

@@ -67,8 +67,7 @@ ROWS = correlated(300, 5)
 
 def test_data_in_memory_are_not_copied():
     rows = row_blocks(ROWS, n_blocks=3)
-    (block, *_) = prepare(rows).folds[0].blocks
-    held, *_ = block.read({})
+    _, (held, *_) = next(prepare(rows).folds[0].blocks.read({}))
     assert np.shares_memory(held, ROWS)
 
 
