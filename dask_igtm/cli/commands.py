@@ -35,6 +35,7 @@ FILL_UNSTORED = click.option(
     help="Read chunks of X that are not stored as its fill value, where they were left out for being empty; "
     "lost ones then pass for it too.",
 )
+CONVERTED = (".npy", ".csv", ".csv.gz", ".parquet", ".pq", ".npz", ".mtx", ".mtx.gz", ".h5ad")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
@@ -74,17 +75,18 @@ def main() -> None:
 def convert(
     source: str, target: str, columns: str, header: bool | None, codec: str, overwrite: bool
 ) -> Facts:
-    """Write NPY, CSV or Parquet as a Zarr array X.
+    """Write NPY, CSV or Parquet as a Zarr array X, and sparse matrices as a CSR group.
 
     X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
     patterns such as "part-*.csv", and leave their names to X. Columns of several files are put together by
-    their names.
+    their names. Sparse matrices are NPZ of SciPy, MTX and MTX.GZ, their rows those of the file, and the X of
+    H5AD with the extra `cells`.
     """
     from dask_igtm import convert as written
 
     chosen: Any = {"columns": _listed(columns), "header": header}
     array = written(source, target, **chosen, overwrite=overwrite, codec=codec)
-    return {"path": target, **_array(array)}
+    return {"path": target, **_found(array)}
 
 
 @main.command(cls=EstimatorCommand)
@@ -204,15 +206,13 @@ def report(
 def info(path: str) -> Facts:
     """Say what is in a model, array or projection."""
     import fsspec
-    import zarr
 
     from dask_igtm.data.zarr_io import open_zarr
 
     files, name = fsspec.core.url_to_fs(path)
     if not (files.isdir(name) or path.endswith(".zip")):
         return {"path": path, **_model(_map(path))}
-    found = open_zarr(path)
-    return {"path": path, **(_array(found) if isinstance(found, zarr.Array) else _group(found))}
+    return {"path": path, **_found(open_zarr(path))}
 
 
 @main.command(cls=EstimatorCommand)
@@ -258,10 +258,32 @@ def _rows(path: str) -> str:
     """Return a path of Zarr that workers elsewhere understand; refuse what is to be converted first."""
     from dask_igtm.data.whole_outputs import absolute
 
-    if path.endswith((".npy", ".csv", ".csv.gz", ".parquet", ".pq")):
+    if path.endswith(CONVERTED):
         zarr_path = f"{path.removesuffix('.gz').rpartition('.')[0]}.zarr"
         raise click.UsageError(f"{path} is no Zarr array; first run: dask-igtm convert {path} {zarr_path}")
     return absolute(path)
+
+
+def _found(found: Any) -> Facts:
+    """Say what an array, CSR group or projection holds."""
+    from dask_igtm.data.encodings import BY_ROWS, encoding_of
+
+    if not hasattr(found, "members"):
+        return _array(found)
+    return _csr(found) if encoding_of(found) == BY_ROWS else _group(found)
+
+
+def _csr(group: Any) -> Facts:
+    from dask_igtm.data.csr_rows import csr_rows
+
+    rows = csr_rows(group, "X")
+    return {
+        "shape": list(rows.shape),
+        "dtype": str(rows.dtype),
+        "entries": rows.nnz,
+        "entries_a_row": rows.nnz / max(rows.shape[0], 1),
+        **_columns(group),
+    }
 
 
 def _array(array: Any) -> Facts:
@@ -270,7 +292,11 @@ def _array(array: Any) -> Facts:
         "dtype": str(array.dtype),
         "chunks": list(array.shards or array.chunks),
     }
-    return facts | {name: array.attrs[name] for name in ("columns",) if name in array.attrs}
+    return facts | _columns(array)
+
+
+def _columns(table: Any) -> Facts:
+    return {name: table.attrs[name] for name in ("columns",) if name in table.attrs}
 
 
 def _group(group: Any) -> Facts:

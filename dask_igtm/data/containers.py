@@ -11,7 +11,8 @@ import numpy as np
 import zarr
 from scipy.sparse import csr_array
 
-from dask_igtm.data.csr_rows import ENCODING, CsrRows, csr_rows, encoding_of, is_backed
+from dask_igtm.data.csr_rows import CsrRows, csr_rows
+from dask_igtm.data.encodings import BY_ROWS, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind, refuse_closed
@@ -70,7 +71,7 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
     if hdf5_kind(X):
         refuse_closed(X, name)
     if isinstance(X, zarr.Group) or hdf5_kind(X) == "group":
-        if table and encoding_of(X) == ENCODING:
+        if table and encoding_of(X) == BY_ROWS:
             return csr_rows(X, name)
         message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
         raise TypeError(message(X, name, table=table))

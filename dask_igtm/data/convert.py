@@ -1,8 +1,9 @@
-"""Files of other kinds as Zarr tables: NPY, CSV and Parquet, a chunk at a time."""
+"""Files of other kinds as Zarr tables, a chunk at a time: dense ones as arrays, sparse ones as CSR groups."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,14 +16,19 @@ from numpy.typing import NDArray
 from dask_igtm.data.codecs import CODEC, CODECS, compressors
 from dask_igtm.data.column_names import ATTRIBUTE
 from dask_igtm.data.containers import check_table
+from dask_igtm.data.csr_groups import write_csr
+from dask_igtm.data.encodings import BY_ROWS, encoding_of
 from dask_igtm.data.rechunk import rechunk
 from dask_igtm.data.row_blocks import row_bytes
+from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
 from dask_igtm.data.table_files import csv_rows, parquet_rows
-from dask_igtm.data.whole_outputs import is_url, whole_array
+from dask_igtm.data.whole_outputs import is_url, whole_zarr
 from dask_igtm.data.zarr_io import open_zarr
+from dask_igtm.posterior.tiles import is_sparse
 
 CHUNK_BYTES = 16 * 2**20  # read fastest, see benchmarks/README.md; and a worker can hold several
 NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
+NPZ, MTX, H5AD = (".npz",), (".mtx", ".mtx.gz"), (".h5ad",)
 
 logger = logging.getLogger("dask_igtm")
 
@@ -37,8 +43,8 @@ def convert(
     header: bool | None = None,
     overwrite: bool = False,
     codec: str = CODEC,
-) -> zarr.Array[Any]:
-    """Write a table of numbers to one Zarr array; what was cut short is never found under its name.
+) -> zarr.Array[Any] | zarr.Group:
+    """Write a table of numbers to Zarr; what was cut short is never found under its name.
 
     Parameters
     ----------
@@ -46,6 +52,9 @@ def convert(
         A `.npy` file, which is mapped from disk and never held in memory; or `.csv`, `.csv.gz` or
         `.parquet`, also a pattern of several such as `part-*.csv`. Columns of several files are put together
         by their names, in the order of the first file.
+        Or a sparse matrix: `.npz` of `scipy.sparse.save_npz`, `.mtx` or `.mtx.gz` of Matrix Market, each read
+        into memory, or the X of an `.h5ad` of AnnData, read by blocks with the extra `cells`. Rows are those
+        of the file: transpose a matrix of 10x Genomics, whose columns are the cells, before it is written.
     target : path or URL
     columns : sequence of str, optional
         Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
@@ -53,17 +62,17 @@ def convert(
         Whether the first line of a CSV file names the columns. By default it does, and a line of numbers
         alone, which may be either, is refused.
     overwrite : bool
-        Replace a Zarr array at `target`, once the new one is whole.
+        Replace a Zarr array or CSR group at `target`, once the new one is whole.
     codec : {"blosc-lz4", "blosc-zstd", "zstd", "none"}, default="blosc-lz4"
         The first is decoded fastest of those that compress. The second is smaller and takes longer to write,
         for storage slower than a disk. "zstd" is what Zarr does by itself. Both of Blosc have a checksum.
 
     Returns
     -------
-    zarr.Array of shape (n, D)
+    zarr.Array of shape (n, D), or zarr.Group
         In chunks of whole rows of about 16 MB. Its attribute "columns" has the names, which fits keep and
         compare. NPY keeps its dtype; tables become float64, float32 where all columns are, and their gaps
-        NaN.
+        NaN. Sparse rows become a CSR group of `data`, `indices` and `indptr`, as AnnData writes them.
 
     Raises
     ------
@@ -75,24 +84,35 @@ def convert(
     """
     if codec not in CODECS:
         raise ValueError(f"codec={codec!r}; give one of {', '.join(CODECS)}.")
-    if source.endswith(NPY):
-        if columns or header:
-            raise ValueError(f"{source!r} has no names of columns; convert it without --columns or --header.")
-        names, blocks = None, _npy(source)
-    elif source.endswith(CSV):
-        names, blocks = csv_rows(source, columns, header=header)
-    elif source.endswith(PARQUET):
-        names, blocks = parquet_rows(source, columns)
-    else:
-        known = ", ".join(NPY + CSV + PARQUET)
-        raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
+    names, blocks = _table(source, columns, header)
     _check_target(target, overwrite=overwrite)
-    with whole_array(target, overwrite=overwrite) as partial:
+    with whole_zarr(target, overwrite=overwrite) as partial:
         _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, codec)
     try:
-        return zarr.open_array(target, mode="r")
+        return zarr.open(target, mode="r")
     except FileNotFoundError:
         raise FileExistsError(f"What was put at {target!r} is already being replaced.") from None
+
+
+def _table(
+    source: str, columns: Sequence[str], header: bool | None
+) -> tuple[list[str] | None, Iterator[Any]]:
+    """Return the names of the columns, where they have some, and the rows, some at a time."""
+    if source.endswith(CSV):
+        return csv_rows(source, columns, header=header)
+    if source.endswith(PARQUET):
+        return parquet_rows(source, columns)
+    if source.endswith(NPY + NPZ + MTX) and (columns or header):
+        raise ValueError(f"{source!r} has no names of columns; convert it without --columns or --header.")
+    if source.endswith(H5AD) and (columns or header):
+        raise ValueError(f"All columns of {source!r} are taken; convert it without --columns or --header.")
+    if source.endswith(H5AD):
+        return h5ad_rows(source)
+    for endings, read in ((NPY, _npy), (NPZ, npz_rows), (MTX, mtx_rows)):
+        if source.endswith(endings):
+            return None, read(source)
+    known = ", ".join(NPY + CSV + PARQUET + NPZ + MTX + H5AD)
+    raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
 
 
 def _npy(source: str) -> Iterator[Rows]:
@@ -105,9 +125,12 @@ def _npy(source: str) -> Iterator[Rows]:
 
 
 def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any], codec: str) -> None:
-    array, first = None, next(filter(len, blocks), None)
+    array, first = None, next(filter(_n_rows, blocks), None)
     if first is None:
         raise ValueError("The file has no rows; give one with some.")
+    if is_sparse(first):
+        write_csr(path, itertools.chain([first], blocks), attributes, codec=codec, chunk_bytes=CHUNK_BYTES)
+        return
     for (rows,) in rechunk(_chain(first, blocks), _height(first)):
         if array is None:
             array = zarr.create_array(
@@ -130,6 +153,10 @@ def _chain(first: Rows, blocks: Iterator[Rows]) -> Iterator[tuple[Rows]]:
     yield from ((rows,) for rows in blocks if len(rows))
 
 
+def _n_rows(rows: Any) -> int:
+    return int(rows.shape[0])
+
+
 def _height(rows: Rows) -> int:
     return max(1, CHUNK_BYTES // row_bytes(rows))
 
@@ -140,7 +167,8 @@ def _check_target(target: str, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"There is something at {target!r}; give another path, or --overwrite.")
-    if not isinstance(_opened(target), zarr.Array):
+    there = _opened(target)
+    if not isinstance(there, zarr.Array) and not (there and encoding_of(there) == BY_ROWS):
         raise FileExistsError(f"What is at {target!r} is no Zarr array; give another path, or remove it.")
 
 

@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 from dask_igtm.data.opened_files import Hdf5Rows, dataset_rows
 from dask_igtm.data.zarr_io import StoredRows, stored_rows
 
-ENCODING, VERSION = "csr_matrix", "0.1.0"  # of AnnData
 PARTS = ("data", "indices", "indptr")
 INT32 = np.iinfo(np.int32).max
 ANEW = "write the group anew, for example by dask_igtm.convert"
@@ -122,20 +121,10 @@ def csr_of_parts(data: Any, indices: Any, indptr: Any, n_columns: int) -> csr_ar
     return rows
 
 
-def is_backed(X: Any) -> bool:
-    """Whether `X` is a sparse matrix that AnnData, which need not be installed, has not loaded."""
-    kinds = ((cls.__module__.partition(".")[0], cls.__name__) for cls in type(X).__mro__)
-    return ("anndata", "BaseCompressedSparseDataset") in kinds
-
-
-def encoding_of(group: Any) -> str:
-    """Return what AnnData says that a group of Zarr or HDF5 holds; nothing where it says nothing."""
-    found = group.attrs.get("encoding-type", "")
-    return found.decode() if isinstance(found, bytes) else str(found)
-
-
-def csr_rows(group: Any, name: str) -> CsrRows:
+def csr_rows(group: Any, name: str, *, transposed: bool = False) -> CsrRows:
     """Return the rows of a CSR group of Zarr or h5py; reads the last entry of its indptr alone.
+
+    What is `transposed` is a CSC group: its columns are returned as rows.
 
     Raises
     ------
@@ -148,6 +137,7 @@ def csr_rows(group: Any, name: str) -> CsrRows:
     refused = f"{name} is {where}, which is no CSR matrix: "
     if len(shape) != 2:
         raise ValueError(f"{refused}its attribute shape is {shape}; {ANEW}.")
+    shape = shape[::-1] if transposed else shape
     for part, array in zip(PARTS[1:], parts[1:], strict=True):
         if array.dtype.kind not in "iu":
             raise ValueError(f"{refused}{part} has dtype {array.dtype} and holds no whole numbers; {ANEW}.")

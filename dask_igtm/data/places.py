@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dask_igtm.data.encodings import BY_COLUMNS, BY_ROWS, encoding_of
+
 Shapes = dict[str, tuple[int, ...]]
 
 SHOWN = 8  # arrays of a group
@@ -35,32 +37,42 @@ def nothing_there(path: str) -> str:
 
 def zarr_group(group: Any, name: str, *, table: bool) -> str:
     """Say what to give instead of a Zarr group that is given as `name`; it reads what is in the group."""
-    shapes = {
-        path: member.shape for path, member in group.members(max_depth=None) if hasattr(member, "shape")
-    }
+    shapes = _shapes(dict(group.members(max_depth=None)))
     what, give = f"{name} is the Zarr group {group.store_path}", "give the path of one of its arrays: "
-    return _message(what, give, shapes, group.attrs, table)
+    return _message(what, give, shapes, group, table)
 
 
 def hdf5_group(group: Any, name: str, *, table: bool) -> str:
     """Say what to give instead of a group or file of h5py that is given as `name`."""
-    shapes: Shapes = {}
-    group.visititems(
-        lambda path, member: shapes.update({path: member.shape} if hasattr(member, "shape") else {})
-    )
+    members: dict[str, Any] = {}
+    group.visititems(members.__setitem__)
     what, give = f"{name} is the HDF5 group {group.name}", "give one of its datasets by its path: "
-    return _message(what, give, shapes, group.attrs, table)
+    return _message(what, give, _shapes(members), group, table)
 
 
-def _message(what: str, give: str, shapes: Shapes, attributes: Any, table: bool) -> str:
-    encoding = str(attributes.get("encoding-type"))
-    if encoding == "csc_matrix":
+def _shapes(members: dict[str, Any]) -> Shapes:
+    """Return the shapes of arrays, and of sparse matrices instead of their parts."""
+    sparse = {
+        path: tuple(map(int, member.attrs["shape"]))
+        for path, member in members.items()
+        if encoding_of(member) == BY_ROWS and "shape" in member.attrs
+    }
+    arrays = {
+        path: member.shape
+        for path, member in members.items()
+        if hasattr(member, "shape") and path.rpartition("/")[0] not in sparse
+    }
+    return arrays | sparse
+
+
+def _message(what: str, give: str, shapes: Shapes, group: Any, table: bool) -> str:
+    if encoding_of(group) == BY_COLUMNS:
         return (
             f"{what}, a sparse matrix stored by columns, of which no rows can be read; store it by rows, "
             "with anndata.io.write_elem(parent, key, anndata.io.read_elem(group).tocsr()), or "
             "dask_igtm.convert what it came from."
         )
-    if encoding == "csr_matrix":
+    if encoding_of(group) == BY_ROWS:
         return f"{what}, a sparse matrix and no values of rows; give anndata.io.read_elem(group).toarray()."
     fitting = [path for path, shape in sorted(shapes.items()) if len(shape) in ({2} if table else {1, 2})]
     if fitting:

@@ -101,8 +101,8 @@ def _create_object(files: Any, name: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def whole_array(target: Path, *, overwrite: bool) -> Iterator[str]:
-    """Yield a path to write a Zarr array to, which then takes the place of what is at `target`.
+def whole_zarr(target: Path, *, overwrite: bool) -> Iterator[str]:
+    """Yield a path to write a Zarr array or group to, which then takes the place of what is at `target`.
 
     Where writing or moving fails, what was at `target` stays or comes back.
 
@@ -118,7 +118,7 @@ def whole_array(target: Path, *, overwrite: bool) -> Iterator[str]:
         with _alone_at(files, name):
             files.invalidate_cache()
             if not files.exists(name):
-                _move_array(files, partial, name)
+                _move(files, partial, name)
             elif overwrite:
                 _replace(files, partial, name)
             else:
@@ -168,7 +168,7 @@ def _replace(files: Any, new: str, name: str) -> None:
             os.rename(name, old)
         else:
             files.rm(name, recursive=True)
-        _move_array(files, new, name)
+        _move(files, new, name)
     except BaseException as error:
         if files.exists(old):
             _put_back(files, old, name, error)
@@ -192,12 +192,14 @@ def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:
         error.add_note(f"What was at {name!r} is whole at {old!r}; it could not be put back.")
 
 
-def _move_array(files: Any, new: str, name: str) -> None:
-    """Move an array to where nothing is; of objects its chunks, and last what makes an array of them."""
+def _move(files: Any, new: str, name: str) -> None:
+    """Move an array or group to where nothing is; of objects what is in it, and last what makes it one."""
     if isinstance(files, LocalFileSystem):
         os.rename(new, name)
         return
     with _or_nothing(files, name):
-        files.copy(f"{new}/c", f"{name}/c", recursive=True)
+        for part in sorted(key.rpartition("/")[2] for key in files.ls(new, detail=False)):
+            if part != "zarr.json":
+                files.copy(f"{new}/{part}", f"{name}/{part}", recursive=True)
         files.copy(f"{new}/zarr.json", f"{name}/zarr.json")
         files.rm(new, recursive=True)

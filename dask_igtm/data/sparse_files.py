@@ -1,0 +1,102 @@
+"""Tables in files of sparse matrices: NPZ of SciPy, Matrix Market, and the X of AnnData's H5AD."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+import numpy as np
+import scipy.io
+import scipy.sparse
+from scipy.sparse import csr_array
+
+from dask_igtm.data.column_names import check_distinct
+from dask_igtm.data.containers import array_in, check_table
+from dask_igtm.data.csr_rows import CsrRows, csr_rows
+from dask_igtm.data.encodings import BY_COLUMNS, encoding_of
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.data.whole_outputs import is_url
+from dask_igtm.posterior.tiles import is_sparse
+
+Table = tuple[list[str] | None, Iterator[Any]]  # names of the columns, where they have some, and the rows
+
+READ_BYTES = 16 * 2**20  # of rows at a time
+
+
+def npz_rows(source: str) -> Iterator[Any]:
+    """Return the rows of a matrix that `scipy.sparse.save_npz` wrote, in one part."""
+    with fsspec.open(source, "rb") as file:
+        try:
+            return _whole(scipy.sparse.load_npz(file))
+        except ValueError as error:
+            raise ValueError(
+                f"{source!r} holds no sparse matrix of scipy.sparse.save_npz ({error}); an array of "
+                "numpy.savez is converted from .npy, see numpy.save."
+            ) from None
+
+
+def mtx_rows(source: str) -> Iterator[Any]:
+    """Return the rows of a file of Matrix Market as they stand there, in one part."""
+    with fsspec.open(source, "rb", compression="infer") as file:
+        return _whole(scipy.io.mmread(file))
+
+
+def h5ad_rows(source: str) -> Table:
+    """Return names of the variables, and the rows of the X in a file of AnnData, some at a time."""
+    try:
+        import h5py  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError("H5AD is read by h5py; install it with: pip install 'dask_igtm[cells]'") from error
+    if is_url(source):
+        raise ValueError(f"{source!r} is a URL, and H5AD is read from a disk; copy the file there first.")
+    with h5py.File(source, "r") as file:
+        if "X" not in file:
+            raise ValueError(f"{source!r} has no X; give a file that has one.")
+        X = file["X"]
+        if encoding_of(X) == BY_COLUMNS:
+            rows_of_transpose = csr_rows(X, source, transposed=True)
+            (transpose,) = rows_of_transpose.walk((0, rows_of_transpose.shape[0]))
+            return _names(file, source), _whole(transpose.T)
+        rows = array_in(X, source)
+        check_table(rows)
+        return _names(file, source), _parts(rows)
+
+
+def _names(file: Any, source: str) -> list[str] | None:
+    """Return what AnnData calls the variables; None where two have the same name."""
+    index = file["var"].attrs.get("_index", "_index") if "var" in file else None
+    if index is None or index not in file["var"]:
+        return None
+    names: list[str] = file["var"][index].asstr()[:].tolist()
+    try:
+        check_distinct(names, repr(source))
+    except ValueError as error:
+        warn(f"{error} They are left out.")
+        return None
+    return names
+
+
+def _parts(rows: Any) -> Iterator[Any]:
+    n_rows, n_columns = rows.shape
+    entries = rows.nnz / n_rows if isinstance(rows, CsrRows) else n_columns
+    height = max(1, int(READ_BYTES / (max(entries, 1) * rows.dtype.itemsize)))
+    edges = [*range(0, n_rows, height), n_rows]
+    if isinstance(rows, CsrRows):
+        yield from map(_canonical, rows.walk(edges))
+        return
+    for start, stop in itertools.pairwise(edges):
+        yield rows[(slice(start, stop), slice(0, n_columns))]
+
+
+def _whole(X: Any) -> Iterator[Any]:
+    check_table(X)
+    yield _canonical(csr_array(X)) if is_sparse(X) else np.asarray(X)
+
+
+def _canonical(X: csr_array) -> csr_array:
+    """Return rows that passes need not sort; raise ValueError if their arrays do not fit."""
+    X.check_format(full_check=True)
+    X.sum_duplicates()
+    return X
