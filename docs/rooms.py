@@ -28,8 +28,8 @@ ROOMS = {
     " map_bins row_subsets row_sample",
     "solvers": "initialize m_step em sample curvature lbfgs accelerated evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
-    " zarr_tables opened_files csr_rows no_tables frames containers column_names row_index row_arrays row_blocks"
-    " rechunk csr_groups table_files sparse_files convert",
+    " zarr_tables opened_files csr_rows no_tables frames containers column_names row_index row_arrays"
+    " row_blocks rechunk csr_groups table_files sparse_files convert",
     "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse start unchanged result checkpoint progress fit"
     " fit_many fit_stream cost",
