@@ -13,6 +13,7 @@ import zarr
 from helpers.command_line import FIT, HEEDING
 from helpers.data import correlated
 from numpy.testing import assert_array_equal
+from scipy import sparse
 
 from dask_igtm import IGTM, load
 
@@ -35,6 +36,26 @@ def test_from_a_file_to_a_map(cli):
     group = zarr.open_group("y.zarr", mode="r")
     assert sorted(group.array_keys()) == ["log_likelihood", "means"]
     assert_array_equal(group["means"][:], igtm.transform(X))
+
+
+def test_from_a_sparse_file_to_a_map(cli):
+    rows = sparse.random_array((600, 8), density=0.25, rng=np.random.default_rng(0), format="csr")
+    sparse.save_npz("s.npz", rows)
+    told = json.loads(cli("convert", "s.npz", "s.zarr", "--json")[1])
+    facts = {"path": "s.zarr", "shape": [600, 8], "dtype": "float64", "entries": 1200, "entries_a_row": 2.0}
+    assert told == facts == json.loads(cli("info", "s.zarr", "--json")[1])
+    assert cli("estimate", "s.zarr", *SMALL)[0] == 0
+    assert cli("fit", "s.zarr", "-o", "m.npz", *SMALL)[0] == 0
+    assert cli("transform", "m.npz", "s.zarr", "-o", "y.zarr", "--outputs", "means")[0] == 0
+    igtm = IGTM(k=4, m=2, niter=5, tol=0, n_blocks=1).fit(rows)
+    assert_array_equal(zarr.open_array("y.zarr/means", mode="r")[:], igtm.transform(rows))
+
+
+@pytest.mark.parametrize("name", ["s.npz", "s.mtx", "s.mtx.gz", "s.h5ad"])
+def test_a_sparse_file_is_to_be_converted_first(cli, name):
+    code, _, said = cli("fit", name, "-o", "m.npz")
+    assert code == 2
+    assert f"dask-igtm convert {name} s.zarr" in said
 
 
 def test_the_ridge_that_the_evidence_chose_is_told(cli):

@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 import zarr
+from helpers.csr_groups import describe, hdf5_csr
 from helpers.data import correlated
+from scipy.sparse import csr_array
 
 from dask_igtm import IGTM, landscape
 from dask_igtm.data.places import SHOWN
@@ -22,12 +24,13 @@ def refused(kind, given):
 
 ENDINGS = {
     "x.npy": r"numpy.load('x.npy', mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
-    "x.npz": "scipy.sparse.load_npz('x.npz')",
+    "x.npz": "scipy.sparse.load_npz('x.npz'), or write that as Zarr by dask_igtm.convert",
+    "x.mtx.gz": "scipy.io.mmread('x.mtx.gz'), or write it as Zarr by dask_igtm.convert",
     "x.csv": "dask_igtm.convert",
     "x.CSV.gz": "pandas.read_csv('x.CSV.gz')",
     "x.parquet": "dask.dataframe.read_parquet('x.parquet')",
     "x.h5": "a dataset of h5py.File('x.h5')",
-    "x.h5ad": "anndata.read_h5ad('x.h5ad', backed='r').X",
+    "x.h5ad": "anndata.read_h5ad('x.h5ad', backed='r').X, or write that as Zarr by dask_igtm.convert",
     "x.nc": "xarray.open_dataset('x.nc')",
     "x.txt": "the path or URL of one",
 }
@@ -71,15 +74,27 @@ def test_a_group_without_tables_says_what_is_there(group):
     assert refused(TypeError, group).endswith("is 2D: 0 of shape (1, 1, 60, 3).")
 
 
-@pytest.mark.parametrize("encoding", ["csr_matrix", "csc_matrix"])
-def test_a_sparse_matrix_of_anndata_names_its_reader(group, encoding):
-    group.attrs["encoding-type"] = encoding
+def test_a_sparse_matrix_by_columns_names_the_remedy(group):
+    group.attrs["encoding-type"] = "csc_matrix"
     for name in ("data", "indices", "indptr"):
         group.create_array(name, data=np.arange(3))
     message = refused(TypeError, group)
-    assert "sparse matrix of AnnData" in message
-    assert "anndata.io.read_elem(group)" in message
+    assert "stored by columns" in message
+    assert "anndata.io.read_elem(group).tocsr()" in message
     assert "indptr" not in message
+
+
+def test_sparse_matrices_are_tables_of_a_group():
+    cells = zarr.open_group(zarr.storage.MemoryStore())
+    inner = cells.create_group("X")
+    describe(inner, ROWS.shape)
+    for name in ("data", "indices", "indptr"):
+        inner.create_array(name, data=np.arange(3))
+    cells.create_array("obsm/X_pca", data=ROWS)
+    assert refused(TypeError, cells).endswith("give the path of one of its arrays: X, obsm/X_pca.")
+    with h5py.File(io.BytesIO(), "w") as file:
+        hdf5_csr(file, "layers/counts", csr_array(ROWS))
+        assert refused(TypeError, file).endswith("give one of its datasets by its path: layers/counts.")
 
 
 def test_a_group_of_hdf5_names_its_datasets():

@@ -1,5 +1,6 @@
 """Every kind of input gives the same map, however its rows are divided."""
 
+import dataclasses
 import re
 
 import dask
@@ -9,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from helpers.data import correlated
 from helpers.errors import assert_says, raised
 from helpers.inputs import KINDS, all_kinds, assert_same_fit
 from helpers.lazy import computing
 from numpy.testing import assert_allclose
+from scipy import sparse
 
 from dask_igtm import IGTM, IGTMSearch, landscape, quality, saturation
 from dask_igtm.data.row_blocks import check_table, row_blocks
@@ -266,6 +269,30 @@ def test_sparse_rows_that_scipy_does_not_know_are_refused_by_name():
 
     with pytest.raises(TypeError, match=r"chunks of COO.*todense"):
         check_table(COO())
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "bsr", "dia", "dok"])
+def test_sparse_rows_are_brought_to_csr_once_and_not_copied(kind):
+    X = sparse.csr_array(ROWS * (ROWS > 1)).asformat(kind)
+    rows = row_blocks(X, n_blocks=4)
+    held = X if kind == "csr" else rows.origin[1]
+    blocks = [block.X.compute() for block in rows.each()]
+    assert all(np.shares_memory(block.data, held.data) for block in blocks)
+    np.testing.assert_array_equal(sparse.vstack(blocks).toarray(), X.toarray())
+    assert rows.row_bytes == -(-X.nnz // 300) * (8 + 4)
+
+
+def test_rows_of_a_store_are_known_as_long_as_they_are_all_of_x(tmp_path):
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, data=ROWS, chunks=(100, 5))
+    rows = row_blocks(path, n_blocks=3)
+    assert rows.stored.shape == (300, 5)
+    assert rows.regular().stored is rows.stored
+    weighted = dataclasses.replace(rows, sample_weight=da.ones(300, chunks=100))
+    assert weighted.stored is rows.stored
+    assert dataclasses.replace(rows, X=rows.X[:100]).stored is None
+    assert [block.stored for block in rows.each()] == [None] * 3
+    assert row_blocks(rows.X).stored is None
 
 
 @pytest.mark.parametrize("n_columns", [4_096, 5_760])

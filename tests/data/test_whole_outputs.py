@@ -357,7 +357,7 @@ def test_urls_of_local_files_are_paths(tmp_path, monkeypatch, scheme):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("step", ["_move_array", "_replace"])
+@pytest.mark.parametrize("step", ["_move", "_replace"])
 def test_while_one_array_is_moved_no_other_is(place, monkeypatch, overwrite, step):
     """Another conversion comes in the middle of the first one's move."""
     if step == "_replace":
