@@ -144,7 +144,8 @@ def main() -> None:
         scheduling, n_tasks = pass_cost(X, n_blocks, None, 1 if tiny else 3)
         print(
             f"{n_blocks:,} blocks of empty work, {what}, in {n_tasks:,} tasks on 2 processes: "
-            f"{scheduling:.2f} s a pass"
+            f"{scheduling:.2f} s a pass",
+            flush=True,
         )
     n_rows, n_workers = 10**9, 32
     arithmetic, reading = n_rows * per_row / n_workers, n_rows * COLUMNS * 4 * per_byte / n_workers
