@@ -115,9 +115,12 @@ def pass_cost(
 
 
 def task_cost(n_blocks: int, repeats: int) -> tuple[float, float]:
-    """Seconds that a task costs the scheduler, and a block the two processes, from folds of two sizes."""
-    many, n_many = pass_cost(tasks(n_blocks), 0, 4, repeats)
-    few, n_few = pass_cost(tasks(n_blocks), 0, 64, repeats)
+    """Seconds that a task costs the scheduler, and a block the two processes, from folds of two sizes.
+
+    There are not so many folds that a task would walk several.
+    """
+    many, n_many = pass_cost(tasks(n_blocks), n_blocks, 40, repeats)
+    few, n_few = pass_cost(tasks(n_blocks), n_blocks, 320, repeats)
     per_task = (many - few) / (n_many - n_few)
     return per_task, (few - n_few * per_task) / n_blocks
 
