@@ -73,7 +73,7 @@ def wide_start(
     where gaps are marginal they are filled with the means of their columns until the fit begins. One more
     pass finds these.
     """
-    if not is_wide(n_columns, settings.n_components):
+    if not is_wide(n_columns):
         return None
     width = width_for(settings.n_components) if init is None or init.affine.axes is None else 0
     block = random_block(n_columns, width)

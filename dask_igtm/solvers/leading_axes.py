@@ -68,8 +68,8 @@ def leading_axes(
     Notes
     -----
     The end is where the plane that a map lies in, or the space of all axes asked for, is off by at most
-    `CLOSE` times the largest eigenvalue over the gap to the next one, and eigenvalues by `CLOSE` of themselves;
-    or `MOST_PASSES`, for spectra without a gap converge late, and other planes explain as much.
+    `CLOSE` times the largest eigenvalue over the gap to the next one, and eigenvalues by `CLOSE` of themselves.
+    Spectra without a gap converge late, and other planes explain as much: they end after `MOST_PASSES`.
     """
     n_columns = len(block)
     block, image = _orthonormal(block, image)

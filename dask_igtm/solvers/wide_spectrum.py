@@ -17,16 +17,15 @@ from dask_igtm.statistics.moments import constant, deviation, divisor
 
 Array = NDArray[np.float64]
 
-# Columns up to which a covariance costs less than products with it; more where many axes may be asked for.
-WIDE, WIDE_FOR_AXES = 512, 1024
+WIDE = 1024  # columns up to which a pass for their covariance costs less than several for products with it
 # Length of the mean in that of the standard deviations up to which sums may be centred afterwards: rounding
 # is then a hundredth of what is asked of the axes.
 LARGEST_OFFSET = 1e4
 
 
-def is_wide(n_columns: int, n_components: float | None) -> bool:
+def is_wide(n_columns: int) -> bool:
     """Whether a start does without the covariance of so many columns."""
-    return n_columns > (WIDE if n_components is None else WIDE_FOR_AXES)
+    return n_columns > WIDE
 
 
 def spectrum_of(
