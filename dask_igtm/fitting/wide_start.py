@@ -18,7 +18,7 @@ from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.solvers.initialize import affine_of
-from dask_igtm.solvers.leading_axes import find_together, random_block, width_for
+from dask_igtm.solvers.leading_axes import MOST_PASSES, TYPICAL_PASSES, find_together, random_block, width_for
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.solvers.wide_spectrum import is_wide, lies_far, spectrum_of
 from dask_igtm.statistics.column_stats import ColumnMeans, means
@@ -83,6 +83,15 @@ def wide_start(
     found: ColumnMeans = reduce(source, means, label="igtm-columns")
     check_observed(found.weight, names)
     return WideStart(block, dataclasses.replace(gaps, fill=found.mean), found.weight)
+
+
+def start_cost(n_columns: int, settings: Settings) -> tuple[int, int, int]:
+    """Return passes of a start beside that of the moments, as a rule and at most, and bytes of the sums."""
+    if not is_wide(n_columns):
+        return 0, 0, 8 * n_columns**2
+    filling = settings.missing == "marginalize"
+    n_bytes = 3 * 8 * n_columns * width_for(settings.n_components)
+    return TYPICAL_PASSES - 1 + filling, MOST_PASSES - 1 + filling, n_bytes
 
 
 def unseen(start: WideStart | None) -> WideStart | None:

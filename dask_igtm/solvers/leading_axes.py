@@ -20,7 +20,7 @@ Search = Generator[Array, Array, Spectrum]
 
 BLOCK, MOST_BLOCK = 16, 64  # columns of a product, for few axes and for many
 MOST_AXES = 256
-MOST_PASSES = 24
+TYPICAL_PASSES, MOST_PASSES = 8, 24  # products, of which the first comes with the moments
 CLOSE = 1e-10  # how far axes are off, of the largest eigenvalue, and eigenvalues, of themselves
 NEARLY = 1e-3  # the same of an eigenvalue that bounds those to come
 LARGEST_CONDITION = 1e4  # of a block whose image is worth keeping
@@ -68,8 +68,9 @@ def leading_axes(
     Notes
     -----
     The end is where the plane that a map lies in, or the space of all axes asked for, is off by at most
-    `CLOSE` times the largest eigenvalue over the gap to the next one, and eigenvalues by `CLOSE` of themselves.
-    Spectra without a gap converge late, and other planes explain as much: they end after `MOST_PASSES`.
+    `CLOSE` times the largest eigenvalue over the gap to the next one, and the eigenvalues by `CLOSE` of
+    themselves. Spectra without a gap converge late, and other planes explain as much: the end is then
+    after `MOST_PASSES` products.
     """
     n_columns = len(block)
     block, image = _orthonormal(block, image)
