@@ -73,7 +73,7 @@ def leading_axes(
     after `MOST_PASSES` products.
     """
     n_columns = len(block)
-    block, image = _orthonormal(block, image)
+    block, image = _orthonormal(block[:, :n_columns], None if image is None else image[:, :n_columns])
     limit = min(MOST_PASSES * block.shape[1], n_columns)
     basis, projected = np.empty((limit, n_columns)).T, np.zeros((limit, limit))
     size = n_passes = 0

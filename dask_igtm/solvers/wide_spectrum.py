@@ -55,8 +55,8 @@ def spectrum_of(
     ValueError
         As `leading_axes` does, or if an image is no number.
     """
-    # Constant columns have no covariance, and none of their rounding is to be taken for some.
-    unit = np.where(constant(moments), 0.0, stretch / affine.scale)[:, None]
+    n_columns, varies = len(block), ~constant(moments)
+    unit = np.broadcast_to(stretch / affine.scale, n_columns)[:, None]
 
     def scaled(image: Array) -> Array:
         if not np.isfinite(image).all():
@@ -69,16 +69,26 @@ def spectrum_of(
     if affine.axes is not None:
         found = principal_axes(affine.axes.T @ scaled((yield unit * affine.axes)))
         return dataclasses.replace(found, n_passes=1)
-    block = np.divide(block, unit, out=np.zeros_like(block), where=unit > 0)
-    near = _offset(moments, affine, np.ones(len(unit), bool)) <= LARGEST_OFFSET
+    if not varies.any():
+        return Spectrum(np.zeros(1), np.zeros((n_columns, 1)), 0.0)
+
+    # Constant columns have no covariance, and none of their rounding is to be taken for some.
+    def whole(part: Array) -> Array:
+        columns = np.zeros((n_columns, part.shape[1]))
+        columns[varies] = part
+        return columns
+
     trace = _variance(moments, affine) * moments.weight / divisor(moments)
-    search = leading_axes(trace, block, scaled(moments.image) if near else None, n_components)
+    near = _offset(moments, affine, np.ones(n_columns, bool)) <= LARGEST_OFFSET
+    first = scaled(moments.image)[varies] if near else None
+    search = leading_axes(trace, (block / unit)[varies], first, n_components)
     try:
         asked = next(search)
         while True:
-            asked = search.send(scaled((yield unit * asked)))
+            asked = search.send(scaled((yield unit * whole(asked)))[varies])
     except StopIteration as end:
-        return cast(Spectrum, end.value)
+        found = cast(Spectrum, end.value)
+    return dataclasses.replace(found, axes=whole(found.axes), mean=trace / n_columns)
 
 
 def lies_far(moments: WideMoments, affine: Affine) -> bool:

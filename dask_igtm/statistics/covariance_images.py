@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from dask_igtm.model.gaps import REFUSED, Gaps
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows, is_sparse, row_tiles
-from dask_igtm.statistics.sparse_columns import finite_entries, mean_and_squares
+from dask_igtm.statistics.sparse_columns import filled_entries, finite_entries, mean_and_squares
 
 Array = NDArray[np.float64]
 
@@ -91,8 +91,8 @@ def wide_moments_of(X: Rows, sample_weight: Array | None, block: Array, gaps: Ga
     nothing, invalid = np.zeros(n_columns), np.zeros(n_columns, np.int64)
     total = WideMoments(0.0, nothing, nothing, np.zeros(block.shape), np.zeros(width), invalid, 0)
     with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
-        for tile in _tiles(X, sample_weight, gaps):
-            total += _tile_moments(*tile, block)
+        for tile, weight in _tiles(X, sample_weight, gaps):
+            total += _tile_moments(*_finite(tile), weight, block)
     return total
 
 
@@ -110,7 +110,7 @@ def image_of(
     dense, a tile at a time.
     """
     image, shadow = np.zeros(block.shape), mean @ block
-    for tile, weight, _ in _tiles(X, sample_weight, gaps, far=far):
+    for tile, weight in _tiles(X, sample_weight, gaps, far=far):
         if isinstance(tile, csr_array):
             image += _sparse_image(tile, weight, mean, block, shadow)
         else:
@@ -119,7 +119,7 @@ def image_of(
 
 
 def _tile_moments(
-    tile: Array | csr_array, weight: Array, invalid: NDArray[np.int64], block: Array
+    tile: Array | csr_array, invalid: NDArray[np.int64], weight: Array, block: Array
 ) -> WideMoments:
     total, n_rows = float(weight.sum()), int(np.count_nonzero(weight))
     if total == 0:
@@ -132,7 +132,7 @@ def _tile_moments(
     else:
         mean = weight @ tile / total
         shadow, centred = mean @ block, tile - mean
-        squares = np.einsum("nd,nd->d", centred, weight[:, None] * centred)
+        squares = weight @ centred**2
         image = _dense_image(centred, weight, block)
     return WideMoments(total, mean, squares, image, shadow, invalid, n_rows)
 
@@ -149,12 +149,12 @@ def _sparse_image(rows: csr_array, weight: Array, mean: Array, block: Array, sha
 
 def _tiles(
     X: Rows, sample_weight: Array | None, gaps: Gaps, *, far: bool = False
-) -> Iterator[tuple[Array | csr_array, Array, NDArray[np.int64]]]:
-    """Yield rows with 0 for what is not finite, their weights, and the counts of that in each column."""
+) -> Iterator[tuple[Array | csr_array, Array]]:
+    """Yield rows with their gaps filled, and their weights."""
     weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     if is_sparse(X) and not far:
-        entries, invalid, empty = finite_entries(X, gaps)
-        yield entries, np.where(empty & gaps.marginal, 0.0, weights), invalid
+        entries, empty = filled_entries(X, gaps)
+        yield entries, np.where(empty & gaps.marginal, 0.0, weights)
         return
     for rows, tile in row_tiles(X, max(LEAST_ROWS, TILE_BYTES // (8 * X.shape[1]))):
         values, weight = tile.astype(np.float64), weights[rows]
@@ -162,8 +162,14 @@ def _tiles(
             if gaps.marginal:
                 weight = np.where(np.isnan(values).all(axis=1), 0.0, weight)
             values = gaps.filled(values)
-        finite = np.isfinite(values)
-        invalid = np.count_nonzero(~finite, axis=0)
-        if invalid.any():
-            values = np.where(finite, values, 0.0)  # the driver refuses the data; until then nothing may warn
-        yield values, weight, invalid
+        yield values, weight
+
+
+def _finite(tile: Array | csr_array) -> tuple[Array | csr_array, NDArray[np.int64]]:
+    """Return rows with 0 for what is not finite, and the counts of that in each column."""
+    if isinstance(tile, csr_array):
+        return finite_entries(tile)
+    finite = np.isfinite(tile)
+    invalid = np.count_nonzero(~finite, axis=0)
+    # The driver refuses the data; until then nothing may warn.
+    return np.where(finite, tile, 0.0) if invalid.any() else tile, invalid

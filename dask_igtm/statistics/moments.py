@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from dask_igtm.model.gaps import REFUSED, Gaps
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, row_tiles, spans
-from dask_igtm.statistics.sparse_columns import finite_entries, mean_and_squares, scatter_of
+from dask_igtm.statistics.sparse_columns import filled_entries, finite_entries, mean_and_squares, scatter_of
 
 Array = NDArray[np.float64]
 
@@ -180,7 +180,7 @@ def _sparse_moments(X: csr_array, sample_weight: Array | None, gaps: Gaps) -> Mo
     total, n_rows = float(weight.sum()), int(np.count_nonzero(weight))
     if total == 0 or X.nnz > DENSE_SHARE * n_rows * n_columns:
         return None
-    entries, invalid, _ = finite_entries(X, gaps)
+    entries, invalid = finite_entries(filled_entries(X, gaps)[0])
     mean, squares = mean_and_squares(entries, weight)
     flat = squares <= total * (n_rows * np.finfo(np.float64).eps * mean) ** 2
     if (total * mean**2 > LARGEST_OFFSET * squares)[~flat].any():

@@ -14,29 +14,24 @@ from dask_igtm.posterior.tiles import Rows, csr_of
 Array = NDArray[np.float64]
 
 
-def finite_entries(X: Rows, gaps: Gaps) -> tuple[csr_array, NDArray[np.int64], NDArray[np.bool_]]:
-    """Return sparse rows (n, D) in float64, their gaps filled, and 0 for what is not finite.
-
-    Returns
-    -------
-    csr_array
-    ndarray of shape (D,)
-        How many entries of each column are not finite and were not filled.
-    ndarray of shape (n,)
-        Which rows are nothing but gaps.
-    """
+def filled_entries(X: Rows, gaps: Gaps) -> tuple[csr_array, NDArray[np.bool_]]:
+    """Return sparse rows (n, D) in float64, their gaps filled, and which rows (n,) are nothing but gaps."""
     rows = csr_of(X)
-    n_rows, n_columns = rows.shape
-    data = rows.data.astype(np.float64)
+    data, n_columns = rows.data.astype(np.float64), rows.shape[1]
     gap = np.isnan(data)
-    empty = np.zeros(n_rows, bool)
-    if gaps.fill is not None and gap.any():
-        data[gap] = np.broadcast_to(gaps.fill, n_columns)[rows.indices[gap]]
-        empty = np.diff(np.concatenate([[0], gap.cumsum()])[rows.indptr]) == n_columns
-    bad = ~np.isfinite(data)
-    data[bad] = 0.0  # the driver refuses the data; until then nothing may warn
-    invalid = np.bincount(rows.indices[bad], minlength=n_columns)
-    return _csr(rows, data), invalid, empty
+    if gaps.fill is None or not gap.any():
+        return _csr(rows, data), np.zeros(rows.shape[0], bool)
+    data[gap] = np.broadcast_to(gaps.fill, n_columns)[rows.indices[gap]]
+    before = np.concatenate([[0], gap.cumsum()])  # each entry
+    return _csr(rows, data), np.diff(before[rows.indptr]) == n_columns
+
+
+def finite_entries(rows: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
+    """Return sparse rows with 0 for what is not finite, and the counts of that in each column, (D,)."""
+    bad = ~np.isfinite(rows.data)
+    invalid = np.bincount(rows.indices[bad], minlength=rows.shape[1])
+    # The driver refuses the data; until then nothing may warn.
+    return _csr(rows, np.where(bad, 0.0, rows.data)) if bad.any() else rows, invalid
 
 
 def mean_and_squares(rows: csr_array, weight: Array) -> tuple[Array, Array]:
