@@ -17,7 +17,7 @@ from dask_igtm.statistics.sparse_columns import filled_entries, finite_entries, 
 
 Array = NDArray[np.float64]
 
-TILE_BYTES, LEAST_ROWS = 2**22, 64  # of a tile in float64
+TILE_BYTES, LEAST_ROWS = 2**21, 64  # of a tile in float64
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ def image_of(
 ) -> Image:
     """Image of `block` (D, b) under the scatter of one block of rows around `mean`.
 
-    `far` says that the mean lies so far off that sparse rows are centred before they are multiplied: made
-    dense, a tile at a time.
+    `far` says that the mean lies so far off that rows are centred before they are multiplied, and sparse ones
+    made dense for that, a tile at a time.
     """
     image, shadow = np.zeros(block.shape), mean @ block
     for tile, weight in _tiles(X, sample_weight, gaps, far=far):
-        if isinstance(tile, csr_array):
-            image += _sparse_image(tile, weight, mean, block, shadow)
+        if far:
+            image += _image(tile - mean, weight, np.zeros_like(mean), block, np.zeros_like(shadow))
         else:
-            image += _dense_image(tile - mean, weight, block)
+            image += _image(tile, weight, mean, block, shadow)
     return Image(image)
 
 
@@ -127,21 +127,15 @@ def _tile_moments(
         return WideMoments(0.0, nothing, nothing, np.zeros(block.shape), nothing @ block, invalid, 0)
     if isinstance(tile, csr_array):
         mean, squares = mean_and_squares(tile, weight)
-        shadow = mean @ block
-        image = _sparse_image(tile, weight, mean, block, shadow)
     else:
         mean = weight @ tile / total
-        shadow, centred = mean @ block, tile - mean
-        squares = weight @ centred**2
-        image = _dense_image(centred, weight, block)
+        squares = weight @ (tile - mean) ** 2
+    shadow = mean @ block
+    image = _image(tile, weight, mean, block, shadow)
     return WideMoments(total, mean, squares, image, shadow, invalid, n_rows)
 
 
-def _dense_image(centred: Array, weight: Array, block: Array) -> Array:
-    return np.asarray(centred.T @ (weight[:, None] * (centred @ block)))
-
-
-def _sparse_image(rows: csr_array, weight: Array, mean: Array, block: Array, shadow: Array) -> Array:
+def _image(rows: Array | csr_array, weight: Array, mean: Array, block: Array, shadow: Array) -> Array:
     """Centre by corrections of the small products."""
     projected = weight[:, None] * (rows @ block - shadow)
     return np.asarray(rows.T @ projected - np.outer(mean, projected.sum(axis=0)))
@@ -157,7 +151,7 @@ def _tiles(
         yield entries, np.where(empty & gaps.marginal, 0.0, weights)
         return
     for rows, tile in row_tiles(X, max(LEAST_ROWS, TILE_BYTES // (8 * X.shape[1]))):
-        values, weight = tile.astype(np.float64), weights[rows]
+        values, weight = tile.astype(np.float64, copy=False), weights[rows]
         if gaps.fill is not None:
             if gaps.marginal:
                 weight = np.where(np.isnan(values).all(axis=1), 0.0, weight)
