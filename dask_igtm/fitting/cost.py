@@ -119,7 +119,7 @@ def _seconds_a_row(
     """
     n_axes = settings.n_components
     if n_axes is not None and n_axes < 1:
-        n_axes = min(n_columns, MOST_AXES) if is_wide(n_columns) else n_columns
+        n_axes = MOST_AXES if is_wide(n_columns, n_axes) else n_columns
     X = np.random.default_rng(0).normal(size=(TRIAL_ROWS, n_columns))
     basis, gaps = make_basis(k, m, settings.s), REFUSED
     if settings.missing == "marginalize":
@@ -147,7 +147,7 @@ def _seconds_a_row(
 def _moments(X: NDArray[np.float64], n_axes: float | None) -> tuple[Moments | WideMoments, Spectrum | None]:
     """Return moments as a fit makes them, and a spectrum as good as any where they have no scatter."""
     n_columns = X.shape[1]
-    if not is_wide(n_columns):
+    if not is_wide(n_columns, n_axes):
         return moments_of(X, None), None
     spectrum = Spectrum(np.ones(int(n_axes or AXES)), np.eye(n_columns, int(n_axes or AXES)), 1.0)
     return wide_moments_of(X, None, random_block(n_columns, width_for(n_axes))), spectrum

@@ -135,7 +135,7 @@ class Settings:
 
     def check_columns(self, n_columns: int) -> None:
         """Raise ValueError if there are fewer columns than axes to keep, or too many to find these."""
-        if is_wide(n_columns):
+        if is_wide(n_columns, self.n_components):
             width_for(self.n_components)
         if self.n_components is not None and self.n_components > n_columns:
             raise ValueError(

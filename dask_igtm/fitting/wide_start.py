@@ -73,7 +73,7 @@ def wide_start(
     where gaps are marginal they are filled with the means of their columns until the fit begins. One more
     pass finds these.
     """
-    if not is_wide(n_columns):
+    if not is_wide(n_columns, settings.n_components):
         return None
     width = width_for(settings.n_components) if init is None or init.affine.axes is None else 0
     block = random_block(n_columns, width)
@@ -87,7 +87,7 @@ def wide_start(
 
 def start_cost(n_columns: int, settings: Settings) -> tuple[int, int, int]:
     """Return passes of a start beside that of the moments, as a rule and at most, and bytes of the sums."""
-    if not is_wide(n_columns):
+    if not is_wide(n_columns, settings.n_components):
         return 0, 0, 8 * n_columns**2
     filling = settings.missing == "marginalize"
     n_bytes = 3 * 8 * n_columns * width_for(settings.n_components)

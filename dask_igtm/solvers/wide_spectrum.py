@@ -17,15 +17,17 @@ from dask_igtm.statistics.moments import constant, deviation, divisor
 
 Array = NDArray[np.float64]
 
-WIDE = 1024  # columns up to which a pass for their covariance costs less than several for products with it
+# Columns up to which a pass for their covariance costs less than several for products with it: where few axes
+# are asked for, and where there may be many.
+WIDE, WIDE_FOR_AXES = 1024, 2048
 # Length of the mean in that of the standard deviations up to which sums may be centred afterwards: rounding
 # is then a hundredth of what is asked of the axes.
 LARGEST_OFFSET = 1e4
 
 
-def is_wide(n_columns: int) -> bool:
+def is_wide(n_columns: int, n_components: float | None) -> bool:
     """Whether a start does without the covariance of so many columns."""
-    return n_columns > WIDE
+    return n_columns > (WIDE if n_components is None else WIDE_FOR_AXES)
 
 
 def spectrum_of(

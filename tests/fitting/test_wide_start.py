@@ -37,8 +37,13 @@ BITS = rows_of("bits")
 @pytest.fixture
 def narrow(monkeypatch):
     """Return what takes rows of the tests for narrow ones; before, they are wide."""
-    monkeypatch.setattr(wide_spectrum, "WIDE", 32)
-    return lambda: monkeypatch.setattr(wide_spectrum, "WIDE", 2**30)
+
+    def narrow_from(n_columns):
+        monkeypatch.setattr(wide_spectrum, "WIDE", n_columns)
+        monkeypatch.setattr(wide_spectrum, "WIDE_FOR_AXES", n_columns)
+
+    narrow_from(32)
+    return lambda: narrow_from(2**30)
 
 
 def igtm(**parameters):
