@@ -17,6 +17,7 @@ from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.solvers.initialize import affine_of
 from dask_igtm.solvers.leading_axes import MOST_PASSES, TYPICAL_PASSES, find_together, random_block, width_for
 from dask_igtm.solvers.spectrum import Spectrum
@@ -135,7 +136,8 @@ def find_axes(
         )
         for (start, moments), affine in zip(starts, affines, strict=True)
     ]
-    found = find_together(searches, make)
+    with single_threaded_blas:  # small factors lose to more threads, and differ by their number
+        found = find_together(searches, make)
     for spectrum in found:
         logger.info(
             "%d principal axes of %d columns, after %d passes more, are known to %.1e radians",
