@@ -22,7 +22,7 @@ from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.passes.resources import worth_keeping
+from dask_igtm.passes.resources import single_threaded_blas, worth_keeping
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
 from dask_igtm.solvers.initialize import Start, initialize
 from dask_igtm.solvers.spectrum import Spectrum
@@ -164,16 +164,17 @@ def set_out(
 ) -> Start:
     """Initialise, and warn of a ridge that pulls the map far off, or onto a point."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
-    start = initialize(
-        moments,
-        basis,
-        regul=settings.ridge,
-        scale=settings.scale,
-        n_components=settings.n_components,
-        gaps=gaps,
-        init=init,
-        spectrum=spectrum,
-    )
+    with single_threaded_blas:  # small factors lose to more threads, and differ by their number
+        start = initialize(
+            moments,
+            basis,
+            regul=settings.ridge,
+            scale=settings.scale,
+            n_components=settings.n_components,
+            gaps=gaps,
+            init=init,
+            spectrum=spectrum,
+        )
     offset = np.linalg.norm(moments.mean) / np.sqrt(start.variance * len(moments.mean))
     pull = start.prior.regul * start.variance / moments.weight * offset
     if settings.scale is None and offset > LARGEST_OFFSET and pull > LARGEST_PULL:

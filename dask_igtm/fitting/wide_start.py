@@ -136,7 +136,7 @@ def find_axes(
         )
         for (start, moments), affine in zip(starts, affines, strict=True)
     ]
-    with single_threaded_blas:  # small factors lose to more threads, and differ by their number
+    with single_threaded_blas:  # as in `start.set_out`
         found = find_together(searches, make)
     for spectrum in found:
         logger.info(
