@@ -73,8 +73,8 @@ class IGTM(BaseMap):
         4,096th of the column's range (a 64th in very many columns).
     n_components : int, float in (0, 1), or None, default=None
         Map the first principal axes instead of the columns: that many, as many as explain that share of
-        the variance, or as many as explain 80 % for -1. Likelihoods are then densities of the principal
-        coordinates.
+        the variance, or as many as explain 80 % for -1; of more than 2,048 columns at most 256. Likelihoods
+        are then densities of the principal coordinates.
     persist : {"auto", True, False}, default="auto"
         Keep the blocks of lazy X in the workers' memory during `fit`, so that they are read once. "auto"
         does where they take at most half of that memory, and logs it.
@@ -101,7 +101,9 @@ class IGTM(BaseMap):
         Rows of `fit` and of the blocks that followed, each times its weight.
     n_passes_ : float
         Passes over the data: one an iteration and one for `log_likelihood_`; what is done on a sample of the
-        rows counts as its share of them.
+        rows counts as its share of them. In more than 1,024 columns (2,048 with
+        `n_components`) also those that find the principal axes
+        after the first pass, at most 23.
     stopped_by_ : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
         Why the fit ended: changes within `tol`; less than half of `tol` left to gain; `niter` iterations
         done, or the one of a block of `partial_fit`; a callback's wish; one of the first two on a map that

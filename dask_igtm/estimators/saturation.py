@@ -39,8 +39,8 @@ class Saturation:
     tol : float
         In nats per row: what counts as no gain.
     n_passes : float
-        Passes over the data, without the one for the moments and with the curvature of the fit that takes
-        most.
+        Passes over the data, without the one for the moments, and with those for the axes of wide rows and
+        the curvature of the fit that takes most.
     """
 
     share: Array

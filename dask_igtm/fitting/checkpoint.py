@@ -18,7 +18,7 @@ from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.arrays import Arrays, digest
 from dask_igtm.solvers.em import State
-from dask_igtm.statistics.moments import Moments
+from dask_igtm.statistics.moments import ColumnMoments
 
 logger = logging.getLogger("dask_igtm")
 
@@ -67,7 +67,7 @@ class Checkpoint:
         opened._refuse_other_than(BY_ROUNDING)
         return opened
 
-    def of(self, moments: Moments, seen: Seen, affine: Affine) -> Self:
+    def of(self, moments: ColumnMoments, seen: Seen, affine: Affine) -> Self:
         """Return the checkpoint of a fit to data with these moments; raise ValueError if it had others.
 
         Moments that differ by rounding are those of another machine. A file that a fit at the same time has

@@ -1,4 +1,4 @@
-"""The order of a fit: one pass for the moments, one per iteration, one for the final likelihood."""
+"""The order of a fit: a pass for the moments, some for axes of wide rows, one an iteration, a last one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def fit(
     if checkpoint is not None:  # before the first pass, which may take hours
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, draw, kernel, init, feature_names))
     source = prepare_fit(rows, persist)
-    moments, start, drawn = start_of(source, settings, feature_names, init, draw)
+    moments, start, drawn = start_of(source, rows.X.shape[1], settings, feature_names, init, draw)
     seen = Seen.of(moments, feature_names, in_memory=source.in_memory)
     sample = None if drawn is None else Sample(drawn, moments.n_rows, moments.weight, kernel)
     state = settings.begin(start.model, sample, search=init is None)

@@ -7,7 +7,7 @@ import functools
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,8 @@ from dask_igtm.fitting.sampling import draw_beside
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import checked, moments_statistic, prepare_fit, set_out
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
-from dask_igtm.model.gaps import REFUSED
+from dask_igtm.fitting.wide_start import Request, WideStart, find_axes, unseen, wide_start
+from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, prepare
 from dask_igtm.passes.reduce import reduce
@@ -31,6 +32,8 @@ from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import run
 from dask_igtm.solvers.initialize import Start
 from dask_igtm.solvers.sample import Sample
+from dask_igtm.solvers.spectrum import Spectrum
+from dask_igtm.statistics.covariance_images import Image, image_of
 from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
 from dask_igtm.statistics.row_sample import Draw, sums_with_samples
@@ -118,8 +121,8 @@ def fit_many(
     -------
     list of Judged
     float
-        Passes over the data, without the one for the moments and those for what fills gaps, and with the
-        curvature of the fit that takes most.
+        Passes over the data, without the one for the moments and those for what fills gaps, and with those
+        for the axes of wide rows and the curvature of the fit that takes most.
 
     Raises
     ------
@@ -165,7 +168,8 @@ def fit_many(
                 weight = rows_seen.weight
                 fit = outcome(state, start, weight, kernel, likelihood, stopped_by=state.stopped_by)
                 judged.append(Judged(fit, judge.mean))
-    return judged, 1 + max(sum(iteration.cost for iteration in state.history) for state in states)
+    iterations = max(sum(iteration.cost for iteration in state.history) for state in states)
+    return judged, max(start.n_passes for start in starts) + iterations + 1
 
 
 def _set_out(
@@ -176,15 +180,18 @@ def _set_out(
     kernel: str,
 ) -> tuple[list[Start], list[Seen], list[Sample | None]]:
     """Return where each candidate starts, and what was seen and kept of its rows in the moments' pass."""
-    missing = candidates[0].settings.missing
-    gaps = {c.train: REFUSED for c in candidates}
-    for train in gaps:
-        gaps[train] = gaps_of(_only(rows, train) if missing in PASSES else source, missing, names)
+    settings, n_columns = candidates[0].settings, rows.X.shape[1]
+    gaps: dict[Parts, Gaps] = {}
+    ways: dict[Parts, WideStart | None] = {c.train: None for c in candidates}
+    for train in ways:
+        only = _only(rows, train) if settings.missing in (*PASSES, "marginalize") else source
+        gaps[train] = gaps_of(only, settings.missing, names)
+        ways[train] = wide_start(only, n_columns, settings, gaps[train], names)
     # The rows that are held out are looked at too, before work is done that they could make worthless.
-    everything = {c.held_out: gaps[c.train] for c in candidates} | gaps
-    statistics = {some: moments_statistic(gap) for some, gap in everything.items()}
-    function = next(iter(statistics.values()))[0]  # of one strategy, and so the same for all
-    wanted = [(some, shared) for some, (_, shared) in statistics.items()]
+    everything = {c.held_out: moments_statistic(gaps[c.train], unseen(ways[c.train])) for c in candidates}
+    everything |= {train: moments_statistic(gaps[train], ways[train]) for train in ways}
+    function = next(iter(everything.values()))[0]  # of one strategy, and so the same for all
+    wanted = [(some, shared) for some, (_, shared) in everything.items()]
     draws = _draws(rows, candidates)
     both = reduce(
         source.numbered(), sums_with_samples, list(draws.items()), function, wanted, label="igtm-moments"
@@ -197,19 +204,40 @@ def _set_out(
         raise ValueError(invalid_message(invalid, names))
     starts, seen, samples = [], [], []
     with _naming_once() as naming:
+        moments = {}
         for candidate in candidates:
+            train = candidate.train
             with naming(candidate.name):
-                trained = checked(found[candidate.train], names, candidate.settings.scale)
-                starts.append(set_out(trained, candidate.settings, gaps[candidate.train], None, names))
-                seen.append(Seen.of(trained, names, in_memory=source.in_memory))
-                kept = drawn.get(candidate.train)
-                samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
+                moments[train] = checked(found[train], names, candidate.settings.scale, ways[train])
                 if found[candidate.held_out].weight < LEAST_WEIGHT:
                     raise ValueError(
                         "No row with weight was drawn to be held out; give more rows, larger shares of them "
                         "(a smaller cv), or another random_state."
                     )
+        spectra = _spectra(source, moments, ways, settings)
+        for candidate in candidates:
+            trained, train = moments[candidate.train], candidate.train
+            with naming(candidate.name):
+                start = set_out(trained, candidate.settings, gaps[train], None, names, spectra.get(train))
+            starts.append(start)
+            seen.append(Seen.of(trained, names, in_memory=source.in_memory))
+            kept = drawn.get(train)
+            samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
     return starts, seen, samples
+
+
+def _spectra(
+    source: Source, moments: Mapping[Parts, Any], ways: Mapping[Parts, WideStart | None], settings: Settings
+) -> dict[Parts, Spectrum]:
+    """Return the spectrum of each set of parts, where rows are wide; the searches share their passes."""
+    starts = {train: (way, moments[train]) for train, way in ways.items() if way}
+    trains = list(starts)
+
+    def images_of(requests: Mapping[int, Request]) -> Sequence[Image]:
+        wanted = [(trains[number], request) for number, request in requests.items()]
+        return _reduce(source, image_of, wanted, "igtm-axes")
+
+    return dict(zip(trains, find_axes(list(starts.values()), settings, None, images_of), strict=True))
 
 
 def _draws(rows: RowBlocks, candidates: Sequence[Candidate]) -> dict[Parts, Draw]:

@@ -37,7 +37,8 @@ def advance(
     if not rows.in_memory:
         source = keep(source)
     if state is None:
-        state = stepwise.begin(start_of(source, settings, feature_names)[1].model)
+        start = start_of(source, rows.X.shape[1], settings, feature_names)[1]
+        state = stepwise.begin(start.model)
     else:
         check_init(state.model, settings, rows.X.shape[1])
         invalid, large = reduce(source, refused_entries, state.model.gaps, LARGEST_VALUE, label="igtm-check")

@@ -30,7 +30,8 @@ class Fit:
     n_iter : int
         Iterations over all rows.
     n_passes : float
-        Passes over the data, without the one for the moments; those over a sample count as its share.
+        Passes over the data, without the one for the moments and with those that find the axes of wide rows;
+        those over a sample count as its share.
     kernel : str
         Name of the kernel that computed it.
     n_samples : float
@@ -103,7 +104,7 @@ def outcome(
         history=state.history,
         stopped_by=stopped_by,
         n_iter=state.n_iter,
-        n_passes=sum(iteration.cost for iteration in state.history) + whole,
+        n_passes=start.n_passes + sum(iteration.cost for iteration in state.history) + whole,
         kernel=kernel,
         n_samples=n_samples,
         regul=prior.regul,

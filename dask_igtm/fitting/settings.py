@@ -12,7 +12,9 @@ from dask_igtm.model.checks import check_number, check_whole
 from dask_igtm.model.gaps import STRATEGIES
 from dask_igtm.model.model import Model
 from dask_igtm.solvers import accelerated, em, evidence, sampled
+from dask_igtm.solvers.leading_axes import width_for
 from dask_igtm.solvers.sample import Sample
+from dask_igtm.solvers.wide_spectrum import is_wide
 
 SOLVERS = ("em", "accelerated", "sampled")
 SCALES = (None, "center", "standard")
@@ -132,7 +134,9 @@ class Settings:
         return evidence.State(model) if self.ridge is None else em.State(model)
 
     def check_columns(self, n_columns: int) -> None:
-        """Raise ValueError if there are fewer columns than axes to keep."""
+        """Raise ValueError if there are fewer columns than axes to keep, or too many to find these."""
+        if is_wide(n_columns, self.n_components):
+            width_for(self.n_components)
         if self.n_components is not None and self.n_components > n_columns:
             raise ValueError(
                 f"n_components={self.n_components} is more than the {n_columns} columns of X; give at most "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,25 @@ from dask_igtm.data.user_warnings import warn
 from dask_igtm.fitting.collapse import warn_of_likely_collapse
 from dask_igtm.fitting.fill_values import check_observed, gaps_of
 from dask_igtm.fitting.settings import Settings
+from dask_igtm.fitting.wide_start import Request, WideStart, find_axes, wide_start
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.passes.resources import worth_keeping
+from dask_igtm.passes.resources import single_threaded_blas, worth_keeping
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
 from dask_igtm.solvers.initialize import Start, initialize
-from dask_igtm.statistics.moments import Moments, PairwiseMoments, moments_of, pairwise_moments_of
+from dask_igtm.solvers.spectrum import Spectrum
+from dask_igtm.statistics.covariance_images import Image, WideMoments, image_of, wide_moments_of
+from dask_igtm.statistics.moments import (
+    ColumnMoments,
+    Moments,
+    PairwiseMoments,
+    deviation,
+    moments_of,
+    pairwise_moments_of,
+)
 from dask_igtm.statistics.row_sample import Draw, RowSample, with_sample
 
 logger = logging.getLogger("dask_igtm")
@@ -67,35 +77,46 @@ def prepare_fit(rows: RowBlocks, persist: bool | str) -> Source:
 
 def start_of(
     source: Source,
+    n_columns: int,
     settings: Settings,
     feature_names: Sequence[str] | None,
     init: Model | None = None,
     draw: Draw | None = None,
-) -> tuple[Moments, Start, RowSample | None]:
+) -> tuple[Moments | WideMoments, Start, RowSample | None]:
     """Return the moments of all rows, where a fit sets out, and the rows that were drawn if any were to be.
 
     `fit` says what is refused.
     """
     gaps = gaps_of(source, settings.missing, feature_names)
-    function, shared = moments_statistic(gaps)
+    wide = wide_start(source, n_columns, settings, gaps, feature_names, init)
+    function, shared = moments_statistic(gaps, wide)
     if draw is None:
         found, drawn = reduce(source, function, *shared, label="igtm-moments"), None
     else:
         both = reduce(source.numbered(), with_sample, draw, function, *shared, label="igtm-moments")
         found, drawn = both.each
-    moments = checked(found, feature_names, settings.scale)
-    return moments, set_out(moments, settings, gaps, init, feature_names), drawn
+    moments = checked(found, feature_names, settings.scale, wide)
+    spectrum = None
+    if wide:
+
+        def images_of(requests: Mapping[int, Request]) -> list[Image]:
+            return [reduce(source, image_of, *request, label="igtm-axes") for request in requests.values()]
+
+        (spectrum,) = find_axes([(wide, moments)], settings, init, images_of)
+    return moments, set_out(moments, settings, gaps, init, feature_names, spectrum), drawn
 
 
-def moments_statistic(gaps: Gaps) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Return the function that makes the moments of a block, and its further arguments."""
+    if wide:
+        return wide_moments_of, (wide.block, wide.gaps)
     return (pairwise_moments_of, ()) if gaps.marginal else (moments_of, (gaps,))
 
 
 def checked(
-    moments: Moments | PairwiseMoments, feature_names: Sequence[str] | None, scale: str | None
-) -> Moments:
-    """Return moments, pooled where they are pairwise; `fit` says what is refused."""
+    moments: Any, feature_names: Sequence[str] | None, scale: str | None, wide: WideStart | None
+) -> Any:
+    """Return moments as of rows without gaps; `fit` says what is refused."""
     if isinstance(moments, PairwiseMoments):
         check_observed(np.diag(moments.weights), feature_names)
         moments = moments.pooled
@@ -106,13 +127,14 @@ def checked(
             "X has no rows, or every sample_weight is zero or next to it; give two rows that differ a "
             f"positive weight, and all weights a sum of at least {LEAST_WEIGHT:.0e}."
         )
+    moments = wide.stretched(moments) if wide else moments
     _check_size(moments, feature_names, scale)
     return moments
 
 
-def _check_size(moments: Moments, feature_names: Sequence[str] | None, scale: str | None) -> None:
+def _check_size(moments: ColumnMoments, feature_names: Sequence[str] | None, scale: str | None) -> None:
     """Raise ValueError naming the columns whose values are too large, or too small, to be multiplied."""
-    spread = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0)) / np.sqrt(moments.weight)
+    spread = deviation(moments)
     size = np.maximum(np.abs(moments.mean), spread)
     large = ~(size <= LARGEST_VALUE)  # NaN too
     if large.any():
@@ -133,19 +155,26 @@ def _check_size(moments: Moments, feature_names: Sequence[str] | None, scale: st
 
 
 def set_out(
-    moments: Moments, settings: Settings, gaps: Gaps, init: Model | None, names: Sequence[str] | None
+    moments: ColumnMoments,
+    settings: Settings,
+    gaps: Gaps,
+    init: Model | None,
+    names: Sequence[str] | None,
+    spectrum: Spectrum | None = None,
 ) -> Start:
     """Initialise, and warn of a ridge that pulls the map far off, or onto a point."""
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
-    start = initialize(
-        moments,
-        basis,
-        regul=settings.ridge,
-        scale=settings.scale,
-        n_components=settings.n_components,
-        gaps=gaps,
-        init=init,
-    )
+    with single_threaded_blas:  # small factors lose to more threads, and differ by their number
+        start = initialize(
+            moments,
+            basis,
+            regul=settings.ridge,
+            scale=settings.scale,
+            n_components=settings.n_components,
+            gaps=gaps,
+            init=init,
+            spectrum=spectrum,
+        )
     offset = np.linalg.norm(moments.mean) / np.sqrt(start.variance * len(moments.mean))
     pull = start.prior.regul * start.variance / moments.weight * offset
     if settings.scale is None and offset > LARGEST_OFFSET and pull > LARGEST_PULL:

@@ -17,7 +17,7 @@ from dask_igtm.posterior.entry_checks import check_weights, name_columns
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
 from dask_igtm.statistics.likelihood import Likelihood
-from dask_igtm.statistics.moments import Moments
+from dask_igtm.statistics.moments import ColumnMoments, deviation
 
 Array = NDArray[np.float64]
 
@@ -71,11 +71,9 @@ class Seen:
     in_memory: bool = False
 
     @classmethod
-    def of(cls, moments: Moments, names: Sequence[str] | None, *, in_memory: bool) -> Self:
+    def of(cls, moments: ColumnMoments, names: Sequence[str] | None, *, in_memory: bool) -> Self:
         """Return what moments say."""
-        # Pair by pair, rounding may make the scatter of equal values negative.
-        deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0)) / np.sqrt(moments.weight)
-        return cls(moments.weight, moments.mean, deviation, names, in_memory)
+        return cls(moments.weight, moments.mean, deviation(moments), names, in_memory)
 
     def pack(self) -> Arrays:
         """Return named arrays from which `unpack` makes the same."""

@@ -321,7 +321,7 @@ def _tiles(
         return
     rotated = model.affine.axes is not None
     height = in_model if rotated else _height(geometry, kernel, n_rows, max(kept, geometry.slopes.shape[1]))
-    for rows in spans(n_rows, height):
+    for rows in spans(X.shape, height):
         if rotated:
             yield rows, X[rows], height
         elif np.isfinite(X.data[X.indptr[rows.start] : X.indptr[rows.stop]]).all():

@@ -22,12 +22,14 @@ def row_tiles(X: Rows, height: int = 0) -> Iterator[tuple[slice, NDArray[np.gene
     Sparse rows are made dense, and those of a GPU fetched, a tile at a time.
     """
     X = X.tocsr() if is_sparse(X) else X  # of the sparse formats, the one that cuts rows fast
-    for rows in spans(X.shape[0], height or max(1, min(TILE_ROWS, TILE_NUMBERS // X.shape[1]))):
+    for rows in spans(X.shape, height):
         yield rows, dense(X[rows])
 
 
-def spans(n_rows: int, height: int) -> Iterator[slice]:
+def spans(shape: tuple[int, int], height: int = 0) -> Iterator[slice]:
     """Yield where tiles of at most `height` rows lie."""
+    n_rows, n_columns = shape
+    height = height or max(1, min(TILE_ROWS, TILE_NUMBERS // n_columns))
     for start in range(0, n_rows, height):
         yield slice(start, min(start + height, n_rows))
 

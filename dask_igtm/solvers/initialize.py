@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import Basis
 from dask_igtm.model.gaps import REFUSED, Gaps
 from dask_igtm.model.model import Model, Prior
-from dask_igtm.statistics.moments import Moments
+from dask_igtm.solvers.spectrum import Spectrum, principal_axes
+from dask_igtm.statistics.moments import ColumnMoments, constant, deviation, divisor
 
 Array = NDArray[np.float64]
 
@@ -22,8 +23,6 @@ Array = NDArray[np.float64]
 # what the nodes of few rows hardly feel, rounding of the sums moves them as far.
 NOISE_FLOOR = 128 * float(np.finfo(np.float64).eps)
 START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
-WIDE = 512  # columns from which a few axes cost far less than all
-BLOCK = 8  # vectors that a Krylov step adds at least; a product with fewer takes as long
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,19 @@ class Start:
         Population variance of a model coordinate, averaged: the noise of a map that is a single point.
     growth : float
         Factor by which a map that is a single point grows in one iteration; below 1 the fit collapses.
+    n_passes : int
+        Passes over the rows that looked for the axes, beside the one for the moments.
     """
 
     model: Model
     prior: Prior
     variance: float
     growth: float
+    n_passes: int = 0
 
 
 def initialize(
-    moments: Moments,
+    moments: ColumnMoments,
     basis: Basis,
     *,
     regul: float | None,
@@ -55,12 +57,13 @@ def initialize(
     n_components: float | None = None,
     gaps: Gaps = REFUSED,
     init: Model | None = None,
+    spectrum: Spectrum | None = None,
 ) -> Start:
     """Spread the map over the first two principal axes.
 
     Parameters
     ----------
-    moments : Moments
+    moments : Moments or WideMoments
         Of all rows, in the user's coordinates.
     basis : Basis
     regul : float or None
@@ -77,6 +80,9 @@ def initialize(
         What the model does with entries that are missing.
     init : Model, optional
         Where to start instead, in its own coordinates.
+    spectrum : Spectrum, optional
+        Of the sample covariance in the model's coordinates, before they are rotated unless those of `init`
+        are. None finds it from the scatter of `moments`.
 
     Raises
     ------
@@ -88,24 +94,18 @@ def initialize(
     Bishop, Svensén & Williams (1998), section 2.2, with ugtm's choice of the noise: the smaller of the
     third eigenvalue and the squared half of the mean distance between two centres.
     """
-    affine = init.affine if init else _affine(moments, scale)
-    # The sample covariance of counted rows; weights that were normalised to a sum of 1 count none.
-    divisor = moments.weight - 1.0 if moments.weight >= 2.0 else moments.weight
-    covariance = np.outer(affine.scale, affine.scale)
-    np.divide(moments.scatter, covariance, out=covariance)
-    covariance /= divisor
-    if affine.axes is not None:
-        covariance, n_components = affine.axes.T @ covariance @ affine.axes, None
-    # Covariances pair by pair may have negative eigenvalues, whose trace is not the variance of the start.
-    eigenvalues, axes, mean = principal_axes(covariance, n_components, definite=not gaps.marginal)
-    if eigenvalues[0] == 0 or _constant(moments).all():
+    affine = affine_of(moments, scale, init)
+    if spectrum is None:
+        spectrum = _spectrum_of(moments, affine, n_components)
+    eigenvalues, axes, mean = spectrum.eigenvalues, spectrum.axes, spectrum.mean
+    if eigenvalues[0] == 0 or constant(moments).all():
         raise ValueError(_no_variance_message(moments))
-    if n_components is not None:
+    if affine.axes is None and n_components is not None:
         affine = dataclasses.replace(affine, axes=axes)
         axes, mean = np.eye(len(eigenvalues)), float(eigenvalues.mean())
     plane = _plane(basis, np.sqrt(eigenvalues[:2]))
     weights = plane @ axes[:, : plane.shape[1]].T
-    variance = mean * divisor / moments.weight
+    variance = mean * divisor(moments) / moments.weight
     stretch = float(eigenvalues[0] / mean)
     collapse, limit = _largest_ridges(basis, moments.weight, stretch, variance)
     regul = START_SHARE * collapse if regul is None else regul
@@ -114,7 +114,18 @@ def initialize(
     beta_inv = max(_first_noise(eigenvalues, mean, basis.phi @ plane), prior.noise_floor)
     growth = _growth(basis, moments.weight, stretch, variance, regul)
     flat = Model(basis, affine, weights, beta_inv, gaps)
-    return Start(dataclasses.replace(init, gaps=gaps) if init else flat, prior, variance, growth)
+    model = dataclasses.replace(init, gaps=gaps) if init else flat
+    return Start(model, prior, variance, growth, spectrum.n_passes)
+
+
+def affine_of(moments: ColumnMoments, scale: str | None, init: Model | None = None) -> Affine:
+    """Return the model's coordinates, before they are rotated unless those of `init` are."""
+    if init:
+        return init.affine
+    if scale != "standard":
+        return Affine(moments.mean, np.ones(len(moments.mean)))
+    units = np.where(constant(moments), 1.0, deviation(moments))
+    return Affine(moments.mean, units, standardised=True)
 
 
 def make_prior(
@@ -127,113 +138,13 @@ def make_prior(
     return Prior(regul, mean, NOISE_FLOOR * variance)
 
 
-def principal_axes(
-    covariance: Array, n_components: float | None = None, *, definite: bool = True
-) -> tuple[Array, Array, float]:
-    """Leading eigenvalues and axes of a covariance, and the mean of all eigenvalues.
-
-    Parameters
-    ----------
-    covariance : ndarray of shape (D, D)
-    n_components : int, float in (0, 1), -1, or None
-        How many axes, as in `initialize`; None are three, which a map needs.
-    definite : bool
-        Whether no eigenvalue is negative but for rounding. Where some are, they count as 0.
-
-    Returns
-    -------
-    eigenvalues : ndarray of shape (Q,)
-        In falling order. Those within rounding of 0, relative to the largest, are 0.
-    axes : ndarray of shape (D, Q)
-        In columns. The entry of largest magnitude of each is positive, the first of those that tie but for
-        rounding.
-    mean : float
-        Of all D eigenvalues.
-    """
-    n_columns = len(covariance)
-    leading = None
-    if definite and n_columns >= WIDE and (n_components or 3) < n_columns // 16:
-        leading = _leading_axes(covariance, n_components)
-    eigenvalues, axes = leading or np.linalg.eigh(covariance)
-    eigenvalues, axes = eigenvalues[::-1], axes[:, ::-1]
-    tiny = n_columns * np.finfo(np.float64).eps * eigenvalues[0]
-    eigenvalues = np.where(eigenvalues <= tiny, 0.0, eigenvalues)
-    total = float(np.trace(covariance) if leading else eigenvalues.sum())
-    magnitude = np.abs(axes)
-    decisive = (magnitude >= (1.0 - 1e-6) * magnitude.max(axis=0)).argmax(axis=0)
-    axes = axes * np.sign(axes[decisive, np.arange(len(eigenvalues))])
-    kept = _n_axes(eigenvalues, n_components, total)
-    return eigenvalues[:kept], axes[:, :kept], total / n_columns
-
-
-def _leading_axes(
-    covariance: Array, n_components: float | None, width: int = BLOCK
-) -> tuple[Array, Array] | None:
-    """Return the leading eigenpairs in rising order, or None where they would cost as much as all.
-
-    Block Krylov with all blocks kept (Saad 2011, section 6.6): blocks as wide as the axes asked for find as
-    many equal eigenvalues. Spectra without a gap converge late, and LAPACK then takes over.
-    """
-    n_columns = len(covariance)
-    limit, rounding = n_columns // 8, np.sqrt(n_columns) * np.finfo(np.float64).eps
-    total = np.trace(covariance) or 1.0  # the square of an eigenvalue may be no number
-    width = max(width, _n_axes(np.empty(0), n_components, total))
-    basis, images = np.empty((2, limit, n_columns)).transpose(0, 2, 1)
-    projected = np.zeros((limit, limit))
-    block = np.linalg.qr(np.random.default_rng(0).normal(size=(n_columns, width)))[0]
-    next_check = 0.0
-    for size in range(width, limit + 1, width):
-        new, known = slice(size - width, size), basis[:, :size]
-        basis[:, new], images[:, new] = block, covariance @ block / total
-        projected[:size, new] = known.T @ images[:, new]
-        if size >= next_check or size + width > limit:
-            next_check = 1.25 * size
-            eigenvalues, vectors = np.linalg.eigh(projected[:size, :size], UPLO="U")
-            kept = _n_axes(eigenvalues[::-1], n_components, 1.0)
-            if kept > limit // 4 and size >= limit // 2:
-                break
-            eigenvalues, vectors = eigenvalues[-kept:], vectors[:, -kept:]
-            axes = known @ vectors
-            residuals = np.linalg.norm(images[:, :size] @ vectors - axes * eigenvalues, axis=0)
-            if kept <= size and residuals.max() <= rounding * eigenvalues[-1]:
-                if kept > width:  # of a share
-                    return _leading_axes(covariance, n_components, kept)
-                return eigenvalues * total, axes
-        block = images[:, new]
-        for _ in range(3):  # at the end of a space only rounding is left, most of it within `known`
-            block = np.linalg.qr(block - known @ (known.T @ block))[0]
-    if n_components is not None and n_components < 1:
-        return None
-    kept = _n_axes(np.empty(0), n_components, total)
-    found: tuple[Array, Array] = eigh(covariance, subset_by_index=(n_columns - kept, n_columns - 1))
-    return found
-
-
-def _affine(moments: Moments, scale: str | None) -> Affine:
-    n_columns = len(moments.mean)
-    if scale != "standard":
-        return Affine(moments.mean, np.ones(n_columns))
-    # Pair by pair, rounding may make the scatter of equal values negative.
-    deviation = np.sqrt(np.maximum(np.diag(moments.scatter), 0.0) / moments.weight)
-    return Affine(moments.mean, np.where(_constant(moments), 1.0, deviation), standardised=True)
-
-
-def _constant(moments: Moments) -> NDArray[np.bool_]:
-    """Which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
-    n, eps = moments.n_rows, np.finfo(np.float64).eps
-    variance = np.diag(moments.scatter) / moments.weight
-    return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
-
-
-def _n_axes(eigenvalues: Array, n_components: float | None, total: float) -> int:
-    """How many axes are asked for; one more than there are eigenvalues if these explain too little."""
-    if n_components is None:
-        return 3
-    if n_components >= 1:
-        return int(n_components)
-    n_components = 0.8 if n_components == -1 else n_components
-    explained = np.cumsum(eigenvalues) / (total or 1.0)  # rows that are all equal are refused later
-    return int(np.searchsorted(explained, n_components, side="right")) + 1
+def _spectrum_of(moments: Any, affine: Affine, n_components: float | None) -> Spectrum:
+    covariance = np.outer(affine.scale, affine.scale)
+    np.divide(moments.scatter, covariance, out=covariance)
+    covariance /= divisor(moments)
+    if affine.axes is None:
+        return principal_axes(covariance, n_components)
+    return principal_axes(affine.axes.T @ covariance @ affine.axes)
 
 
 def _plane(basis: Basis, sides: Array) -> Array:
@@ -282,7 +193,7 @@ def _largest_ridges(basis: Basis, weight: float, stretch: float, variance: float
     return per_node * max(collapse, 0.0), per_node * max(limit, 0.0)
 
 
-def _no_variance_message(moments: Moments) -> str:
+def _no_variance_message(moments: ColumnMoments) -> str:
     if moments.n_rows <= 1:
         return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
     return (

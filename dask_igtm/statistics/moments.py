@@ -4,15 +4,64 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dask_igtm.model.gaps import REFUSED, Gaps
 from dask_igtm.posterior.entry_checks import check_weights
-from dask_igtm.posterior.tiles import Rows, row_tiles
+from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, row_tiles, spans
+from dask_igtm.statistics.sparse_columns import filled_entries, finite_entries, mean_and_squares, scatter_of
 
 Array = NDArray[np.float64]
+
+# Sparse rows are made dense, a tile at a time, where that is faster, and where the squared mean of a column
+# is so many of its variances that centring after the sums would cancel.
+DENSE_SHARE, LARGEST_OFFSET = 1 / 8, 1e4
+
+
+class ColumnMoments(Protocol):
+    """What moments of every kind know of each column by itself."""
+
+    @property
+    def weight(self) -> float:
+        """Sum of the sample weights."""
+
+    @property
+    def mean(self) -> Array:
+        """Weighted mean (D,)."""
+
+    @property
+    def squares(self) -> Array:
+        """Sum of the weighted squares (D,) of each column minus its mean."""
+
+    @property
+    def invalid(self) -> NDArray[np.int64]:
+        """How many entries (D,) of each column are not finite."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows with a weight."""
+
+
+def divisor(moments: ColumnMoments) -> float:
+    """Return what makes a sample covariance of scatter: of weights that were normalised to 1, their sum."""
+    return moments.weight - 1.0 if moments.weight >= 2.0 else moments.weight
+
+
+def deviation(moments: ColumnMoments) -> Array:
+    """Return the population standard deviation (D,) of each column."""
+    # Pair by pair, rounding may make the scatter of equal values negative.
+    return np.asarray(np.sqrt(np.maximum(moments.squares, 0.0)) / np.sqrt(moments.weight))
+
+
+def constant(moments: ColumnMoments) -> NDArray[np.bool_]:
+    """Return which columns vary by no more than rounding, by the rule of scikit-learn's StandardScaler."""
+    n, eps = moments.n_rows, np.finfo(np.float64).eps
+    variance = moments.squares / moments.weight
+    return np.asarray(variance <= n * eps * variance + (n * moments.mean * eps) ** 2)
 
 
 @dataclass(frozen=True)
@@ -37,6 +86,11 @@ class Moments:
     scatter: Array
     invalid: NDArray[np.int64]
     n_rows: int
+
+    @property
+    def squares(self) -> Array:
+        """Diagonal of the scatter."""
+        return np.diag(self.scatter)
 
     def __add__(self, other: Moments) -> Moments:
         """Merge by the centred formula (Chan, Golub & LeVeque 1979, eq. 2.1)."""
@@ -110,11 +164,28 @@ def moments_of(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Mo
     n_columns = X.shape[1]
     nothing, invalid = np.zeros(n_columns), np.zeros(n_columns, np.int64)
     total = Moments(0.0, nothing, np.zeros((n_columns, n_columns)), invalid, 0)
-    for rows, tile in row_tiles(X):
-        weight = None if sample_weight is None else sample_weight[rows]
-        with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
-            total += _tile_moments(gaps.filled(np.asarray(tile, dtype=np.float64)), weight)
+    X = csr_of(X) if is_sparse(X) else X
+    with np.errstate(over="ignore", invalid="ignore"):  # the driver refuses what overflows
+        for rows in spans(X.shape):
+            tile, weight = X[rows], None if sample_weight is None else sample_weight[rows]
+            sums = _sparse_moments(tile, weight, gaps) if is_sparse(tile) else None
+            total += sums or _tile_moments(gaps.filled(dense(tile).astype(np.float64, copy=False)), weight)
     return total
+
+
+def _sparse_moments(X: csr_array, sample_weight: Array | None, gaps: Gaps) -> Moments | None:
+    """Return the moments of sparse rows; None where they are better made dense."""
+    n_rows, n_columns = X.shape
+    weight = np.ones(n_rows) if sample_weight is None else sample_weight
+    total, n_rows = float(weight.sum()), int(np.count_nonzero(weight))
+    if total == 0 or X.nnz > DENSE_SHARE * n_rows * n_columns:
+        return None
+    entries, invalid = finite_entries(filled_entries(X, gaps)[0])
+    mean, squares = mean_and_squares(entries, weight)
+    flat = squares <= total * (n_rows * np.finfo(np.float64).eps * mean) ** 2
+    if (total * mean**2 > LARGEST_OFFSET * squares)[~flat].any():
+        return None
+    return Moments(total, mean, scatter_of(entries, weight, mean, squares, flat), invalid, n_rows)
 
 
 def _tile_moments(X: Array, sample_weight: Array | None) -> Moments:
