@@ -93,8 +93,8 @@ class StoredRows:
                 f"Chunk {self._key(cell)} (rows {cell[0].start}:{cell[0].stop}) is not stored in "
                 f"{self.array.store_path} as {socket.gethostname()} sees it; give a path that every worker "
                 "sees, and restore lost files. Zarr leaves chunks out that are all fill value: if this is "
-                "one, give dask.array.from_zarr(path) instead of the path, or --fill-unstored on the command "
-                "line."
+                f"one, read under dask.config.set({{{FILL_UNSTORED!r}: True}}), or by --fill-unstored on the "
+                "command line."
             )
 
     def _key(self, cell: Cell) -> str:

@@ -19,7 +19,15 @@ from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.solvers.initialize import affine_of
-from dask_igtm.solvers.leading_axes import MOST_PASSES, TYPICAL_PASSES, find_together, random_block, width_for
+from dask_igtm.solvers.leading_axes import (
+    CLOSE,
+    MOST_PASSES,
+    NEARLY,
+    TYPICAL_PASSES,
+    find_together,
+    random_block,
+    width_for,
+)
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.solvers.wide_spectrum import is_wide, lies_far, spectrum_of
 from dask_igtm.statistics.column_stats import ColumnMeans, means
@@ -133,6 +141,7 @@ def find_axes(
             start.block,
             n_components=settings.n_components,
             stretch=start.stretch(moments),
+            close=CLOSE if init is None else NEARLY,  # of a map that has its place only its growth is asked
         )
         for (start, moments), affine in zip(starts, affines, strict=True)
     ]

@@ -21,8 +21,8 @@ Search = Generator[Array, Array, Spectrum]
 BLOCK, MOST_BLOCK = 16, 64  # columns of a product, for few axes and for many
 MOST_AXES = 256
 TYPICAL_PASSES, MOST_PASSES = 8, 24  # products, of which the first comes with the moments
-CLOSE = 1e-10  # how far axes are off, of the largest eigenvalue, and eigenvalues, of themselves
-NEARLY = 1e-3  # the same of an eigenvalue that bounds those to come
+CLOSE = 1e-10  # how far axes may be off, of the largest eigenvalue, and eigenvalues, of themselves
+NEARLY = 1e-3  # the same of eigenvalues that bound those to come, or are only estimates
 LARGEST_CONDITION = 1e4  # of a block whose image is worth keeping
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -45,7 +45,11 @@ def random_block(n_columns: int, width: int) -> Array:
 
 
 def leading_axes(
-    trace: float, block: Array, image: Array | None = None, n_components: float | None = None
+    trace: float,
+    block: Array,
+    image: Array | None = None,
+    n_components: float | None = None,
+    close: float = CLOSE,
 ) -> Search:
     """Yield blocks (D, b) whose images under a covariance are to be sent back; return its leading axes.
 
@@ -59,6 +63,8 @@ def leading_axes(
         Its image, if that is known already.
     n_components : int, float in (0, 1), -1, or None
         How many axes, as in `principal_axes`.
+    close : float
+        How far axes may be off, of the largest eigenvalue, and eigenvalues, of themselves.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def leading_axes(
     Notes
     -----
     The end is where the plane that a map lies in, or the space of all axes asked for, is off by at most
-    `CLOSE` times the largest eigenvalue over the gap to the next one, and the eigenvalues by `CLOSE` of
+    `close` times the largest eigenvalue over the gap to the next one, and the eigenvalues by `close` of
     themselves. Spectra without a gap converge late, and other planes explain as much: the end is then
     after `MOST_PASSES` products.
     """
@@ -93,7 +99,7 @@ def leading_axes(
         kept = n_axes(eigenvalues, n_components, 1.0)
         used = int(np.count_nonzero(eigenvalues[: 2 if n_components is None else kept]))
         _check_share(eigenvalues, residuals, n_components, last=size == limit)
-        if size == limit or _close(eigenvalues, residuals, used, kept):
+        if size == limit or _found(eigenvalues, residuals, used, kept, close):
             break
         block, image = block[:, : limit - size], None
     axes = signed(known @ vectors[:, :kept])
@@ -144,14 +150,14 @@ def _beyond(known: Array, image: Array) -> Array:
     return block
 
 
-def _close(eigenvalues: Array, residuals: Array, used: int, kept: int) -> bool:
+def _found(eigenvalues: Array, residuals: Array, used: int, kept: int, close: float) -> bool:
     """Whether the axes that are used, and all eigenvalues that are kept, are found."""
     if kept >= len(eigenvalues):
         return False
     largest, gaps = eigenvalues[0], eigenvalues[:kept] - eigenvalues[1 : kept + 1]
     off = np.minimum(residuals[:kept], residuals[:kept] ** 2 / np.maximum(gaps, TINY))
-    known = off <= CLOSE * np.maximum(eigenvalues[:kept], EPS * largest)
-    return bool((residuals[:used] <= CLOSE * largest).all() and known.all())
+    known = off <= close * np.maximum(eigenvalues[:kept], EPS * largest)
+    return bool((residuals[:used] <= close * largest).all() and known.all())
 
 
 def _angle(eigenvalues: Array, residuals: Array, used: int) -> float:

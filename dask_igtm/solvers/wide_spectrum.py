@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.affine import Affine
-from dask_igtm.solvers.leading_axes import TINY, Search, leading_axes
+from dask_igtm.solvers.leading_axes import CLOSE, TINY, Search, leading_axes
 from dask_igtm.solvers.spectrum import Spectrum, principal_axes
 from dask_igtm.statistics.covariance_images import WideMoments
 from dask_igtm.statistics.moments import constant, deviation, divisor
@@ -37,6 +37,7 @@ def spectrum_of(
     *,
     n_components: float | None = None,
     stretch: Array | float = 1.0,
+    close: float = CLOSE,
 ) -> Search:
     """Yield blocks (D, b) whose images under the scatter of rows are to be sent back; return its spectrum.
 
@@ -51,6 +52,8 @@ def spectrum_of(
         As in `principal_axes`.
     stretch : float or ndarray of shape (D,)
         By what each column of the rows is multiplied; in `squares` it is already.
+    close : float
+        As in `leading_axes`.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def spectrum_of(
     trace = _variance(moments, affine) * moments.weight / divisor(moments)
     near = _offset(moments, affine, np.ones(n_columns, bool)) <= LARGEST_OFFSET
     first = scaled(moments.image)[varies] if near else None
-    search = leading_axes(trace, (block / unit)[varies], first, n_components)
+    search = leading_axes(trace, (block / unit)[varies], first, n_components, close)
     try:
         asked = next(search)
         while True:

@@ -107,7 +107,7 @@ def empty_chunk(tmp_path):
 
 def test_the_message_names_both_ways_round(empty_chunk):
     _, path = empty_chunk
-    with pytest.raises(FileNotFoundError, match=r"dask\.array\.from_zarr\(path\).*--fill-unstored"):
+    with pytest.raises(FileNotFoundError, match=r"dask\.config\.set.*--fill-unstored"):
         IGTM(k=4, m=2, niter=1).fit(path)
 
 

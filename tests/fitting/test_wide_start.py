@@ -273,9 +273,12 @@ def test_a_fit_goes_on_from_another(narrow, n_components):
     first = igtm(niter=7, n_components=n_components).fit(BITS)
     second = igtm(niter=5, n_components=n_components).fit(BITS, init=first)
     assert_allclose(second.centers_, whole.centers_, atol=1e-9)
-    assert second.n_passes_ > 6
     if n_components:
         assert second.n_passes_ == 7  # one product finds the spectrum on axes that are known
+    else:
+        assert (
+            6 < second.n_passes_ < whole.n_passes_ - 7 - 2
+        )  # how large a map grows is known sooner than axes
 
 
 @pytest.mark.parametrize("n_components", [None, 4])

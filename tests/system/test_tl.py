@@ -192,10 +192,7 @@ def test_lazy_cells_stay_where_they_are(stored, expected, kind, ending):
     np.testing.assert_allclose(other.obsm["X_gtm"], masked.obsm["X_gtm"][::-1], rtol=1e-9, atol=1e-9)
 
 
-NOT_YET = pytest.mark.skip(reason="CSR groups of HDF5 are not opened yet")
-
-
-@pytest.mark.parametrize("kind", [pytest.param("sparse", marks=NOT_YET), "dense"])
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_backed_cells_stay_where_they_are(stored, expected, kind):
     adata = ad.read_h5ad(stored / f"{kind}.h5ad", backed="r")
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
