@@ -31,7 +31,7 @@ def counts():
     """Return log counts of three kinds of cells, mostly zero."""
     random = np.random.default_rng(5)
     rates = random.gamma(0.3, 2.0, size=(3, D))
-    return np.log1p(random.poisson(rates[np.arange(N) % 3])).astype(np.float32)
+    return np.log1p(random.poisson(rates[np.arange(N) % 3]))
 
 
 X = counts()
@@ -218,7 +218,7 @@ def test_views_become_their_own():
 
 def test_genes_are_found_by_name(reference):
     order = np.random.default_rng(1).permutation(D + 3)
-    wide = np.hstack([X, np.full((N, 3), np.nan, np.float32)])[:, order]
+    wide = np.hstack([X, np.full((N, 3), np.nan)])[:, order]
     names = np.array([*GENES, "x", "y", "z"])[order]
     for make in (np.array, sparse.csr_matrix):
         other = ad.AnnData(make(wide), var=pd.DataFrame(index=names))
