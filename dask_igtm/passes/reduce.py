@@ -159,6 +159,6 @@ def _apply(
     function: Callable[..., Any], held: list[tuple[Block, tuple[Any, ...]]], shared: tuple[Any, ...]
 ) -> Any:
     blocks, arrays = zip(*held, strict=True)
-    with naming(blocks[0].index, span(blocks)):
+    with naming(blocks[0].number, span(blocks)):
         columns = zip(*arrays, strict=True)
         return function(*(None if parts[0] is None else stack(parts) for parts in columns), *shared)

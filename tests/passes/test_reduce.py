@@ -5,6 +5,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from helpers.errors import raised
 from helpers.lazy import Computes, CountingStore, counting
 
 from dask_igtm import IGTM
@@ -82,3 +83,11 @@ def test_score_computes_one_graph(counted, fitted):
         fitted.score(lazy)
     assert computes.count == 1
     assert sorted(computed) == [0, 1, 2]
+
+
+def test_an_error_names_the_block_where_sizes_are_unknown(X):
+    bad = X.copy()
+    bad[250] = np.inf
+    lazy = da.from_array(bad, chunks=(100, -1))
+    said = raised(ValueError, igtm().fit(X).score, lazy[lazy[:, 0] > -np.inf])
+    assert "This happened in block 0 of X." in said  # the first of those that are taken together
