@@ -90,4 +90,4 @@ def test_an_error_names_the_block_where_sizes_are_unknown(X):
     bad[250] = np.inf
     lazy = da.from_array(bad, chunks=(100, -1))
     said = raised(ValueError, igtm().fit(X).score, lazy[lazy[:, 0] > -np.inf])
-    assert "This happened in block 0 of X." in said  # the first of those that are taken together
+    assert "This happened in block 2 of X." in said
