@@ -18,6 +18,7 @@ from dask_igtm.data.json_text import dumps
 
 Facts = dict[str, Any]
 
+SHOWN = 12  # of a list, in words
 VERBOSE = "dask_igtm.verbose"  # where a context keeps whether to show progress
 
 
@@ -159,7 +160,9 @@ def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return (" x " if all(isinstance(part, int) for part in value) else ", ").join(map(_word, value))
+        more = [f"and {len(value) - SHOWN:,} more"] if len(value) > SHOWN else []
+        separator = " x " if all(isinstance(part, int) for part in value) else ", "
+        return separator.join([*map(_word, value[:SHOWN]), *more])
     if isinstance(value, dict):
         return ", ".join(f"{name}={part}" for name, part in value.items())
     if isinstance(value, (int, float)):

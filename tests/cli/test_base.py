@@ -33,6 +33,13 @@ def test_facts_in_words_on_stdout_and_progress_on_stderr(cli):
     assert err.splitlines()[-1] == "not converged after 5 iterations; for more, give a larger --niter"
 
 
+def test_of_many_columns_a_few_are_told_in_words_and_all_in_json(cli, folder):
+    names = [f"gene {i}" for i in range(2000)]
+    zarr.create_array(folder / "wide.zarr", data=np.zeros((3, 2000)), attributes={"columns": names})
+    assert "gene 10, gene 11, and 1,988 more\n" in cli("info", "wide.zarr")[1]
+    assert json.loads(cli("info", "wide.zarr", "--json")[1])["columns"] == names
+
+
 def test_quiet(cli, model):
     assert cli("transform", model, "x.zarr", "-o", "y.zarr", "--quiet")[2] == ""
     _, _, err = cli("fit", "x.zarr", "-o", "n.npz", *SMALL, "--quiet")

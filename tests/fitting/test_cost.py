@@ -4,8 +4,9 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from scipy import sparse
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, convert
 from dask_igtm.fitting import cost
 
 
@@ -63,3 +64,27 @@ def test_the_tile_that_is_timed_has_the_axes_and_gaps_of_the_fit(monkeypatch, pa
     monkeypatch.setattr(cost, "e_step", watched)
     IGTM(k=8, **parameters).estimate(np.zeros((100, 20)))
     assert timed == {(20, n_axes, gaps, gaps)}
+
+
+def test_sparse_rows_are_planned_by_their_entries(monkeypatch):
+    X = sparse.random_array((4000, 30_000), density=0.002, format="csr", rng=np.random.default_rng(0))
+    timed, statistics = set(), cost.e_step
+
+    def watched(X, sample_weight, model, kernel):
+        timed.add((sparse.issparse(X), X.shape[1], X.nnz // X.shape[0], X.shape[0] <= 2**22 // 30_000))
+        return statistics(X, sample_weight, model, kernel)
+
+    monkeypatch.setattr(cost, "e_step", watched)
+    planned = IGTM(k=8, niter=10).estimate(X)
+    assert timed == {(True, 30_000, 60, True)}
+    assert planned.n_passes == 12 + 23
+    assert planned.n_passes_typical == 12 + 7
+    assert planned.bytes_per_thread < 2**28  # a covariance would be 7 GB
+
+
+def test_sparse_rows_that_are_kept_take_the_bytes_of_their_entries(tmp_path):
+    X = sparse.random_array((4000, 500), density=0.02, format="csr", rng=np.random.default_rng(0))
+    sparse.save_npz(tmp_path / "x.npz", X)
+    convert(str(tmp_path / "x.npz"), str(tmp_path / "x.zarr"))
+    kept = IGTM(k=8, persist=True).estimate(str(tmp_path / "x.zarr")).bytes_kept
+    assert kept == 4000 * 10 * (8 + 4)
