@@ -35,13 +35,13 @@ from dask_igtm.statistics.e_step import e_step
 NODES, KINDS = 256, 20
 
 
-def sets_of_bits(n_rows: int, n_columns: int, n_bits: int, seed: int = 0) -> csr_array:
+def sets_of_bits(n_rows: int, n_columns: int, n_bits: int, seed: int = 0, skew: float = 1.0) -> csr_array:
     """Return rows with about so many ones each, as fingerprints have: of some kinds, a few bits frequent."""
-    random = np.random.default_rng(seed)
-    often = 1.0 / (3.0 + np.arange(n_columns))
-    kinds = np.cumsum([random.permutation(often) + often for _ in range(KINDS)], axis=1)
+    of_kinds, random = np.random.default_rng(0), np.random.default_rng(seed)
+    often = 1.0 / (3.0 + np.arange(n_columns)) ** skew
+    kinds = np.cumsum([of_kinds.permutation(often) + often for _ in range(KINDS)], axis=1)
     kinds /= kinds[:, -1:]
-    drawn = random.random((n_rows, int(1.5 * n_bits)))
+    drawn = random.random((n_rows, int((1.0 + 0.2 * skew) * n_bits)))
     columns = np.empty(drawn.shape, np.int32)
     for kind, of_kind in enumerate(kinds):
         columns[kind::KINDS] = np.minimum(np.searchsorted(of_kind, drawn[kind::KINDS]), n_columns - 1)
@@ -194,7 +194,7 @@ def cells(size: Size) -> Iterator[Row]:
                 ) as cluster,
                 Client(cluster) as client,
             ):
-                igtm = IGTM(solver="accelerated", scale="center", persist=False)
+                igtm = IGTM(solver="accelerated", scale="center", tol=0.1, persist=False)
                 taken = seconds(lambda: igtm.fit(path))  # noqa: B023
                 found.append((taken, max(client.run(_peak).values()), igtm))
     (half_time, half, _), (time_, whole, igtm) = found
@@ -217,7 +217,7 @@ def write_cells(path: str, n_rows: int, n_columns: int, per_row: int) -> None:
     indices = group.create_array("indices", dtype="int32", **layout)
     ends = [np.zeros(1, np.int64)]
     for start in range(0, n_rows, 2000):
-        rows = sets_of_bits(min(2000, n_rows - start), n_columns, per_row, seed=start)
+        rows = sets_of_bits(min(2000, n_rows - start), n_columns, per_row, seed=start, skew=0.5)
         data.append(np.log1p(np.random.default_rng(start).poisson(1.0, rows.nnz) + 1).astype(np.float32))
         indices.append(rows.indices)
         ends.append(ends[-1][-1] + rows.indptr[1:].astype(np.int64))

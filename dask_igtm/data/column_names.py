@@ -6,6 +6,7 @@ attribute, which `convert` writes. Readers of other containers belong into `_lab
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def column_names(table: Any) -> Names | None:
 
 def check_distinct(names: Sequence[str], who: str) -> None:
     """Raise ValueError if two columns of `who` have the same name."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, often in Counter(names).items() if often > 1)
     if twice:
         raise ValueError(f"{who} has several columns {', '.join(twice)}; give each another name.")
 

@@ -169,7 +169,7 @@ def _check_target(target: str, *, overwrite: bool) -> None:
         raise FileExistsError(f"There is something at {target!r}; give another path, or --overwrite.")
     there = _opened(target)
     if not isinstance(there, zarr.Array) and not (there and encoding_of(there) == BY_ROWS):
-        raise FileExistsError(f"What is at {target!r} is no Zarr array; give another path, or remove it.")
+        raise FileExistsError(f"What is at {target!r} is no table in Zarr; give another path, or remove it.")
 
 
 def _opened(path: str) -> Any:

@@ -18,7 +18,7 @@ from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is
 from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.posterior.tiles import is_sparse
+from dask_igtm.posterior.tiles import check_sparse, is_sparse
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
@@ -172,7 +172,9 @@ def row_blocks(
     remedy = sizes_remedy(X, "X")
     held = array_in(X)
     check_table(held)
-    held = held.tocsr() if is_sparse(held) else held  # of the sparse formats, the one that cuts rows fast
+    if is_sparse(held):
+        check_sparse(held)
+        held = held.tocsr()  # of the sparse formats, the one that cuts rows fast
     array = _as_dask(held, n_blocks, n_rows, remedy)
     rows = RowBlocks(array, in_memory=not is_lazy(X), remedy=remedy, origin=(array.name, held))
     weights = None if sample_weight is None else weights_of(rows.X, sample_weight, rows.in_memory, remedy)

@@ -158,7 +158,7 @@ def _or_nothing(files: Any, name: str) -> Iterator[str]:
 
 
 def _replace(files: Any, new: str, name: str) -> None:
-    """Move an array to the place of another, of which a whole copy is there until the new one is."""
+    """Move an array or group to the place of another, of which a whole copy is there until the new one is."""
     old = f"{new}.old"
     if not isinstance(files, LocalFileSystem):
         with _or_nothing(files, old):
@@ -176,7 +176,7 @@ def _replace(files: Any, new: str, name: str) -> None:
     try:
         files.rm(old, recursive=True)
     except OSError:
-        logger.warning("the array that was at %s is replaced, and could not be removed from %s", name, old)
+        logger.warning("what was at %s is replaced, and could not be removed from %s", name, old)
 
 
 def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:

@@ -100,7 +100,8 @@ def start_cost(n_columns: int, settings: Settings) -> tuple[int, int, int]:
         return 0, 0, 8 * n_columns**2
     filling = settings.missing == "marginalize"
     n_bytes = 3 * 8 * n_columns * width_for(settings.n_components)
-    return TYPICAL_PASSES - 1 + filling, MOST_PASSES - 1 + filling, n_bytes
+    # One product more where that of the first pass tells nothing.
+    return TYPICAL_PASSES - 1 + filling, MOST_PASSES + filling, n_bytes
 
 
 def unseen(start: WideStart | None) -> WideStart | None:
@@ -147,11 +148,11 @@ def find_axes(
     ]
     with single_threaded_blas:  # as in `start.set_out`
         found = find_together(searches, make)
-    for spectrum in found:
+    for (_, moments), spectrum in zip(starts, found, strict=True):
         logger.info(
             "%d principal axes of %d columns, after %d passes more, are known to %.1e radians",
             len(spectrum.eigenvalues),
-            spectrum.axes.shape[0],
+            len(moments.mean),
             spectrum.n_passes,
             spectrum.angle,
         )

@@ -21,7 +21,7 @@ def row_tiles(X: Rows, height: int = 0) -> Iterator[tuple[slice, NDArray[np.gene
 
     Sparse rows are made dense, and those of a GPU fetched, a tile at a time.
     """
-    X = X.tocsr() if is_sparse(X) else X  # of the sparse formats, the one that cuts rows fast
+    X = csr_of(X) if is_sparse(X) else X  # of the sparse formats, the one that cuts rows fast
     for rows in spans(X.shape, height):
         yield rows, dense(X[rows])
 
@@ -49,22 +49,32 @@ def is_sparse(X: Any) -> bool:
 def csr_of(X: Rows) -> csr_array:
     """Return sparse rows as CSR that may be walked unseen, each entry once and in the order of the columns.
 
-    Its numbers are float32 where that has all of them, or else float64.
-
-    Raises
-    ------
-    ValueError
-        If the arrays of `X` do not fit each other.
+    Its numbers are float32 where that has all of them, or else float64. Raises as `check_sparse` does.
     """
+    check_sparse(X)
     X = X.tocsr()
-    _check_parts(X.data, X.indices, X.indptr, X.shape)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()  # as numbers of their own type, like SciPy
     data = X.data if X.dtype in (np.float32, np.float64) else X.data.astype(_holding(X.data))
     csr = csr_array((data, X.indices, X.indptr), shape=X.shape)
-    if not X.has_canonical_format:
-        csr = csr.copy()
-        csr.sum_duplicates()
     csr.has_canonical_format = True
     return csr
+
+
+def check_sparse(X: Any) -> None:
+    """Raise ValueError unless the arrays of sparse rows fit each other: SciPy would read past their ends."""
+    if X.format == "csr":
+        _check_parts(X.data, X.indices, X.indptr, X.shape)
+        return
+    try:
+        if X.format in ("csc", "bsr"):
+            # A new matrix of the same arrays, for the check may change what it looks at.
+            type(X)((X.data, X.indices, X.indptr), shape=X.shape).check_format(full_check=True)
+        elif X.format == "coo":
+            type(X)((X.data, (X.row, X.col)), shape=X.shape)
+    except ValueError as error:
+        raise ValueError(f"X has sparse rows that are broken: {error}; make the matrix anew.") from None
 
 
 def _check_parts(data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> None:

@@ -13,6 +13,7 @@ from dask_igtm.data.containers import array_in, check_table, is_lazy, opened
 from dask_igtm.data.frames import with_numbers
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.row_index import with_rows_of
+from dask_igtm.posterior.tiles import check_sparse, is_sparse
 from dask_igtm.projection.fitted_map import FittedMap
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
@@ -79,6 +80,8 @@ def _numbers(estimator: Any, array: Any) -> Any:
     array = with_numbers(array)
     if isinstance(array, np.ndarray) and array.dtype != object:
         check_table(array)
+    if is_sparse(array):
+        check_sparse(array)  # before it is brought to CSR
     return check_array(array, estimator=estimator, input_name="X", **LENIENT)
 
 

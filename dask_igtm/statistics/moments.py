@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 
 # Sparse rows are made dense, a tile at a time, where that is faster, and where the squared mean of a column
 # is so many of its variances that centring after the sums would cancel.
-DENSE_SHARE, LARGEST_OFFSET = 1 / 8, 1e4
+DENSE_SHARE = 1 / 8  # of entries, from which products of dense rows are faster
+LARGEST_SQUARED_MEAN = 1e4  # in variances, that may be taken off a sum of squares
 
 
 class ColumnMoments(Protocol):
@@ -175,15 +176,14 @@ def moments_of(X: Rows, sample_weight: Array | None, gaps: Gaps = REFUSED) -> Mo
 
 def _sparse_moments(X: csr_array, sample_weight: Array | None, gaps: Gaps) -> Moments | None:
     """Return the moments of sparse rows; None where they are better made dense."""
-    n_rows, n_columns = X.shape
-    weight = np.ones(n_rows) if sample_weight is None else sample_weight
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     total, n_rows = float(weight.sum()), int(np.count_nonzero(weight))
-    if total == 0 or X.nnz > DENSE_SHARE * n_rows * n_columns:
+    if total == 0 or X.nnz > DENSE_SHARE * X.shape[0] * X.shape[1]:
         return None
     entries, invalid = finite_entries(filled_entries(X, gaps)[0])
     mean, squares = mean_and_squares(entries, weight)
     flat = squares <= total * (n_rows * np.finfo(np.float64).eps * mean) ** 2
-    if (total * mean**2 > LARGEST_OFFSET * squares)[~flat].any():
+    if (total * mean**2 > LARGEST_SQUARED_MEAN * squares)[~flat].any():
         return None
     return Moments(total, mean, scatter_of(entries, weight, mean, squares, flat), invalid, n_rows)
 
