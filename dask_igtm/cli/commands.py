@@ -35,7 +35,6 @@ FILL_UNSTORED = click.option(
     help="Read chunks of X that are not stored as its fill value, where they were left out for being empty; "
     "lost ones then pass for it too.",
 )
-CONVERTED = (".npy", ".csv", ".csv.gz", ".parquet", ".pq", ".npz", ".mtx", ".mtx.gz", ".h5ad")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
@@ -256,6 +255,7 @@ def _check_target(path: str, *, overwrite: bool) -> None:
 
 def _rows(path: str) -> str:
     """Return a path of Zarr that workers elsewhere understand; refuse what is to be converted first."""
+    from dask_igtm.data.places import CONVERTED
     from dask_igtm.data.whole_outputs import absolute
 
     if path.endswith(CONVERTED):

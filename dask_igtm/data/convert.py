@@ -18,6 +18,7 @@ from dask_igtm.data.column_names import ATTRIBUTE
 from dask_igtm.data.containers import check_table
 from dask_igtm.data.csr_groups import write_csr
 from dask_igtm.data.encodings import BY_ROWS, encoding_of
+from dask_igtm.data.places import CONVERTED, CSV, H5AD, MTX, NPY, NPZ, PARQUET
 from dask_igtm.data.rechunk import rechunk
 from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
@@ -27,8 +28,6 @@ from dask_igtm.data.zarr_io import open_zarr
 from dask_igtm.posterior.tiles import is_sparse
 
 CHUNK_BYTES = 16 * 2**20  # read fastest, see benchmarks/README.md; and a worker can hold several
-NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
-NPZ, MTX, H5AD = (".npz",), (".mtx", ".mtx.gz"), (".h5ad",)
 
 logger = logging.getLogger("dask_igtm")
 
@@ -111,7 +110,7 @@ def _table(
     for endings, read in ((NPY, _npy), (NPZ, npz_rows), (MTX, mtx_rows)):
         if source.endswith(endings):
             return None, read(source)
-    known = ", ".join(NPY + CSV + PARQUET + NPZ + MTX + H5AD)
+    known = ", ".join(CONVERTED)
     raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
 
 

@@ -10,18 +10,21 @@ Shapes = dict[str, tuple[int, ...]]
 
 SHOWN = 8  # arrays of a group
 
-# What reads files that are no Zarr, by their ending.
+# Endings of files that `convert` writes as Zarr,
+NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
+NPZ, MTX, H5AD = (".npz",), (".mtx", ".mtx.gz"), (".h5ad",)
+CONVERTED = NPY + CSV + PARQUET + NPZ + MTX + H5AD
+# and what else reads these, and others.
 READERS = {
-    ".npy": "numpy.load({0}, mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
-    ".npz": "scipy.sparse.load_npz({0}), or write that as Zarr by dask_igtm.convert, or an array of "
-    "numpy.load({0})",
-    ".mtx": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
-    ".mtx.gz": "scipy.io.mmread({0}), or write it as Zarr by dask_igtm.convert",
-    ".csv": "dask.dataframe.read_csv({0}), or write it as Zarr by dask_igtm.convert",
-    ".csv.gz": "pandas.read_csv({0}), or write it as Zarr by dask_igtm.convert",
-    ".parquet": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
-    ".pq": "dask.dataframe.read_parquet({0}), or write it as Zarr by dask_igtm.convert",
-    ".h5ad": "anndata.read_h5ad({0}, backed='r').X, or write that as Zarr by dask_igtm.convert",
+    ".npy": "numpy.load({0}, mmap_mode='r')",
+    ".npz": "scipy.sparse.load_npz({0}), or an array of numpy.load({0})",
+    ".mtx": "scipy.io.mmread({0})",
+    ".mtx.gz": "scipy.io.mmread({0})",
+    ".csv": "dask.dataframe.read_csv({0})",
+    ".csv.gz": "pandas.read_csv({0})",
+    ".parquet": "dask.dataframe.read_parquet({0})",
+    ".pq": "dask.dataframe.read_parquet({0})",
+    ".h5ad": "anndata.read_h5ad({0}, backed='r').X",
     ".h5": "a dataset of h5py.File({0})",
     ".hdf5": "a dataset of h5py.File({0})",
     ".nc": "an array of xarray.open_dataset({0})",
@@ -32,6 +35,8 @@ def nothing_there(path: str) -> str:
     """Say that there is no Zarr at a path, and what reads a file of its ending."""
     reader = next((read for ending, read in READERS.items() if path.lower().endswith(ending)), None)
     instead = reader.format(repr(path)) if reader else "the path or URL of one"
+    if path.lower().endswith(CONVERTED):
+        instead += ", or write it as Zarr by dask_igtm.convert"
     return f"There is no Zarr array at {path!r}; give {instead}."
 
 

@@ -18,7 +18,7 @@ from dask_igtm.data.csr_rows import CsrRows, csr_rows
 from dask_igtm.data.encodings import BY_COLUMNS, encoding_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import is_url
-from dask_igtm.posterior.tiles import is_sparse
+from dask_igtm.posterior.tiles import check_sparse, is_sparse
 
 Table = tuple[list[str] | None, Iterator[Any]]  # names of the columns, where they have some, and the rows
 
@@ -29,18 +29,25 @@ def npz_rows(source: str) -> Iterator[Any]:
     """Return the rows of a matrix that `scipy.sparse.save_npz` wrote, in one part."""
     with fsspec.open(source, "rb") as file:
         try:
-            return _whole(scipy.sparse.load_npz(file))
+            X = scipy.sparse.load_npz(file)
         except ValueError as error:
             raise ValueError(
                 f"{source!r} holds no sparse matrix of scipy.sparse.save_npz ({error}); an array of "
                 "numpy.savez is converted from .npy, see numpy.save."
             ) from None
+    return _whole(X, source)
 
 
 def mtx_rows(source: str) -> Iterator[Any]:
     """Return the rows of a file of Matrix Market as they stand there, in one part."""
     with fsspec.open(source, "rb", compression="infer") as file:
-        return _whole(scipy.io.mmread(file))
+        try:
+            X = scipy.io.mmread(file)
+        except ValueError as error:
+            raise ValueError(
+                f"{source!r} holds no table of Matrix Market ({error}); write it anew."
+            ) from None
+    return _whole(X, source)
 
 
 def h5ad_rows(source: str) -> Table:
@@ -58,7 +65,7 @@ def h5ad_rows(source: str) -> Table:
         if encoding_of(X) == BY_COLUMNS:
             rows_of_transpose = csr_rows(X, source, transposed=True)
             (transpose,) = rows_of_transpose.walk((0, rows_of_transpose.shape[0]))
-            return _names(file, source), _whole(transpose.T)
+            return _names(file, source), _whole(transpose.T, source)
         rows = array_in(X, source)
         check_table(rows)
         return _names(file, source), _parts(rows)
@@ -90,13 +97,20 @@ def _parts(rows: Any) -> Iterator[Any]:
         yield rows[(slice(start, stop), slice(0, n_columns))]
 
 
-def _whole(X: Any) -> Iterator[Any]:
+def _whole(X: Any, source: str) -> Iterator[Any]:
     check_table(X)
-    yield _canonical(csr_array(X)) if is_sparse(X) else np.asarray(X)
+    if not is_sparse(X):
+        yield np.asarray(X)
+        return
+    try:
+        check_sparse(X)
+    except ValueError as error:
+        error.add_note(f"This happened in {source!r}.")
+        raise
+    yield _canonical(csr_array(X))
 
 
 def _canonical(X: csr_array) -> csr_array:
-    """Return rows that passes need not sort; raise ValueError if their arrays do not fit."""
-    X.check_format(full_check=True)
+    """Return rows that passes need not sort."""
     X.sum_duplicates()
     return X

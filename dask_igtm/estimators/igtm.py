@@ -103,7 +103,7 @@ class IGTM(BaseMap):
         Passes over the data: one an iteration and one for `log_likelihood_`; what is done on a sample of the
         rows counts as its share of them. In more than 1,024 columns (2,048 with
         `n_components`) also those that find the principal axes
-        after the first pass, at most 23.
+        after the first pass, at most 24.
     stopped_by_ : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
         Why the fit ended: changes within `tol`; less than half of `tol` left to gain; `niter` iterations
         done, or the one of a block of `partial_fit`; a callback's wish; one of the first two on a map that

@@ -1,7 +1,8 @@
 """The graph of the data, prepared once and read in every pass: its blocks, gathered into folds.
 
 A fold is what one task walks. Which blocks it holds depends on the shape, dtype and chunks of the data
-alone, so that every scheduler and every number of workers gives the same bits.
+alone, and of sparse rows on how many entries they are known to have, so that every scheduler and every number
+of workers gives the same bits.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A pass is one graph. Its leaves, the folds, each walk a few blocks one after the other and add up what
 a function makes of them; a tree with a fixed fan-in adds the folds. The shape of both depends on the
-shape, dtype and chunks of the data alone, so every scheduler and every number of workers gives the
-same bits.
+shape, dtype and chunks of the data alone (and of sparse rows on the number of their entries, where that
+is known), so every scheduler and every number of workers gives the same bits.
 """
 
 from __future__ import annotations

@@ -93,7 +93,14 @@ def spectrum_of(
             asked = search.send(scaled((yield unit * whole(asked)))[varies])
     except StopIteration as end:
         found = cast(Spectrum, end.value)
-    return dataclasses.replace(found, axes=whole(found.axes), mean=trace / n_columns)
+    # Where more axes are asked for than columns vary, those that do not are axes too, of no variance.
+    others = np.flatnonzero(~varies)[: max(int(n_components or 0) - found.axes.shape[1], 0)]
+    return dataclasses.replace(
+        found,
+        eigenvalues=np.append(found.eigenvalues, np.zeros(len(others))),
+        axes=np.hstack([whole(found.axes), np.arange(n_columns)[:, None] == others]),
+        mean=trace / n_columns,
+    )
 
 
 def lies_far(moments: WideMoments, affine: Affine) -> bool:

@@ -308,9 +308,9 @@ def test_what_is_no_array_is_never_overwritten(folder):
     np.save("x.npy", X)
     (folder / "work").mkdir()
     (folder / "work" / "thesis.tex").write_text("years")
-    with pytest.raises(FileExistsError, match="no Zarr array"):
+    with pytest.raises(FileExistsError, match="no table in Zarr"):
         convert("x.npy", "work", overwrite=True)
-    with pytest.raises(FileExistsError, match="no Zarr array"):
+    with pytest.raises(FileExistsError, match="no table in Zarr"):
         convert("x.npy", "x.npy", overwrite=True)
     assert names(folder / "work") == ["thesis.tex"]
 

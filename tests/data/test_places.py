@@ -24,13 +24,13 @@ def refused(kind, given):
 
 ENDINGS = {
     "x.npy": r"numpy.load('x.npy', mmap_mode='r'), or write it as Zarr by dask_igtm.convert",
-    "x.npz": "scipy.sparse.load_npz('x.npz'), or write that as Zarr by dask_igtm.convert",
+    "x.npz": "or an array of numpy.load('x.npz'), or write it as Zarr by dask_igtm.convert",
     "x.mtx.gz": "scipy.io.mmread('x.mtx.gz'), or write it as Zarr by dask_igtm.convert",
     "x.csv": "dask_igtm.convert",
     "x.CSV.gz": "pandas.read_csv('x.CSV.gz')",
     "x.parquet": "dask.dataframe.read_parquet('x.parquet')",
     "x.h5": "a dataset of h5py.File('x.h5')",
-    "x.h5ad": "anndata.read_h5ad('x.h5ad', backed='r').X, or write that as Zarr by dask_igtm.convert",
+    "x.h5ad": "anndata.read_h5ad('x.h5ad', backed='r').X, or write it as Zarr by dask_igtm.convert",
     "x.nc": "xarray.open_dataset('x.nc')",
     "x.txt": "the path or URL of one",
 }

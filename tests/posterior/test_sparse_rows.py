@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,12 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from oracles.dense_e_step import dense_e_step
 from scipy import sparse
 
+from dask_igtm import IGTM
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import outputs_of, project
+from dask_igtm.posterior.tiles import csr_of
 from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.likelihood import likelihood_of
 from dask_igtm.statistics.node_sums import class_totals, value_totals
@@ -206,6 +209,44 @@ def test_arrays_that_do_not_fit_are_refused(kernel, fault):
     csr.data, csr.indices, csr.indptr = np.array(data), np.array(indices), np.array(indptr)
     with pytest.raises(ValueError, match=message):
         e_step(csr, None, map_of(counts(50, 30)), kernel)
+
+
+def broken(kind, place):
+    """Return a matrix with an entry out of its range, which SciPy would follow."""
+    X = getattr(sparse, f"{kind}_array")(counts(60, 40))
+    if kind == "coo":
+        X.row[5] = place
+    else:
+        X.indices[5] = place
+    return X
+
+
+@pytest.mark.parametrize("place", [70, 300_000_000, -3])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr"])
+def test_broken_matrices_of_every_format_are_refused_wherever_they_are_read(kind, place):
+    X, whole = broken(kind, place), counts(60, 40)
+    fitted = IGTM(k=4, m=2, niter=2, missing="marginalize").fit(whole)
+    lazy = da.from_array(np.zeros((1, 1)), chunks=1).map_blocks(
+        lambda _: X,
+        chunks=((60,), (40,)),
+        dtype=float,
+        meta=X[:0] if kind == "csr" else sparse.csr_array((0, 0)),
+    )
+    calls = [fitted.transform, fitted.impute, fitted.score]
+    calls += [IGTM(k=4, m=2, niter=2, missing=missing).fit for missing in ("error", "median", "marginalize")]
+    for call in calls:
+        with pytest.raises(ValueError, match="make the matrix anew"):
+            call(X)
+    with pytest.raises(ValueError, match="make the matrix anew"):
+        fitted.score(lazy)
+
+
+def test_duplicates_add_up_as_their_own_type():
+    bits = sparse.csr_array(counts(60, 40) > 0)
+    twice = sparse.csr_array(
+        (np.repeat(bits.data, 2), np.repeat(bits.indices, 2), 2 * bits.indptr), bits.shape
+    )
+    assert_array_equal(csr_of(twice).toarray(), bits.toarray())
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
