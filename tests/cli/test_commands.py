@@ -39,7 +39,7 @@ def test_from_a_file_to_a_map(cli):
 
 
 def test_from_a_sparse_file_to_a_map(cli):
-    rows = sparse.random_array((600, 8), density=0.25, rng=np.random.default_rng(0), format="csr")
+    rows = sparse.random_array((600, 8), density=0.25, random_state=np.random.default_rng(0), format="csr")
     sparse.save_npz("s.npz", rows)
     told = json.loads(cli("convert", "s.npz", "s.zarr", "--json")[1])
     facts = {"path": "s.zarr", "shape": [600, 8], "dtype": "float64", "entries": 1200, "entries_a_row": 2.0}

@@ -23,7 +23,7 @@ from dask_igtm.data.csr_rows import csr_rows
 @settings(max_examples=30, deadline=None)
 def test_parts_come_back_as_the_rows_of_one_matrix(n_rows, cuts, density, chunk_bytes, seed):
     rng = np.random.default_rng(seed % 2**32)
-    X = sparse.random_array((n_rows, 7), density=density, rng=rng, format="csr", dtype=np.float32)
+    X = sparse.random_array((n_rows, 7), density=density, random_state=rng, format="csr", dtype=np.float32)
     edges = sorted({0, n_rows, *(cut for cut in cuts if cut < n_rows)})
     store = zarr.storage.MemoryStore()
     parts = (X[start:stop] for start, stop in itertools.pairwise(edges))

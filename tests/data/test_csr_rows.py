@@ -23,7 +23,9 @@ from dask_igtm.data.csr_rows import csr_rows
 from dask_igtm.data.row_blocks import row_blocks
 
 N, D = 400, 30
-X = sparse.random_array((N, D), density=0.2, rng=np.random.default_rng(0), format="csr", dtype=np.float32)
+X = sparse.random_array(
+    (N, D), density=0.2, random_state=np.random.default_rng(0), format="csr", dtype=np.float32
+)
 BLOCKS = 7
 
 

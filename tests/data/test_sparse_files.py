@@ -23,7 +23,9 @@ from dask_igtm.data.containers import array_in
 from dask_igtm.data.convert import convert
 
 N, D = 400, 30
-X = sparse.random_array((N, D), density=0.2, rng=np.random.default_rng(0), format="csr", dtype=np.float32)
+X = sparse.random_array(
+    (N, D), density=0.2, random_state=np.random.default_rng(0), format="csr", dtype=np.float32
+)
 WORDS = [f"gene {i}" for i in range(D)]
 
 

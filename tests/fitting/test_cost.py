@@ -67,7 +67,9 @@ def test_the_tile_that_is_timed_has_the_axes_and_gaps_of_the_fit(monkeypatch, pa
 
 
 def test_sparse_rows_are_planned_by_their_entries(monkeypatch):
-    X = sparse.random_array((4000, 30_000), density=0.002, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random_array(
+        (4000, 30_000), density=0.002, format="csr", random_state=np.random.default_rng(0)
+    )
     timed, statistics = set(), cost.e_step
 
     def watched(X, sample_weight, model, kernel):
@@ -83,7 +85,7 @@ def test_sparse_rows_are_planned_by_their_entries(monkeypatch):
 
 
 def test_sparse_rows_that_are_kept_take_the_bytes_of_their_entries(tmp_path):
-    X = sparse.random_array((4000, 500), density=0.02, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random_array((4000, 500), density=0.02, format="csr", random_state=np.random.default_rng(0))
     sparse.save_npz(tmp_path / "x.npz", X)
     convert(str(tmp_path / "x.npz"), str(tmp_path / "x.zarr"))
     kept = IGTM(k=8, persist=True).estimate(str(tmp_path / "x.zarr")).bytes_kept

@@ -68,7 +68,7 @@ def test_a_store_gives_the_bits_of_a_dask_array_of_its_chunks(stored, monkeypatc
 
 
 def test_the_bits_of_kept_sparse_rows_are_those_of_rows_that_are_read(tmp_path, monkeypatch):
-    rows = sparse.random_array((N, 30), density=0.2, rng=np.random.default_rng(0), format="csr")
+    rows = sparse.random_array((N, 30), density=0.2, random_state=np.random.default_rng(0), format="csr")
     group = zarr_csr(tmp_path / "x.zarr", rows, chunk=100)
     one, kept = (igtm(n_blocks=50, persist=persist).fit(group) for persist in (False, True))
     assert one.centers_.tobytes() == kept.centers_.tobytes()

@@ -103,7 +103,7 @@ def test_landscapes_quality_and_predictions():
 def test_a_fit_holds_no_dense_rows(settings):
     n_rows, n_columns = 4000, 20_000
     random = np.random.default_rng(0)
-    X = sparse.random_array((n_rows, n_columns), density=1e-3, format="csr", rng=random)
+    X = sparse.random_array((n_rows, n_columns), density=1e-3, format="csr", random_state=random)
     given = {"k": 6, "m": 2, "niter": 3} | settings
     IGTM(**given).fit(X)  # compiles
     tracemalloc.start()
