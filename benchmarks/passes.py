@@ -81,7 +81,7 @@ class Stages:
     def __init__(self, X: np.ndarray, model: Model) -> None:
         self.X, self.model, self.geometry = X, model, geometry_of(model, X.dtype.type)
         kernel = load_kernel(best_kernel())
-        height = _height(self.geometry, kernel, len(X), 0)
+        height = _height(self.geometry, kernel, len(X), X.shape[1])
         self.workspace = Workspace(model, kernel, self.geometry, height)
         self.weight = np.ones(height, X.dtype)
         self.tiles = [self._tile(where, tile) for where, tile in row_tiles(X, height)]

@@ -104,7 +104,7 @@ def wide_starts(size: Size) -> Iterator[Row]:
     settings, dense = Settings(16, 4, 0.3, 0.1, 0, 0.0, "center"), X.toarray()
 
     def start(rows: object) -> float:
-        return seconds(lambda: start_of(prepare(row_blocks(rows)), settings, None))
+        return seconds(lambda: start_of(prepare(row_blocks(rows)), n_columns, settings, None))
 
     def pca() -> float:
         return seconds(lambda: PCA(3, svd_solver="randomized", random_state=0).fit(dense))
