@@ -123,11 +123,14 @@ class _Echo(logging.Handler):
 @contextlib.contextmanager
 def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
     """Say on stderr, in a line each, what is logged and warned of."""
-    handler, logger, other = _Echo(), logging.getLogger("dask_igtm"), logging.getLogger("distributed")
-    before = logger.level, other.level
+    handler, logger = _Echo(), logging.getLogger("dask_igtm")
+    # The latter tells of tasks of the former that an interrupt has left behind.
+    others = [logging.getLogger(name) for name in ("distributed", "asyncio")]
+    before = [each.level for each in (logger, *others)]
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
-    other.setLevel(logging.WARNING if debug else logging.CRITICAL)
+    for other in others:
+        other.setLevel(logging.WARNING if debug else logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
@@ -135,8 +138,8 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
             yield
         finally:
             logger.removeHandler(handler)
-            logger.setLevel(before[0])
-            other.setLevel(before[1])
+            for each, level in zip((logger, *others), before, strict=True):
+                each.setLevel(level)
 
 
 def say(message: str) -> None:
