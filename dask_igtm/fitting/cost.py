@@ -126,10 +126,8 @@ def _seconds_a_row(rows: RowBlocks, k: int, m: int, settings: Settings) -> tuple
     if model.gaps.marginal:
         X = X.toarray() if is_sparse(X) else X
         X[:, 0] = np.nan  # one gap in a tile costs what many do
-    per_row = min(
-        _seconds(lambda: e_step(X, None, model, best_kernel())) for _ in range(4)
-    )  # one may compile
-    return per_row / X.shape[0], first / X.shape[0]
+    trials = [_seconds(lambda: e_step(X, None, model, best_kernel())) for _ in range(4)]  # one may compile
+    return min(trials) / X.shape[0], first / X.shape[0]
 
 
 def _seconds(work: Callable[[], object]) -> float:

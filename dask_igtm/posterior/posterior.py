@@ -351,7 +351,7 @@ def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
     """Yield the rows without gaps and those with gaps, which take longer."""
     _, Z, squared_norm, gaps = observed
     incomplete = np.asarray(False if gaps is None else gaps.any(axis=1))
-    if gaps is None or isinstance(Z, SparseTile) or incomplete.all():
+    if gaps is None or incomplete.all():  # of sparse tiles too
         yield observed
         return
     for kind in (~incomplete, incomplete):
