@@ -88,7 +88,7 @@ def convert(
     with whole_zarr(target, overwrite=overwrite) as partial:
         _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, codec)
     try:
-        return zarr.open(target, mode="r")
+        return open_zarr(target)
     except FileNotFoundError:
         raise FileExistsError(f"What was put at {target!r} is already being replaced.") from None
 

@@ -14,6 +14,7 @@ import dask
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.errors import ContainsArrayError
 
 from dask_igtm.data.places import nothing_there
 from dask_igtm.data.whole_outputs import is_url
@@ -135,9 +136,13 @@ def _other(fill_value: Any, dtype: np.dtype[Any]) -> Any:
 def open_zarr(path: str | os.PathLike[str]) -> zarr.Array[Any] | zarr.Group:
     """Open what is at a path or URL for reading, zipped too; raise FileNotFoundError where nothing is."""
     name = os.fspath(path)
+    zipped = name.endswith(".zip") and not is_url(name) and not os.path.isdir(name)
     try:
-        zipped = name.endswith(".zip") and not is_url(name)
-        return zarr.open(zarr.storage.ZipStore(name, mode="r") if zipped else name, mode="r")
+        store = zarr.storage.ZipStore(name, mode="r") if zipped else name
+        try:
+            return zarr.open(store, mode="r")
+        except ContainsArrayError:  # Zarr looks twice, and an array was put there in between
+            return zarr.open(store, mode="r")
     except FileNotFoundError:
         raise FileNotFoundError(nothing_there(name)) from None
 

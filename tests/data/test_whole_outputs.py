@@ -22,6 +22,7 @@ from dask_igtm.cli.commands import main
 from dask_igtm.data import convert as converting
 from dask_igtm.data import whole_outputs
 from dask_igtm.data.whole_outputs import absolute, create_whole, write_whole
+from dask_igtm.data.zarr_io import open_zarr
 
 OLD = np.arange(280.0).reshape(70, 4)
 NEW = -np.arange(120.0).reshape(30, 4)
@@ -402,6 +403,30 @@ def test_what_is_replaced_at_once_is_said(place, monkeypatch):
     monkeypatch.setattr(whole_outputs, "_alone_at", contextlib.contextmanager(taken_away))
     with pytest.raises(FileExistsError, match="already being replaced"):
         convert("new.npy", f"{place}x.zarr")
+
+
+def test_an_array_that_comes_between_two_looks_is_opened(place, monkeypatch):
+    """Zarr looks for an array and then for a group; what was put there in between was an error of its own."""
+
+    def late(*args, **kwargs):
+        if not keys(place):
+            convert("new.npy", f"{place}x.zarr")
+            monkeypatch.undo()
+            return zarr.open_group(*args, **kwargs)
+        return real(*args, **kwargs)
+
+    clear(place)
+    real = zarr.open
+    monkeypatch.setattr(zarr, "open", late)
+    assert_array_equal(open_zarr(f"{place}x.zarr")[:], NEW)
+
+
+def test_a_folder_may_be_named_as_a_zip_file(place):
+    """What was converted to it could be neither read nor replaced."""
+    clear(place)
+    for overwrite in (False, True):
+        convert("new.npy", f"{place}x.zip", overwrite=overwrite)
+        assert_array_equal(open_zarr(f"{place}x.zip")[:], NEW)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
