@@ -19,6 +19,15 @@ from dask_igtm.posterior.tiles import Rows, row_tiles
 Array = NDArray[np.float64]
 
 
+OF_TOP = {"top_nodes", "top_responsibilities"}
+POSITIONS = {"means": ("x1", "x2"), "modes": ("mode_x1", "mode_x2")}
+ONE_OF = {
+    "top_nodes": "top_node",
+    "top_responsibilities": "top_responsibility",
+    "responsibilities": "responsibility",
+}
+
+
 @dataclass(frozen=True)
 class Output:
     """One array with a row for each row of X.
@@ -48,8 +57,18 @@ class Output:
         """Shape of that many rows."""
         return (n_rows,) if self.width is None else (n_rows, self.width)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns in a table: ranks count from 1, as coordinates do, and nodes from 0."""
+        if self.width is None:
+            return (self.name,)
+        if self.name in POSITIONS:
+            return POSITIONS[self.name]
+        first = 1 if self.name in OF_TOP else 0
+        one = ONE_OF.get(self.name, self.name)
+        return tuple(f"{one}_{i}" for i in range(first, first + self.width))
 
-OF_TOP = {"top_nodes", "top_responsibilities"}
+
 NUMBERED = ("int32", -1)  # type and fill of a node's index
 
 

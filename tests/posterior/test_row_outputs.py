@@ -180,3 +180,18 @@ def test_top_is_checked(fitted, tmp_path):
     with pytest.raises(ValueError, match="top=0; give a whole number >= 1"):
         fitted.project_to_zarr(X, tmp_path / "map.zarr", ("top_nodes",), top=0)
     assert igtm(k=2).fit(X).describe(X)["node"].max() <= 3  # top=5 was not asked for
+
+
+def test_columns_of_a_table_are_named_each_by_another_name():
+    names = ("means", "modes", "node", "top_nodes", "relative", "entropy")
+    columns = [outputs.columns for outputs in row_outputs.outputs_of(names, 3, 2)]
+    assert columns == [
+        ("x1", "x2"),
+        ("mode_x1", "mode_x2"),
+        ("node",),
+        ("top_node_1", "top_node_2"),
+        ("relative_0", "relative_1", "relative_2"),
+        ("entropy",),
+    ]
+    every = [name for output in row_outputs.outputs_of(ALL, 4, 2) for name in output.columns]
+    assert len(set(every)) == len(every)
