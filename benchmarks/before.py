@@ -25,7 +25,7 @@ from run import complete_flights, image_patches, rows, standardised_roll
 from sklearn.preprocessing import StandardScaler
 from timing import Size, in_turn, processor
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 from dask_igtm.model.arrays import pack
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.geometry import geometry_of
@@ -128,7 +128,7 @@ def compare(
 ) -> Iterator[str]:
     """Yield the lines of the table of one case."""
     X = case.make(size)
-    model = IGTM(k=case.k, m=case.m, niter=case.niter, tol=0).fit(X).model_
+    model = eIGTM(k=case.k, m=case.m, niter=case.niter, tol=0).fit(X).model_
     for dtype in case.dtypes:
         chosen = [(name, WAYS[way]) for name, of, way in lines if of == dtype]
         if not chosen:

@@ -26,7 +26,7 @@ from dask_igtm import IGTM, IGTMSearch, saturation
 
 GRID = {"k": [6, 10], "m": [3, 4], "regul": [0.01, 0.1, 1.0]}
 FOLDS = 3
-COMMON = {"scale": "standard", "niter": 10, "persist": False}
+COMMON = {"scale": "standard", "solver": "em", "niter": 10, "persist": False}
 
 
 class Counted:

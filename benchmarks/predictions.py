@@ -53,7 +53,7 @@ class Task:
     def ours(self, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         """Predict by dask_igtm."""
         kind = IGTMClassifier if self.classes else IGTMRegressor
-        return kind().fit(self.X[train], self.y[train]).predict(self.X[test])
+        return kind(scale=None, solver="em").fit(self.X[train], self.y[train]).predict(self.X[test])
 
     def figure(self, predicted: np.ndarray, test: np.ndarray) -> float:
         """Accuracy or root mean squared error."""

@@ -38,7 +38,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 from timing import Row, Size, in_parallel, in_turn, processor, seconds, steady
 
-from dask_igtm import IGTM, landscape
+from dask_igtm import eIGTM, landscape
 from dask_igtm.data.convert import convert
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.fitting.fit import fit
@@ -89,7 +89,7 @@ KINDS = (Kind(rows, 2, ""), Kind(standardised_roll, 30, ", swiss roll after 30 i
 
 def our_pass(X: np.ndarray, niter: int = 2) -> Callable[[], float]:
     """Timer of one EM pass of ours, on the threads of this process, with a map of `niter` iterations."""
-    model = IGTM(niter=niter, tol=0).fit(X[:5000]).model_
+    model = eIGTM(niter=niter, tol=0).fit(X[:5000]).model_
     return pass_over(prepare(row_blocks(X)), model)
 
 
@@ -189,7 +189,7 @@ def against_transform(size: Size) -> Iterator[Row]:
     for kind, goal in zip(KINDS, (18, 25), strict=True):
         X = kind.make(size.rows(500_000), 50)
         theirs = ugtm.eIGTM(niter=kind.niter).fit(X[:5000])
-        ours = IGTM(niter=kind.niter, tol=0).fit(X[:5000])
+        ours = eIGTM(niter=kind.niter, tol=0).fit(X[:5000])
         ours.transform(X[:1000])
         figures = in_turn(
             lambda: seconds(lambda: [None for _ in theirs.transform_blocks(X)]),  # noqa: B023
@@ -205,7 +205,7 @@ def whole_fits(size: Size) -> Iterator[Row]:
     import ugtm
 
     for name, X, goal in (("iris", load_iris().data, 2), ("digits", load_digits().data, 6)):
-        theirs, ours = ugtm.eIGTM(niter=100), IGTM(niter=100, tol=0)
+        theirs, ours = ugtm.eIGTM(niter=100), eIGTM(niter=100, tol=0)
         ours.fit(X)
         figures = in_turn(
             lambda: seconds(lambda: theirs.fit(X)),  # noqa: B023
@@ -219,7 +219,7 @@ def whole_fits(size: Size) -> Iterator[Row]:
 def landscapes(size: Size) -> Iterator[Row]:
     """Make the landscape of a property, against the E-step of the same rows."""
     X = rows(size.rows(1_000_000), 50)
-    igtm = IGTM(niter=2, tol=0).fit(X[:5000])
+    igtm = eIGTM(niter=2, tol=0).fit(X[:5000])
     values = X[:, 0].copy()
     landscape.property(igtm, X[:1000], values[:1000])
     figures = in_turn(
@@ -234,7 +234,7 @@ def landscapes(size: Size) -> Iterator[Row]:
 def from_disk(size: Size) -> Iterator[Row]:
     """One EM pass over Zarr as `convert` writes it, against one over the same blocks kept in memory."""
     X = rows(size.rows(1_000_000), 50, np.float32)
-    model = IGTM(niter=2, tol=0).fit(X[:5000]).model_
+    model = eIGTM(niter=2, tol=0).fit(X[:5000]).model_
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/x.npy", X)
         stored = prepare(row_blocks(convert(f"{folder}/x.npy", f"{folder}/x.zarr")))
@@ -248,7 +248,7 @@ def kernels(size: Size) -> Iterator[Row]:
     for k, m in ((8, 4), (16, 4), (32, 4), (72, 8)):
         for dtype in (float, np.float32):
             X = rows(size.rows(400_000 // k), 50, dtype)
-            model = IGTM(k=k, m=m, niter=2, tol=0).fit(X[:2000]).model_
+            model = eIGTM(k=k, m=m, niter=2, tol=0).fit(X[:2000]).model_
             with single_threaded_blas:
                 figures = in_turn(
                     lambda: seconds(lambda: e_step(X, None, model, "numpy")),  # noqa: B023
@@ -261,7 +261,7 @@ def kernels(size: Size) -> Iterator[Row]:
 
 def engine(size: Size) -> Iterator[Row]:
     """Time an iteration over 1,000 tiny chunks."""
-    model = IGTM(k=4, niter=1).fit(rows(1000, 10)).model_
+    model = eIGTM(k=4, niter=1).fit(rows(1000, 10)).model_
     with tempfile.TemporaryDirectory() as folder:
         stored = zarr.create_array(Path(folder, "x"), shape=(20_000, 10), chunks=(20, 10), dtype=float)
         stored[...] = rows(20_000, 10)
@@ -358,8 +358,8 @@ def solvers(size: Size) -> Iterator[Row]:
 # ru_maxrss would begin at the size of the process that starts this one.
 PEAK = """
 import sys
-from dask_igtm import IGTM
-IGTM(niter=2, tol=0, persist=False).fit(sys.argv[1])
+from dask_igtm import eIGTM
+eIGTM(niter=2, tol=0, persist=False).fit(sys.argv[1])
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(status["VmHWM"].split()[0]) / 2**20)
 """

@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 from distributed import Client, LocalCluster
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 from dask_igtm.data.opened_files import Hdf5Rows
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.model.model import Model
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small sizes, once")
     tiny = parser.parse_args().tiny
     repeats = 1 if tiny else 5
-    model = IGTM(niter=2, tol=0).fit(np.random.default_rng(0).normal(size=(5000, COLUMNS))).model_
+    model = eIGTM(niter=2, tol=0).fit(np.random.default_rng(0).normal(size=(5000, COLUMNS))).model_
     with tempfile.TemporaryDirectory() as folder:
         by_workers(Path(folder), model, 40_000 if tiny else 1_000_000, repeats)
         per_row, per_byte = row_cost(model, repeats), byte_cost(Path(folder), repeats)

@@ -21,7 +21,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from timing import Row, Size, in_parallel, in_turn, seconds, steady
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, eIGTM
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import start_of
@@ -55,7 +55,7 @@ def sets_of_bits(n_rows: int, n_columns: int, n_bits: int, seed: int = 0, skew: 
 def sparse_passes(size: Size) -> Iterator[Row]:
     """One EM pass over CSR, against the same rows made dense, two products alone, and k-means."""
     X = sets_of_bits(size.rows(200_000), 2048, 45)
-    model = IGTM(niter=5, tol=0).fit(X[:5000]).model_
+    model = eIGTM(niter=5, tol=0).fit(X[:5000]).model_
     source, per_row = prepare(row_blocks(X)), X.nnz / X.shape[0]
     what = f"EM pass over CSR, {X.shape[0]:,} x 2,048, {per_row:.0f} entries a row"
     parts = [X[start : start + 5000] for start in range(0, X.shape[0], 5000)]
@@ -126,13 +126,13 @@ T = torch.as_tensor(X)
 fit = lambda niter: GTM(num_nodes=256, num_basis_functions=16, basis_width=0.3, reg_coeff=0.1, max_iter=niter,
                         tolerance=0, standardize=False, device="cpu").fit(T)
 """,
-    "dask_igtm": "from dask_igtm import IGTM\nfit = lambda niter: IGTM(niter=niter, tol=0).fit(X)",
+    "dask_igtm": "from dask_igtm import eIGTM\nfit = lambda niter: eIGTM(niter=niter, tol=0).fit(X)",
     "dask_igtm, CSR": """
 from scipy.sparse import csr_array
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 S = csr_array(X)
 del X
-fit = lambda niter: IGTM(niter=niter, tol=0).fit(S)
+fit = lambda niter: eIGTM(niter=niter, tol=0).fit(S)
 """,
 }
 TIMED = """

@@ -26,7 +26,7 @@ from dask_igtm.fitting.fit import fit
 from dask_igtm.fitting.fit_stream import advance
 from dask_igtm.fitting.progress import Listener, check_listeners, shown
 from dask_igtm.fitting.result import CONVERGED, Fit, Interrupted
-from dask_igtm.fitting.settings import Settings
+from dask_igtm.fitting.settings import Settings, solver_for
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import Output
@@ -571,13 +571,14 @@ class BaseMap(
             return arrays[0]
         return self._optimized(**dict(zip(COMPLETE, arrays, strict=True)))
 
-    def _settings(self) -> Settings:
-        """Check all parameters and return those of a fit."""
+    def _settings(self, *, alone: bool = True) -> Settings:
+        """Check all parameters and return those of a fit, `alone` or beside others."""
         self._output()
         check_whole("n_blocks", self.n_blocks)
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
         parameters = self.get_params(deep=False)
+        parameters["solver"] = solver_for(self.solver, self.regul, alone=alone)
         names = [field.name for field in dataclasses.fields(Settings) if field.name != "seed"]
         draws = parameters["solver"] != "em"
         seed = int(check_random_state(self.random_state).randint(2**31)) if draws else 0

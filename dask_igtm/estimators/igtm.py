@@ -26,13 +26,13 @@ class IGTM(BaseMap):
     regul : float or "auto", default=0.1
         Ridge on the weights of the map, in inverse squared units of the model (see `scale`). "auto" lets the
         evidence choose it, and the noise with it, from the fifth iteration on and at no further pass; that
-        needs `scale="center"` or "standard", and plain EM or "accelerated". It sets out from a hundredth of
+        needs another `scale` than None, and another solver than "sampled". It sets out from a hundredth of
         the ridge under which the map would collapse; one that runs away is held where no map grows, with a
         warning. The evidence is the probability of these rows, averaged over maps; the ridge that suits new
         rows best may be another, so compare `score` of rows kept back with that of a few fixed ones.
     random_state : int, RandomState or None, default=1234
-        Seeds what is random: the rows that `solver="accelerated"` and "sampled" keep of the first pass, and
-        `sample`. Plain EM has nothing random.
+        Seeds what is random: the rows that all solvers but plain EM keep of the first pass, and `sample`.
+        Plain EM has nothing random.
     niter : int, default=200
         Largest number of iterations over all rows; 0 stays at the plane of the first two principal axes.
     verbose : bool, default=False
@@ -47,22 +47,27 @@ class IGTM(BaseMap):
     n_blocks : int, default=0
         Blocks into which `fit` divides the rows; 0 takes the chunks of lazy data, and 5,000 rows each
         of an array in memory.
-    scale : {None, "center", "standard"}, default=None
+    scale : {None, "center", "standard", "auto"}, default="auto"
         None gives the answer of ugtm's eIGTM, whose ridge pulls towards the origin of X. "center" pulls
         towards the column means instead, so that the fit does not depend on offsets. "standard" also
-        divides by the column standard deviations, so that it does not depend on units.
+        divides by the column standard deviations, so that it does not depend on units. "auto" takes
+        "standard" where columns seem to have units of their own, and "center" else: where the largest
+        standard deviation is more than ten times that of the middle column, and some columns have a
+        correlation of 0.3 and more, as principal components have not. Of more than 1,024 columns (2,048 with
+        `n_components`) it takes "center". The log says which.
     tol : float, default=1e-4
         Stop after four consecutive changes of at most `tol`, of ugtm's "Err" for plain EM and of the
         penalised mean log-likelihood for the other solvers, which also stop where at most half of `tol` is
         left to gain; 0 never stops early.
-    solver : {"em", "accelerated", "sampled"}, default="em"
+    solver : {"em", "accelerated", "sampled", "auto"}, default="auto"
         "em" is plain EM, as in ugtm. "accelerated" climbs the same objective by L-BFGS in the metric of
         the M-step, each iteration one pass, and near its peak by the curvature of a sample of the rows.
         "sampled" first searches for a good optimum on a sample of some rows a node, from several starts, and
         then goes over all rows from the best of them; where there are too few rows for that, or the sample
         does not show what counts, it does what "accelerated" does. Both keep the sample of the pass for the
         moments, at most 128 MB, never end below the best map that they saw over all rows, and may end at
-        another local optimum than EM. "Choosing a solver" in the documentation compares them.
+        another local optimum than EM. "auto" is "sampled", but "accelerated" with `regul="auto"` and in
+        searches. "Choosing a solver" in the documentation compares them.
     missing : str, default="error"
         What `fit` and all that follows make of gaps, which are entries that are NaN. "error" refuses them.
         "marginalize" lets a row count by what is observed of it, which is exact EM: a gap gets its
@@ -88,7 +93,7 @@ class IGTM(BaseMap):
     weights_ : ndarray of shape (M + 1, D)
         Coefficients of the map in the units of X: `phi @ weights_ == centers_`.
     beta_inv_ : float
-        Noise variance in the units of the model (those of X unless `scale="standard"`).
+        Noise variance in the units of the model: those of X, or `scale_` where columns are standardised.
     noise_variance_ : ndarray of shape (D,)
         Noise variance of each column in squared units of X.
     scale_ : ndarray of shape (D,)
@@ -142,7 +147,7 @@ class IGTM(BaseMap):
     --------
     >>> from sklearn.datasets import load_iris
     >>> from dask_igtm import IGTM
-    >>> igtm = IGTM(k=8, scale="standard").fit(load_iris().data)
+    >>> igtm = IGTM(k=8).fit(load_iris().data)
     >>> igtm.transform(load_iris().data).shape
     (150, 2)
     """
@@ -159,9 +164,9 @@ class IGTM(BaseMap):
         model: str = "means",
         n_blocks: int = 0,
         *,
-        scale: str | None = None,
+        scale: str | None = "auto",
         tol: float = 1e-4,
-        solver: str = "em",
+        solver: str = "auto",
         missing: str = "error",
         n_components: float | None = None,
         persist: bool | str = "auto",

@@ -133,7 +133,7 @@ def saturation(
 def _saturation(
     igtm: BaseMap, X: Any, sample_weight: Any, shares: Array, held_out: float, tol: float, random_state: Any
 ) -> Saturation:
-    settings = igtm._settings()
+    settings = igtm._settings(alone=False)
     rows = rows_of(igtm, X, sample_weight, n_blocks=igtm.n_blocks, reset=True)
     edges = [held_out, *(held_out + (1 - held_out) * shares)]
     chosen = igtm.random_state if random_state is None else random_state

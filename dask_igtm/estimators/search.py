@@ -135,7 +135,7 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         candidates = [
             Candidate(
                 _name(params),
-                igtm._settings(),
+                igtm._settings(alone=False),
                 train=(*range(fold), *range(fold + 1, self.cv)),
                 held_out=(fold,),
                 share=1 - 1 / self.cv,

@@ -17,7 +17,22 @@ from dask_igtm.solvers.sample import Sample
 from dask_igtm.solvers.wide_spectrum import is_wide
 
 SOLVERS = ("em", "accelerated", "sampled")
-SCALES = (None, "center", "standard")
+SCALES = (None, "center", "standard", "auto")
+
+
+def solver_for(solver: str, regul: float | str, *, alone: bool) -> str:
+    """Return the solver that "auto" stands for, any other as it is.
+
+    Parameters
+    ----------
+    solver, regul
+        As in `Settings`, and "auto".
+    alone : bool
+        Whether the fit has its passes for itself; those that share them, as of a search, have no sample.
+    """
+    if solver != "auto":
+        return solver
+    return "sampled" if alone and regul != "auto" else "accelerated"
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Settings:
         Largest number of iterations.
     tol : float
         Change that counts as none; 0 never stops early.
-    scale : {None, "center", "standard"}
+    scale : {None, "center", "standard", "auto"}
     solver : {"em", "accelerated", "sampled"}
     n_components : int, float in (0, 1), or None
         Principal axes to keep, see `initialize`; -1 for those of 80 % of the variance.
@@ -68,7 +83,7 @@ class Settings:
         if self.scale not in SCALES:
             raise ValueError(f"scale={self.scale!r}; give one of {SCALES}.")
         if self.solver not in SOLVERS:
-            raise ValueError(f"solver={self.solver!r}; give one of {SOLVERS}.")
+            raise ValueError(f"solver={self.solver!r}; give one of {(*SOLVERS, 'auto')}.")
         if self.missing not in STRATEGIES:
             raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
         if self.regul == "auto":
@@ -80,7 +95,7 @@ class Settings:
         if self.scale is None:
             raise ValueError(
                 "regul='auto' weighs how far a map reaches from its prior mean, with scale=None from "
-                "wherever X has its origin; give scale='center' or 'standard'."
+                "wherever X has its origin; give scale='auto', 'center' or 'standard'."
             )
         if self.solver == "sampled":
             raise ValueError(
@@ -103,6 +118,10 @@ class Settings:
     def ridge(self) -> float | None:
         """`regul` as a number; None where the evidence chooses."""
         return None if self.regul == "auto" else float(self.regul)
+
+    def standardised(self, init: Model) -> bool:
+        """Whether a map such as `init` has to have standardised columns; for "auto" what it has."""
+        return init.affine.standardised if self.scale == "auto" else self.scale == "standard"
 
     def with_ridge(self, found: float | None) -> Settings:
         """Return the same with a ridge that is a number: for "auto" the one that a fit has `found`."""

@@ -24,7 +24,7 @@ from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import single_threaded_blas, worth_keeping
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
-from dask_igtm.solvers.initialize import Start, initialize
+from dask_igtm.solvers.initialize import Start, initialize, standardises
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.statistics.covariance_images import Image, WideMoments, image_of, wide_moments_of
 from dask_igtm.statistics.moments import (
@@ -56,7 +56,7 @@ def check_init(init: Model, settings: Settings, n_columns: int, names: Sequence[
         "k": (k, settings.k or k),
         "m": (m, settings.m or m),
         "the width of an RBF": (init.basis.width, width),
-        "standardised": (init.affine.standardised, settings.scale == "standard"),
+        "standardised": (init.affine.standardised, settings.standardised(init)),
         "rotated to principal axes": (init.affine.axes is not None, settings.n_components is not None),
     }
     other = [f"{name}: {found}, not {wanted}" for name, (found, wanted) in kind.items() if found != wanted]
@@ -145,7 +145,9 @@ def _check_size(moments: ColumnMoments, feature_names: Sequence[str] | None, sca
         )
     least = 1 / LARGEST_VALUE
     # A column is set off against the others, unless each is divided by its own spread.
-    small = (size > 0) & (size < least) if scale == "standard" else (spread > 0) & (spread.max() < least)
+    small = (
+        (size > 0) & (size < least) if standardises(moments, scale) else (spread > 0) & (spread.max() < least)
+    )
     if small.any():
         raise ValueError(
             f"X has a spread around {spread[small].max():.0e}, too small to square in float64, in "
@@ -175,6 +177,9 @@ def set_out(
             init=init,
             spectrum=spectrum,
         )
+    if settings.scale == "auto" and init is None:
+        kind = "standard" if start.model.affine.standardised else "center"
+        logger.info('scale="auto" takes "%s" for these columns', kind)
     offset = np.linalg.norm(moments.mean) / np.sqrt(start.variance * len(moments.mean))
     pull = start.prior.regul * start.variance / moments.weight * offset
     if settings.scale is None and offset > LARGEST_OFFSET and pull > LARGEST_PULL:

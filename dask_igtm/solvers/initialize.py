@@ -15,13 +15,15 @@ from dask_igtm.model.basis import Basis
 from dask_igtm.model.gaps import REFUSED, Gaps
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.spectrum import Spectrum, principal_axes
-from dask_igtm.statistics.moments import ColumnMoments, constant, deviation, divisor
+from dask_igtm.statistics.moments import ColumnMoments, Moments, constant, deviation, divisor
 
 Array = NDArray[np.float64]
 
 # Of the variance of a coordinate. Nearer to the rows than its root centres are not moved for sure: along
 # what the nodes of few rows hardly feel, rounding of the sums moves them as far.
 NOISE_FLOOR = 128 * float(np.finfo(np.float64).eps)
+# By which columns are told to have units of their own, see `standardises`.
+UNLIKE, RELATED = 10.0, 0.3
 START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
 
 
@@ -70,9 +72,10 @@ def initialize(
         Ridge on the weights. None leaves it to the evidence, which sets out from a hundredth of the ridge
         at which `growth` is 1, low enough for the map to unfold, and stays below one at which no direction
         of the map grows.
-    scale : {None, "center", "standard"}
+    scale : {None, "center", "standard", "auto"}
         None keeps ugtm's ridge towards the origin of the user's coordinates; "center" shrinks towards
-        the column means; "standard" also divides by the column standard deviations.
+        the column means; "standard" also divides by the column standard deviations; "auto" does one of these
+        two, see `standardises`.
     n_components : int, float in (0, 1), or None
         Rotate to that many principal axes, or to as many as explain that share of the variance, which
         is 80 % for -1.
@@ -122,10 +125,33 @@ def affine_of(moments: ColumnMoments, scale: str | None, init: Model | None = No
     """Return the model's coordinates, before they are rotated unless those of `init` are."""
     if init:
         return init.affine
-    if scale != "standard":
+    if not standardises(moments, scale):
         return Affine(moments.mean, np.ones(len(moments.mean)))
     units = np.where(constant(moments), 1.0, deviation(moments))
     return Affine(moments.mean, units, standardised=True)
+
+
+def standardises(moments: ColumnMoments, scale: str | None) -> bool:
+    """Whether columns are divided by their standard deviations.
+
+    For "auto" they are where the largest deviation is more than ten times that of the middle column, unless
+    no two columns have a correlation of 0.3: principal components, whose deviations say what they are worth,
+    have none. Of rows that are wide the moments know no correlations; bits, genes and words have one unit.
+    """
+    if scale != "auto":
+        return scale == "standard"
+    varying = np.flatnonzero(~constant(moments))
+    if not isinstance(moments, Moments) or len(varying) < 2:
+        return False
+    spread = deviation(moments)[varying]
+    unlike = spread.max() > UNLIKE * np.quantile(spread, 0.5, method="lower")
+    return bool(unlike) and _largest_correlation(moments, varying, spread) >= RELATED
+
+
+def _largest_correlation(moments: Moments, columns: NDArray[np.intp], spread: Array) -> float:
+    correlation = moments.scatter[np.ix_(columns, columns)] / spread[:, None] / spread / moments.weight
+    np.fill_diagonal(correlation, 0.0)
+    return float(np.abs(correlation).max())
 
 
 def make_prior(

@@ -32,7 +32,7 @@ def test_help_names_every_option(cli, command):
     assert code == 0
     for option in estimator_options():
         assert f"--{option.name.replace('_', '-')} " in out
-    assert "[none|center|standard]" in out
+    assert "[none|center|standard|auto]" in out
     assert "[default: 200]" in " ".join(out.split())
 
 

@@ -36,7 +36,8 @@ def test_probabilities_are_ugtms(prior):
     igtm = ugtm.eIGTM(k=6, m=3, niter=10, model="complete").fit(X[train])
     by_node = ugtm.ugtm_landscape.classMap(igtm.transform(X[train]), LABELS[train], prior).nodeClassP
     expected = igtm.transform(X[test]).matR @ by_node
-    ours = IGTMClassifier(k=6, m=3, niter=10, tol=0, prior=prior).fit(X[train], LABELS[train])
+    as_ugtm = {"k": 6, "m": 3, "niter": 10, "tol": 0, "scale": None, "solver": "em"}
+    ours = IGTMClassifier(**as_ugtm, prior=prior).fit(X[train], LABELS[train])
     assert_allclose(ours.predict_proba(X[test]), expected, atol=1e-8)
     assert_array_equal(ours.predict(X[test]), np.unique(LABELS)[expected.argmax(axis=1)])
 

@@ -363,7 +363,7 @@ def test_fit_transform_of_lazy_rows_is_lazy(X):
             ValueError,
             r"'scale'.*k, m, s, regul.*GridSearchCV",
         ),
-        ({"param_grid": {"regul": ["auto"]}}, ValueError, r"regul='auto'"),
+        ({"param_grid": {"regul": ["auto"]}, "estimator": igtm(scale=None)}, ValueError, r"regul='auto'"),
         ({"param_grid": {"k": [-1]}}, ValueError, "k=-1"),
         ({"param_grid": {"k": [3]}, "cv": 1}, ValueError, "cv=1"),
         ({"param_grid": {"k": [3]}, "scoring": "accuracy"}, TypeError, "callable"),

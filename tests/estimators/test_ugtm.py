@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from dask_igtm import IGTM, IGTMSearch, eIGTM, load, runIGTM, saturation
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM, load, runIGTM, saturation
 
 SETS = reference_sets()
 
@@ -35,7 +35,7 @@ def test_twenty_iterations(name):
     expected, n_iter = ugtm_fit(X, niter=20)
     assert n_iter == 20
     assert not expected.converged, "ugtm has stopped, so that 20 iterations prove nothing"
-    igtm = IGTM(niter=20, tol=0).fit(X)
+    igtm = eIGTM(niter=20, tol=0).fit(X)
     assert igtm.n_iter_ == 20
     assert_same_map(igtm, X, expected)
 
@@ -44,7 +44,7 @@ def test_twenty_iterations(name):
 def test_default_settings(name):
     X = SETS[name]
     expected, n_iter = ugtm_fit(X)
-    igtm = IGTM().fit(X)
+    igtm = eIGTM().fit(X)
     assert igtm.n_iter_ == n_iter
     assert igtm.converged_ == expected.converged
     assert_same_map(igtm, X, expected)
@@ -62,7 +62,7 @@ def test_default_settings(name):
 def test_other_parameters(parameters):
     X = SETS["iris"]
     expected, _ = ugtm_fit(X, niter=10, **parameters)
-    igtm = IGTM(niter=10, tol=0, **parameters).fit(X)
+    igtm = eIGTM(niter=10, tol=0, **parameters).fit(X)
     assert_allclose(igtm.beta_inv_, expected.betaInv, rtol=1e-7)
     assert_allclose(igtm.transform(X), expected.matMeans, atol=1e-5)
 
@@ -70,7 +70,7 @@ def test_other_parameters(parameters):
 def test_names_of_ugtm():
     X = SETS["iris"]
     expected = ugtm.eIGTM(niter=10, model="complete").fit(X)
-    igtm = IGTM(niter=10, model="complete").fit(X)
+    igtm = eIGTM(niter=10, model="complete").fit(X)
     ours, theirs = igtm.optimizedModel, expected.optimizedModel
     for field in ("matW", "matY", "matX", "betaInv", "n_dimensions", "converged"):
         assert_allclose(getattr(ours, field), getattr(theirs, field), rtol=1e-6, atol=1e-9)
@@ -83,7 +83,7 @@ def test_names_of_ugtm():
 def test_inverse_transform():
     X = SETS["iris"]
     expected = ugtm.eIGTM(niter=10, model="responsibilities").fit(X)
-    igtm = IGTM(niter=10, model="responsibilities").fit(X)
+    igtm = eIGTM(niter=10, model="responsibilities").fit(X)
     R = igtm.transform(X)
     assert_allclose(igtm.inverse_transform(R), expected.inverse_transform(R), rtol=1e-7)
 
@@ -155,9 +155,25 @@ def test_runigtm_checks_its_parameters(X, parameter):
 def test_eigtm_stands_beside_igtm():
     assert not issubclass(eIGTM, IGTM)
     assert not issubclass(IGTM, eIGTM)
-    ours, theirs = (inspect.signature(kind.__init__) for kind in (IGTM, eIGTM))
-    assert list(ours.parameters) == list(theirs.parameters)
+    ours, theirs = (inspect.signature(kind.__init__).parameters for kind in (IGTM, eIGTM))
+    assert list(ours) == list(theirs)
+    assert all(p.replace(default=theirs[name].default) == theirs[name] for name, p in ours.items())
     assert "__init__" in vars(eIGTM)
+
+
+def test_the_two_differ_in_two_defaults():
+    ours, theirs = (inspect.signature(kind.__init__).parameters for kind in (IGTM, eIGTM))
+    other = {name: (p.default, theirs[name].default) for name, p in ours.items() if p != theirs[name]}
+    assert other == {"scale": ("auto", None), "solver": ("auto", "em")}
+
+
+@pytest.mark.parametrize("kind", [IGTMClassifier, IGTMRegressor])
+def test_predictors_have_the_defaults_of_igtm(kind):
+    map_ = inspect.signature(IGTM.__init__).parameters
+    own = inspect.signature(kind.__init__).parameters
+    assert {name: p.default for name, p in own.items() if name in map_} == {
+        name: p.default for name, p in map_.items() if name != "model"
+    }
 
 
 def test_eigtm_keeps_the_defaults_of_ugtm():

@@ -6,13 +6,13 @@ import pytest
 from helpers.sound import sound_fit
 from numpy.testing import assert_allclose
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 
 SCALES = [None, "center", "standard"]
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 6, "m": 3, "niter": 10, "tol": 0, **parameters})
+    return eIGTM(**{"k": 6, "m": 3, "niter": 10, "tol": 0, **parameters})
 
 
 @pytest.fixture(scope="module")

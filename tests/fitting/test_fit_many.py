@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from dask_igtm import IGTM, IGTMSearch, saturation
+from dask_igtm import IGTM, IGTMSearch, eIGTM, saturation
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.fitting import fit_many
 from dask_igtm.projection.validate import seed_of
@@ -87,7 +87,7 @@ def test_all_kinds_of_a_real_search():
     """Three folds of a heavy ridge far off the origin: each says three things."""
 
     def heavy():
-        IGTMSearch(IGTM(k=4, m=2, niter=60), {"regul": [1e6, 1e-3]}, cv=3, refit=False).fit(X + 100)
+        IGTMSearch(eIGTM(k=4, m=2, niter=60), {"regul": [1e6, 1e-3]}, cv=3, refit=False).fit(X + 100)
 
     messages = [message for message, _ in told(heavy)]
     kinds = ["The column means of X are large", "The map may collapse", "The map has collapsed"]

@@ -7,14 +7,14 @@ from helpers.data import correlated
 from helpers.sound import assert_sound
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from dask_igtm import IGTM, load
+from dask_igtm import IGTM, eIGTM, load
 
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
 def test_a_map_that_collapses_warns_names_the_remedy_and_is_not_converged(load):
     rows = load().data
     with pytest.warns(UserWarning, match=r'collapse.*scale="standard".*regul'):
-        estimator = IGTM(k=8).fit(rows)
+        estimator = eIGTM(k=8).fit(rows)
     assert not estimator.converged_
     assert_sound(estimator, rows)
 
@@ -55,7 +55,7 @@ def test_why_a_fit_stopped_is_a_word(monkeypatch):
 
 def test_a_collapse_is_no_convergence():
     with pytest.warns(UserWarning, match="collapse"):
-        assert IGTM(k=8).fit(load_wine().data).stopped_by_ == "collapse"
+        assert eIGTM(k=8).fit(load_wine().data).stopped_by_ == "collapse"
     noise = np.random.default_rng(0).normal(size=(300, 3))
     with pytest.warns(UserWarning, match="held at"):
         assert small(regul="auto").fit(noise).stopped_by_ == "collapse"

@@ -10,7 +10,7 @@ from helpers.errors import assert_says, raised
 from helpers.lazy import computing
 from helpers.sound import assert_sound
 
-from dask_igtm import IGTM, runIGTM
+from dask_igtm import IGTM, IGTMSearch, runIGTM
 
 N = 300
 
@@ -104,3 +104,59 @@ def test_runigtm_takes_automatic_values(table):
     result = runIGTM(table, k=0, m=0, niter=1)
     assert result.matX.shape == (100, 2)
     assert result.matW.shape == (5, 10)
+
+
+# What "auto" stands for
+
+
+def same(one, other):
+    assert one.model_.weights.tobytes() == other.model_.weights.tobytes()
+    assert one.history_.tobytes() == other.history_.tobytes()
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize(("units", "scale"), [(1.0, "center"), (100.0, "standard")])
+def test_a_scale_is_chosen_by_the_moments_and_logged(table, caplog, units, scale, lazy):
+    X = (table @ np.random.default_rng(0).normal(size=(5, 5))) * [1, 1, units, 1, 1]
+    rows = da.from_array(X, chunks=(50, -1)) if lazy else X
+    with caplog.at_level("INFO", "dask_igtm"):
+        chosen = small(scale="auto").fit(rows)
+    assert f'scale="auto" takes "{scale}"' in caplog.text
+    same(chosen, small(scale=scale).fit(rows))
+    same(small(scale="auto").fit(rows, init=chosen), small(scale=scale).fit(rows, init=chosen))
+    stream, said = (small(scale=given).partial_fit(X[:100]).partial_fit(X[100:]) for given in ("auto", scale))
+    same(stream, said)
+
+
+def test_a_map_of_either_kind_is_gone_on_from(table):
+    for scale in ("center", "standard"):
+        start = small(scale=scale).fit(table)
+        same(small(scale="auto").fit(table, init=start), small(scale=scale).fit(table, init=start))
+
+
+def test_wide_rows_are_taken_to_have_one_unit():
+    X = np.random.default_rng(0).normal(size=(60, 1100)) + np.arange(60)[:, None]
+    X[:, 0] *= 1000
+    given = {"niter": 1, "regul": 1e-6, "scale": "auto"}
+    assert not small(**given).fit(X).model_.affine.standardised
+    assert small(**given).fit(X[:, :1000]).model_.affine.standardised
+
+
+def test_a_solver_is_chosen_by_what_the_fit_can_use(table):
+    many = np.random.default_rng(0).normal(size=(5000, 5)) * [4, 3, 2, 1, 0.5]
+    same(small(k=4, solver="auto").fit(many), small(k=4, solver="sampled").fit(many))
+    assert (small(k=4, solver="auto").fit(many).history_shares_ < 1).any()
+    same(small(solver="auto").fit(table), small(solver="accelerated").fit(table))
+    given = {"regul": "auto", "scale": "center"}
+    same(small(solver="auto", **given).fit(table), small(solver="accelerated", **given).fit(table))
+
+
+def test_fits_side_by_side_are_accelerated(table):
+    grid = {"regul": [0.1, 1.0]}
+    auto, said = (
+        IGTMSearch(small(solver=solver), grid, cv=2, refit=False).fit(table).cv_results_["mean_test_score"]
+        for solver in ("auto", "accelerated")
+    )
+    assert auto.tobytes() == said.tobytes()
+    with pytest.raises(ValueError, match="solver='sampled'"):
+        IGTMSearch(small(solver="sampled"), grid, cv=2).fit(table)

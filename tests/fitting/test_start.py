@@ -13,7 +13,7 @@ X = correlated(3000, 6)
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 6, "m": 3, "scale": "center", "tol": 0, "niter": 5, **parameters})
+    return IGTM(**{"k": 6, "m": 3, "scale": "center", "tol": 0, "niter": 5, "solver": "em", **parameters})
 
 
 # Warm starts
@@ -123,7 +123,7 @@ def test_equal_weights_of_any_size_are_those_of_rows(size, missing):
     assert other.score(rows, sample_weight=weight) == pytest.approx(one.score(rows), rel=1e-3)
 
 
-SCALES = [None, "center", "standard"]
+SCALES = [None, "center", "standard", "auto"]
 
 
 def small(**parameters):

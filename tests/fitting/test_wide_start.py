@@ -47,7 +47,8 @@ def narrow(monkeypatch):
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 6, "m": 3, "niter": 12, "tol": 0, "scale": "center", "regul": 0.01, **parameters})
+    given = {"k": 6, "m": 3, "niter": 12, "tol": 0, "solver": "em", "scale": "center", "regul": 0.01}
+    return IGTM(**given | parameters)
 
 
 def assert_same_fit(one, other, within=1e-6):

@@ -31,7 +31,7 @@ def assert_sound(estimator, X, precision=1e-9):
     assert np.isfinite(estimator.beta_inv_)
     assert estimator.beta_inv_ > 0
     assert (estimator.noise_variance_ > 0).all()
-    assert len(estimator.history_) == estimator.n_iter_
+    assert np.count_nonzero(estimator.history_shares_ == 1) == estimator.n_iter_
     result = estimator.set_params(model="complete").transform(X)
     for name in ("matMeans", "matModes", "matR", "matP"):
         assert np.isfinite(getattr(result, name)).all(), name

@@ -17,7 +17,7 @@ ALLOWED = [*FILLED, "marginalize"]
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 6, "m": 3, "niter": 8, "tol": 0, "scale": "center", **parameters})
+    return IGTM(**{"k": 6, "m": 3, "niter": 8, "tol": 0, "solver": "em", "scale": "center", **parameters})
 
 
 @pytest.fixture(scope="module")

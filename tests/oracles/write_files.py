@@ -17,7 +17,11 @@ import zarr
 from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape
 
 SMALL = {"k": 4, "m": 2, "s": 1.0, "regul": 0.001}
-SOLVERS = {"em": {}, "accelerated": {"solver": "accelerated"}, "evidence": {"regul": "auto"}}
+SOLVERS = {
+    "em": {"solver": "em"},
+    "accelerated": {"solver": "accelerated"},
+    "evidence": {"solver": "em", "regul": "auto"},
+}
 OUTPUTS = ("means", "node", "log_likelihood")
 PRIOR = {"high": 0.25, "low": 0.75}
 
@@ -46,12 +50,12 @@ def main(folder):
     """Write all files."""
     folder.mkdir(parents=True, exist_ok=True)
     X, y, labels = rows()
-    igtm = IGTM(**SMALL, scale="center", niter=8, tol=0, random_state=7).fit(X)
+    igtm = IGTM(**SMALL, solver="em", scale="center", niter=8, tol=0, random_state=7).fit(X)
     igtm.save(folder / "model.npz")
     expected = {"model_means": igtm.transform(X), "model_scores": igtm.score_samples(X)}
 
     frame = with_gaps(X)
-    named = IGTM(**SMALL, scale="standard", niter=5, missing="median", n_components=2).fit(frame)
+    named = IGTM(**SMALL, solver="em", scale="standard", niter=5, missing="median", n_components=2).fit(frame)
     named.save(folder / "named.npz")
     expected["named_means"] = named.transform(frame)
 
@@ -59,10 +63,10 @@ def main(folder):
     stream.save(folder / "stream.npz")
     expected["stream_means"] = stream.partial_fit(X[:32]).transform(X)
 
-    classifier = IGTMClassifier(**SMALL, scale="center", niter=5, prior=PRIOR).fit(X, labels)
+    classifier = IGTMClassifier(**SMALL, solver="em", scale="center", niter=5, prior=PRIOR).fit(X, labels)
     classifier.save(folder / "classifier.npz")
     expected["classifier_proba"] = classifier.predict_proba(X)
-    regressor = IGTMRegressor(**SMALL, scale="center", niter=5).fit(X, y)
+    regressor = IGTMRegressor(**SMALL, solver="em", scale="center", niter=5).fit(X, y)
     regressor.save(folder / "regressor.npz")
     expected["regressor_values"] = regressor.predict(X)
 

@@ -13,7 +13,7 @@ X = correlated(400, 5)
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 6, "m": 3, "niter": 6, "tol": 0, "scale": "center", **parameters})
+    return IGTM(**{"k": 6, "m": 3, "niter": 6, "tol": 0, "solver": "em", "scale": "center", **parameters})
 
 
 @pytest.mark.parametrize("lazy", [False, True])

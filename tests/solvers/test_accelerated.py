@@ -211,7 +211,7 @@ def test_data_without_a_likelihood_are_an_error():
 
 def test_the_estimator_takes_it():
     X = reference_sets()["digits"]
-    plain = IGTM(niter=500).fit(X)
+    plain = IGTM(niter=500, solver="em").fit(X)
     quick = IGTM(niter=500, solver="accelerated").fit(X)
     assert quick.converged_
     assert quick.n_iter_ < plain.n_iter_ / 2

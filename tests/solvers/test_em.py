@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from oracles.dense_em import dense_em
 from scipy.stats import multivariate_normal
 
-from dask_igtm import IGTM
+from dask_igtm import eIGTM
 from dask_igtm.model.basis import make_basis
 from dask_igtm.solvers import accelerated, em, evidence
 from dask_igtm.solvers.initialize import initialize
@@ -23,8 +23,8 @@ from dask_igtm.statistics.moments import moments_of
 def test_against_a_dense_em(scale):
     X = correlated(300, 5)
     Z = (X - X.mean(axis=0)) / (X.std(axis=0) if scale == "standard" else 1.0)
-    start = IGTM(k=6, m=3, niter=0, scale=scale).fit(X)
-    igtm = IGTM(k=6, m=3, niter=12, tol=0, scale=scale).fit(X)
+    start = eIGTM(k=6, m=3, niter=0, scale=scale).fit(X)
+    igtm = eIGTM(k=6, m=3, niter=12, tol=0, scale=scale).fit(X)
     basis = start.model_.basis
     W, beta_inv = dense_em(Z, basis, start.model_.weights, start.beta_inv_, 0.1, 12)
     assert_allclose(igtm.beta_inv_, beta_inv, rtol=1e-10)
@@ -34,15 +34,15 @@ def test_against_a_dense_em(scale):
 @pytest.mark.parametrize("scale", [None, "center", "standard"])
 def test_likelihood_is_the_density_of_the_mixture(scale):
     X = correlated(50, 3)
-    igtm = IGTM(k=4, m=2, niter=5, scale=scale).fit(X)
+    igtm = eIGTM(k=4, m=2, niter=5, scale=scale).fit(X)
     densities = [multivariate_normal(y, np.diag(igtm.noise_variance_)).pdf(X) for y in igtm.centers_]
     assert_allclose(igtm.score_samples(X), np.log(np.mean(densities, axis=0)), rtol=1e-10)
 
 
 def test_history_is_the_likelihood_before_each_iteration():
     X = correlated(200, 4)
-    igtm = IGTM(k=5, m=3, niter=6, tol=0).fit(X)
-    before = [IGTM(k=5, m=3, niter=n, tol=0).fit(X).log_likelihood_ for n in range(7)]
+    igtm = eIGTM(k=5, m=3, niter=6, tol=0).fit(X)
+    before = [eIGTM(k=5, m=3, niter=n, tol=0).fit(X).log_likelihood_ for n in range(7)]
     assert_allclose([*igtm.history_, igtm.log_likelihood_], before, rtol=1e-12)
 
 
@@ -66,10 +66,10 @@ def test_penalised_likelihood_never_falls(name, scale):
 
 def test_converged_says_apart_whether_iterations_ran_out():
     X = correlated(200, 4)
-    stopped = IGTM(k=5, m=3, niter=500).fit(X)
+    stopped = eIGTM(k=5, m=3, niter=500).fit(X)
     assert stopped.converged_
     assert 4 < stopped.n_iter_ < 500
-    cut = IGTM(k=5, m=3, niter=stopped.n_iter_ - 1).fit(X)
+    cut = eIGTM(k=5, m=3, niter=stopped.n_iter_ - 1).fit(X)
     assert not cut.converged_
 
 
@@ -82,16 +82,16 @@ def close(one, other, tolerance=1e-9):
 @given(cuts=st.lists(st.integers(1, 399), max_size=12, unique=True), seed=st.integers(0, 2**32 - 1))
 def test_chunks_and_order_of_rows_do_not_matter(cuts, seed):
     X = correlated(400, 5)
-    expected = IGTM(k=6, m=3, niter=20, tol=0).fit(X)
+    expected = eIGTM(k=6, m=3, niter=20, tol=0).fit(X)
     sizes = tuple(np.diff([0, *sorted(cuts), 400]).tolist())
-    close(IGTM(k=6, m=3, niter=20, tol=0).fit(da.from_array(X, chunks=(sizes, -1))), expected)
+    close(eIGTM(k=6, m=3, niter=20, tol=0).fit(da.from_array(X, chunks=(sizes, -1))), expected)
     shuffled = np.random.default_rng(seed).permutation(X)
-    close(IGTM(k=6, m=3, niter=20, tol=0).fit(shuffled), expected)
+    close(eIGTM(k=6, m=3, niter=20, tol=0).fit(shuffled), expected)
 
 
 def test_far_from_the_origin():
     X = correlated(300, 4)
-    near, far = (IGTM(k=6, m=3, niter=10, tol=0, scale="center").fit(X + offset) for offset in (0, 1e6))
+    near, far = (eIGTM(k=6, m=3, niter=10, tol=0, scale="center").fit(X + offset) for offset in (0, 1e6))
     assert_allclose(far.transform(X + 1e6), near.transform(X), atol=1e-6)
 
 
@@ -99,10 +99,10 @@ X = correlated(300, 5)
 
 
 def test_weights_that_sum_to_one():
-    expected = IGTM(k=6, m=3, niter=10, scale="standard", regul=0).fit(X)
+    expected = eIGTM(k=6, m=3, niter=10, scale="standard", regul=0).fit(X)
     for total in (1.0, 1.0 + 1e-12, 1.0 - 1e-12):
         weight = np.full(300, total / 300)
-        igtm = IGTM(k=6, m=3, niter=10, scale="standard", regul=0).fit(X, sample_weight=weight)
+        igtm = eIGTM(k=6, m=3, niter=10, scale="standard", regul=0).fit(X, sample_weight=weight)
         assert_allclose(igtm.log_likelihood_, expected.log_likelihood_, rtol=1e-2)
 
 

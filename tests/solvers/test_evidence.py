@@ -29,7 +29,7 @@ IRIS = load_iris().data
 
 
 def auto(**changed):
-    return IGTM(**({"k": 6, "m": 3, "regul": "auto", "scale": "standard"} | changed))
+    return IGTM(**({"k": 6, "m": 3, "regul": "auto", "scale": "standard", "solver": "em"} | changed))
 
 
 def standardised(X):
@@ -278,7 +278,7 @@ def test_ctrl_c_keeps_the_ridge(monkeypatch):
 
 
 REFUSED = {
-    "scale": ({"scale": None}, "give scale='center' or 'standard'"),
+    "scale": ({"scale": None}, "give scale='auto', 'center' or 'standard'"),
     "solver": ({"solver": "sampled"}, "give solver='accelerated'.*regul=regul_"),
     "word": ({"regul": "evidence"}, "regul='evidence'; give a finite number >= 0, or 'auto'"),
     "negative": ({"regul": -1}, "regul=-1; give a finite number >= 0, or 'auto'"),

@@ -15,7 +15,7 @@ from dask_igtm import IGTM, load, runIGTM
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.solvers import initialize as module
-from dask_igtm.solvers.initialize import initialize
+from dask_igtm.solvers.initialize import initialize, standardises
 from dask_igtm.statistics.moments import moments_of, pairwise_moments_of
 
 X = correlated(400, 5)
@@ -139,3 +139,52 @@ def test_distances_of_many_columns_are_those_in_the_plane(monkeypatch):
     monkeypatch.setattr(module, "cdist", seen_cdist)
     initialize(moments_of(correlated(300, MANY), None), make_basis(6, 3, 0.3), regul=0.1, scale="center")
     assert widths == [2]
+
+
+# scale="auto"
+
+
+def moments(X):
+    return moments_of(np.asarray(X, float), None)
+
+
+def related(n_columns=6, n_rows=400):
+    """Rows of two groups, so that columns are correlated, with a spread of about 1 each."""
+    rng = np.random.default_rng(5)
+    return np.repeat([[1.0], [-1.0]], n_rows // 2, axis=0) + rng.normal(size=(n_rows, n_columns))
+
+
+def test_columns_in_units_of_their_own_are_standardised():
+    X = related()
+    assert not standardises(moments(X), "auto")
+    assert standardises(moments(X * [1, 1, 1, 1, 1, 20]), "auto")
+    assert not standardises(moments(X * [1, 1, 1, 1, 1, 5]), "auto")
+    assert standardises(moments(related(2) * [1, 1000]), "auto")
+
+
+def test_principal_components_are_not_standardised_however_they_spread():
+    X = related() * [1, 1, 1, 1, 1, 1000]
+    components = PCA().fit_transform(X)
+    assert np.ptp(np.log10(components.std(axis=0))) > 2
+    assert not standardises(moments(components), "auto")
+
+
+def test_constant_columns_are_no_measure():
+    X = np.hstack([related(3) * 20, np.full((400, 4), 0.1)])
+    assert not standardises(moments(X), "auto")
+    assert not standardises(moments(X[:, 2:]), "auto")
+
+
+@given(factor=st.floats(1e-6, 1e6), order=st.permutations(range(6)))
+def test_the_choice_depends_neither_on_a_common_unit_nor_on_the_order(factor, order):
+    X = related() * [1, 2, 3, 1, 4, 100]
+    assert standardises(moments(factor * X[:, order] + 3), "auto")
+    assert not standardises(moments(factor * (X / [1, 1, 1, 1, 1, 20])[:, order]), "auto")
+
+
+def test_a_word_is_taken_at_its_word():
+    X = related() * [1, 1, 1, 1, 1, 1000]
+    assert standardises(moments(X), "standard")
+    assert standardises(moments(related()), "standard")
+    assert not standardises(moments(X), "center")
+    assert not standardises(moments(X), None)
