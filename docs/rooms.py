@@ -25,7 +25,7 @@ ROOMS = {
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel sparse_rows compiled products"
     " sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " e_step node_sums prediction map_bins row_subsets row_sample",
+    " row_subsets e_step node_sums prediction map_bins row_sample",
     "solvers": "spectrum leading_axes wide_spectrum initialize m_step em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
