@@ -34,8 +34,8 @@ ROOMS = {
     "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
     " fit fit_many fit_stream cost",
-    "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
-    "landscape": "landscape node_values from_rows regions",
+    "projection": "fitted_map validate labelled_rows ugtm_names columns blocks to_zarr quality",
+    "landscape": "landscape node_values from_rows regions column_markers",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " search saturation",
     "plot": "style row_charts node_charts charts report",

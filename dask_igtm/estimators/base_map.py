@@ -31,6 +31,7 @@ from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.blocks import project_blocks
+from dask_igtm.projection.columns import centers_table
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
@@ -460,6 +461,31 @@ class BaseMap(
             With `n_components`, rows lie in the span of the principal axes.
         """
         return self._map.sample(n_samples, check_random_state(self.random_state))
+
+    def centers_table(self) -> Any:
+        """Return the nodes with where they lie, on the map and in data space; needs no data.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With one row a node, whose index is "node": x1 and x2, its place on the map, then its centre in
+            the columns of X, in their units. Columns have the names of the fit, or numbers where there were
+            none; where one of them is called x1 or x2 itself, the place is in map_x1 and map_x2.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM
+        >>> iris = load_iris(as_frame=True).data
+        >>> IGTM(k=8, scale="standard", solver="em").fit(iris).centers_table().columns[:3].tolist()
+        ['x1', 'x2', 'sepal length (cm)']
+        """
+        return centers_table(self)
 
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities belong.

@@ -50,7 +50,7 @@ class Histogram:
         return cls.of(np.interp(between, shares, quantiles), weight)
 
     def scaled(self, factor: float) -> Histogram:
-        """Return the same numbers, each `factor` times as often; bins that then have no weight are left out."""
+        """Return the same numbers, each `factor` times as often; bins left without weight are dropped."""
         weight = factor * self.weight
         left = weight > 0
         return Histogram(self.low[left], self.high[left], weight[left])

@@ -66,7 +66,7 @@ def test_a_stream_that_knows_nothing_of_its_rows_learns_it_of_the_next(tmp_path)
     stream = load(FOLDER / "stream.npz")
     stream.save(tmp_path / "stream.npz")
     stream = load(tmp_path / "stream.npz")
-    with pytest.raises(ValueError, match="older release.*reference="):
+    with pytest.raises(ValueError, match=r"older release.*reference="):
         stream.applicability(X)
     deviance = stream.describe(X[:32], ("deviance",))["deviance"]
     assert stream.partial_fit(X[:32]).deviance_[-1] == pytest.approx(deviance.max())
