@@ -76,8 +76,8 @@ def markers(model: Any, X: Any = None, n: int = 5, region: Any = None, sample_we
     mask = None if region is None else node_mask(fitted.nodes, region)
     if n_nodes == 1 or (mask is not None and mask.all()):
         raise ValueError(
-            f"region={region!r} is the whole map of {n_nodes} nodes, and no rest is left to set it apart from; "
-            "give fewer of its nodes."
+            f"region={region!r} is the whole map of {n_nodes} nodes, and no rest is left to set it apart "
+            "from; give fewer of its nodes."
         )
     rows = None if X is None else density(model, X, sample_weight).support
     weight = np.ones(n_nodes) if rows is None else rows
@@ -108,7 +108,7 @@ def _apart(fitted: FittedMap, weight: Array, masks: Iterable[Mask], n: int) -> I
 
 
 def _mean(phi: Array, weight: Array, mask: Mask) -> Array:
-    """Return the mean of the functions of the map over some nodes, which weigh alike where all weigh nothing."""
+    """Return the mean of the map's functions over some nodes, which weigh alike where none has rows."""
     weight = weight[mask]
     share = weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
     return np.asarray(share @ phi[mask])
