@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,26 @@ from dask_igtm.projection.validate import fitted_map, map_estimator
 Array = NDArray[np.float64]
 
 COORDINATES = ("x1", "x2")
+SHOWN = 10  # columns in a message
 
 
 def column_labels(model: Any) -> list[Any]:
     """Return the names of the columns of a map, or their numbers where they have none."""
     igtm = map_estimator(model)
     return list(getattr(igtm, "feature_names_in_", range(igtm.n_features_in_)))
+
+
+def column_numbers(labels: Sequence[Any], columns: Sequence[Any]) -> list[int]:
+    """Return where some of the labels of the columns are.
+
+    Raises ValueError if there is no such label, or none is asked for.
+    """
+    place = {label: number for number, label in enumerate(labels)}
+    unknown = [column for column in columns if column not in place]
+    if unknown or len(columns) == 0:
+        known = ", ".join(map(repr, labels[:SHOWN])) + (", ..." if len(labels) > SHOWN else "")
+        raise ValueError(f"columns={list(columns)} has {unknown}; give some of {known}.")
+    return [place[column] for column in columns]
 
 
 def centers_table(model: Any) -> Any:
