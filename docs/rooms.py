@@ -25,7 +25,7 @@ ROOMS = {
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel sparse_rows compiled products"
     " sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " e_step node_sums prediction map_bins row_subsets row_sample",
+    " row_subsets e_step node_sums prediction map_bins row_sample",
     "solvers": "spectrum leading_axes wide_spectrum initialize m_step em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
@@ -34,8 +34,8 @@ ROOMS = {
     "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
     " fit fit_many fit_stream cost",
-    "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
-    "landscape": "landscape node_values from_rows",
+    "projection": "fitted_map validate labelled_rows ugtm_names columns blocks to_zarr quality",
+    "landscape": "landscape node_values from_rows regions column_markers",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " search saturation",
     "plot": "style row_charts node_charts charts report",

@@ -126,7 +126,7 @@ class RowBlocks:
         """
         if self.starts is None:
             raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
-        numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.int64)
+        numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.dtype(np.int64))
         return dataclasses.replace(self, y=numbers)
 
 

@@ -31,12 +31,13 @@ from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.blocks import project_blocks
+from dask_igtm.projection.columns import centers_table
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.solvers import stepwise
-from dask_igtm.statistics.log_histogram import SHARES
+from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
 Array = NDArray[np.float64]
 
@@ -195,8 +196,9 @@ class BaseMap(
         -------
         self
             `history_` and `log_likelihood_` hold the mean of ln p(x) over each block under the map before
-            it, `n_iter_` and `n_samples_seen_` count on, and `stopped_by_` is "iterations". A block without
-            weight changes nothing.
+            it, `n_iter_` and `n_samples_seen_` count on, and `stopped_by_` is "iterations". `deviance_` is an
+            average over the stream as well: of each block under the map before it, which had not learnt from
+            it, with the share that the block has in the map. A block without weight changes nothing.
 
         Raises
         ------
@@ -215,7 +217,9 @@ class BaseMap(
             rows = rows_of(self, X, sample_weight, reset=new)
             state = getattr(self, "stream_", None)
             if state is None and not new:
-                state = stepwise.begin(self.model_, self.n_samples_seen_)
+                quantiles = self.deviance_
+                known = NOTHING if quantiles is None else Histogram.of_quantiles(quantiles, SHARES)
+                state = stepwise.begin(self.model_, self.n_samples_seen_, known)
             names = getattr(self, "feature_names_in_", None)
             state, log_likelihood = advance(rows, settings, state, names)
             if log_likelihood is None:
@@ -224,7 +228,7 @@ class BaseMap(
             self.model_, self.n_samples_seen_ = self.stream_.model, self.stream_.weight
             self.n_iter_ = 1 if new else self.n_iter_ + 1
             self.n_passes_, self.stopped_by_, self.kernel_ = 1, "iterations", self._map.kernel
-            self.log_likelihood_, self.deviance_ = log_likelihood, None
+            self.log_likelihood_, self.deviance_ = log_likelihood, state.deviance.quantiles(SHARES)
             self.history_ = np.append([] if new else self.history_, log_likelihood)
             self.history_shares_ = np.append([] if new else self.history_shares_, 1.0)
             return self
@@ -388,7 +392,9 @@ class BaseMap(
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
         return self.describe(X, ("log_likelihood",))["log_likelihood"]
 
-    def applicability(self, X: Any, quantile: float = 0.95, reference: Any = None) -> Any:
+    def applicability(
+        self, X: Any, quantile: float = 0.95, reference: Any = None, reference_weight: Any = None
+    ) -> Any:
         """Say of each row whether it lies in the model's domain, where predictions may be trusted.
 
         It does if its log-likelihood is at least the one that a share `quantile` of the reference reaches.
@@ -401,8 +407,11 @@ class BaseMap(
         quantile : float in (0, 1], default=0.95
             Share of the reference, rows times their weights, that lies inside.
         reference : as X, optional
-            Rows that make the domain, from one pass over them; by default those of `fit`. Either way
-            quantiles come from a histogram with bins of 0.5 % of a deviance, and are interpolated.
+            Rows that make the domain, from one pass over them; by default those of `fit`, and the blocks of
+            `partial_fit` by their share in the map, each as the map before it saw it. Either way quantiles
+            come from a histogram with bins of 0.5 % of a deviance, and are interpolated.
+        reference_weight : array or dask array of shape (n_reference,), optional
+            How often each row of the reference counts.
 
         Returns
         -------
@@ -412,21 +421,24 @@ class BaseMap(
         Raises
         ------
         ValueError
-            If nothing is known of the rows of `fit`, because the map was made by `partial_fit`, cut
-            short, or loaded from a file of an older release; or if X is not as `transform` wants it.
+            If nothing is known of the rows of the map, because its fit was cut short or it was loaded from a
+            file of an older release, and no block of `partial_fit` has followed; if there are weights and no
+            reference; or if X is not as `transform` wants it.
         """
         fitted = self._map
         if not 0 < quantile <= 1:
             raise ValueError(f"quantile={quantile!r}; give a share above 0 and at most 1.")
+        if reference is None and reference_weight is not None:
+            raise ValueError("reference_weight is given without a reference; give the rows that it weighs.")
         if reference is not None:
-            quantiles: Any = fitted.likelihood(rows_of(self, reference)).deviance.quantiles(SHARES)
+            rows = rows_of(self, reference, reference_weight)
+            quantiles: Any = fitted.likelihood(rows).deviance.quantiles(SHARES)
         else:
             quantiles = self.deviance_
         if quantiles is None:
             raise ValueError(
-                "This map does not know how well it fits the rows of its fit: it was made by partial_fit, "
-                "its fit was interrupted, or its file is of an older release; give those rows, or a sample "
-                "of them, as reference=."
+                "This map does not know how well it fits the rows of its fit: that was interrupted, or its "
+                "file is of an older release; give those rows, or a sample of them, as reference=."
             )
         largest = float(np.interp(quantile, SHARES, quantiles)) * (1.0 + SLACK)
         return self.describe(X, ("deviance",))["deviance"] <= largest
@@ -449,6 +461,31 @@ class BaseMap(
             With `n_components`, rows lie in the span of the principal axes.
         """
         return self._map.sample(n_samples, check_random_state(self.random_state))
+
+    def centers_table(self) -> Any:
+        """Return the nodes with where they lie, on the map and in data space; needs no data.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With one row a node, whose index is "node": x1 and x2, its place on the map, then its centre in
+            the columns of X, in their units. Columns have the names of the fit, or numbers where there were
+            none; where one of them is called x1 or x2 itself, the place is in map_x1 and map_x2.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM
+        >>> iris = load_iris(as_frame=True).data
+        >>> IGTM(k=8, scale="standard", solver="em").fit(iris).centers_table().columns[:3].tolist()
+        ['x1', 'x2', 'sepal length (cm)']
+        """
+        return centers_table(self)
 
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities belong.

@@ -124,8 +124,8 @@ class IGTM(BaseMap):
         How many of the rows each of these is of: 1 for all, less for a sample.
     deviance_ : ndarray of shape (602,) or None
         How far ln p(x) of the rows of `fit` lies below the largest possible: its quantiles at the shares
-        1 - 10^(-i / 100), and 1; what `applicability` compares with. None after `partial_fit` or an
-        interruption.
+        1 - 10^(-i / 100), and 1; what `applicability` compares with. After `partial_fit` an average over the
+        stream; None after an interruption.
     kernel_ : {"numba", "numpy"}
         What computed the softmax: numba's compiled one where the driver has numba.
     n_features_in_ : int

@@ -12,6 +12,7 @@ from dask_igtm._version import __version__
 from dask_igtm.model import arrays as models
 from dask_igtm.model.functions import functions_of
 from dask_igtm.solvers import stepwise
+from dask_igtm.statistics.log_histogram import NOTHING, Histogram
 
 NUMBERS = (
     "n_iter_",
@@ -57,6 +58,8 @@ def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     arrays = {"history": igtm.history_, "history_shares": igtm.history_shares_, **models.pack(igtm.model_)}
     if hasattr(igtm, "stream_"):
         arrays |= {f"stream_{name}": np.asarray(getattr(igtm.stream_, name)) for name in STREAM}
+        deviance = igtm.stream_.deviance
+        arrays["stream_deviance"] = np.stack([deviance.low, deviance.high, deviance.weight])
     if igtm.deviance_ is not None:
         arrays["deviance"] = igtm.deviance_
     return header, arrays
@@ -81,7 +84,9 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
                 "stream_functions_rx": functions_of(igtm.model_.basis).values.T @ arrays["stream_rx"],
             }
         g, functions_rx, square = (arrays[f"stream_{name}"] for name in STREAM)
-        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, g, functions_rx, float(square))
+        known = Histogram(*arrays["stream_deviance"]) if "stream_deviance" in arrays else NOTHING
+        averages = (g, functions_rx, float(square), known)
+        igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, *averages)
     if igtm.model_.names is not None:
         igtm.feature_names_in_ = np.array(igtm.model_.names, dtype=object)
     return igtm

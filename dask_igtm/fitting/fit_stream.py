@@ -14,7 +14,7 @@ from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, larg
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers import stepwise
 from dask_igtm.solvers.initialize import make_prior
-from dask_igtm.statistics.e_step import e_step
+from dask_igtm.statistics.e_step import e_step_with_deviances
 
 
 def advance(
@@ -54,9 +54,9 @@ def advance(
         scale=settings.scale,
         variance=state.variance,
     )
-    total = reduce(source, e_step, model, best_kernel(), label="igtm-estep")
+    total, deviance = reduce(source, e_step_with_deviances, model, best_kernel(), label="igtm-estep").each
     if total.weight < LEAST_WEIGHT:
         return state, None
-    state = stepwise.step(state, total, prior)
+    state = stepwise.step(state, total, deviance, prior)
     warn_if_collapsed(state.model, prior)
     return state, total.log_likelihood / total.weight

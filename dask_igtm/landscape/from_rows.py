@@ -169,7 +169,14 @@ def of_labels(fitted: FittedMap, rows: RowBlocks, prior: str | Mapping[Any, floa
     return Landscape("classes", fitted.nodes, columns, values, support, {"n_rows": support.sum()})
 
 
-def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float = 1.0) -> Landscape:
+def coverage(
+    model: Any,
+    X_reference: Any,
+    X_query: Any,
+    *,
+    min_support: float = 1.0,
+    sample_weight: Mapping[str, Any] | None = None,
+) -> Landscape:
     """How much of one or more sets of rows lies where a reference has rows; one pass over all of them.
 
     Parameters
@@ -180,6 +187,9 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     X_query : the same, or a dict of names to such
     min_support : float, default=1.0
         How many rows of the reference a node needs, in sums of responsibilities, to be supported.
+    sample_weight : dict of names to arrays or dask arrays of shape (n,), optional
+        How often each row counts of "reference", and of the queries by their names ("query" where there are
+        none); rows of what is not in it count once.
 
     Returns
     -------
@@ -191,12 +201,26 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     Raises
     ------
     ValueError
-        As `density`, and if `min_support` is no number >= 0.
+        As `density`, and if `min_support` is no number >= 0, or weights are of a set that is not there.
+    TypeError
+        If `sample_weight` is no dict.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> X, y = load_iris(return_X_y=True)
+    >>> igtm = IGTM(k=8, scale="standard", solver="em").fit(X)
+    >>> weight = {"reference": [2.0] * 100}
+    >>> covered = landscape.coverage(igtm, X[y > 0], X[y == 0], sample_weight=weight)
+    >>> round(covered.summary["n_rows"], 6)
+    200.0
     """
     check_number("min_support", min_support)
     fitted = fitted_map(model)
     queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
-    reference, *found = _weights(fitted, model, [X_reference, *queries.values()])
+    tables = {"reference": X_reference, **queries}
+    reference, *found = _weights(fitted, model, tables, sample_weight)
     shares = {
         name: node_values.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)
     }
@@ -205,7 +229,9 @@ def coverage(model: Any, X_reference: Any, X_query: Any, *, min_support: float =
     return Landscape("coverage", fitted.nodes, (*queries, "reference"), values, reference, summary)
 
 
-def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
+def compare(
+    model: Any, tables: Mapping[str, Any], sample_weight: Mapping[str, Any] | None = None
+) -> Landscape:
     """How several sets of rows are spread over the map; one pass over all of them.
 
     Parameters
@@ -213,6 +239,8 @@ def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
     model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted.
     tables : dict of names to tables as in `IGTM.fit`; each of shape (n, D)
+    sample_weight : dict of the same names to arrays or dask arrays of shape (n,), optional
+        How often each row counts; rows of a set that is not in it count once.
 
     Returns
     -------
@@ -223,11 +251,13 @@ def compare(model: Any, tables: Mapping[str, Any]) -> Landscape:
     Raises
     ------
     ValueError
-        As `density`.
+        As `density`, and if weights are of a set that is not there.
+    TypeError
+        If `tables` or `sample_weight` is no dict.
     """
     fitted = fitted_map(model)
     named = _named_sets(tables)
-    found = _weights(fitted, model, list(named.values()))
+    found = _weights(fitted, model, named, sample_weight)
     values = np.column_stack([node_values.share_of_rows(g) for g in found])
     summary = {name: float(g.sum()) for name, g in zip(named, found, strict=True)}
     return Landscape("compare", fitted.nodes, tuple(named), values, np.sum(found, axis=0), summary)
@@ -257,12 +287,30 @@ def magnification(model: Any) -> Landscape:
     return Landscape("magnification", fitted.nodes, ("magnification",), values)
 
 
-def _weights(fitted: FittedMap, model: Any, tables: list[Any]) -> list[Array]:
+def _weights(
+    fitted: FittedMap, model: Any, tables: dict[str, Any], sample_weight: Mapping[str, Any] | None
+) -> list[Array]:
     """Return the weights of the nodes for each table, in one pass over all of them."""
-    found: list[Array] = fitted.reduce_each([rows_of(model, X) for X in tables], node_weights, label=LABEL)
+    weights = _named_weights(tables, sample_weight)
+    rows = [rows_of(model, X, weights.get(name)) for name, X in tables.items()]
+    found: list[Array] = fitted.reduce_each(rows, node_weights, label=LABEL)
     for g in found:
         _check_weight(g)
     return found
+
+
+def _named_weights(tables: dict[str, Any], sample_weight: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if sample_weight is None:
+        return {}
+    if not isinstance(sample_weight, Mapping):
+        raise TypeError(
+            f"sample_weight is of type {type(sample_weight).__name__}; give a dict of the names "
+            f"{list(tables)} to the weights of their rows."
+        )
+    unknown = [name for name in sample_weight if name not in tables]
+    if unknown:
+        raise ValueError(f"sample_weight has weights of {unknown}; there are rows of {list(tables)}.")
+    return sample_weight
 
 
 def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Pictures of a map as Altair charts, and of everything about it as one HTML page.
 
-`projection`, `landscape`, `magnification` and `history` return charts, which show in notebooks and can be
-saved as PNG, SVG or HTML; `dask_igtm.report` writes the page. Each carries its own figures, some thousands
-at most, however many rows it stands for. The room takes what a fitted map and its landscapes offer, and
-imports no estimator; the command line and users call it. It needs the extra `plot`.
+`projection`, `landscape`, `components`, `magnification` and `history` return charts, which show in notebooks
+and can be saved as PNG, SVG or HTML; `dask_igtm.report` writes the page. Each carries its own figures, some
+thousands at most, however many rows it stands for. The room takes what a fitted map and its landscapes offer,
+and imports no estimator; the command line and users call it. It needs the extra `plot`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from dask_igtm._lazy import lazy
 
 if TYPE_CHECKING:
-    from dask_igtm.plot.charts import history, landscape, magnification, projection
+    from dask_igtm.plot.charts import components, history, landscape, magnification, projection
 
-__all__ = ["history", "landscape", "magnification", "projection"]
+__all__ = ["components", "history", "landscape", "magnification", "projection"]
 
 __getattr__ = lazy(__name__, dict.fromkeys(__all__, "plot.charts"))
 

@@ -16,7 +16,10 @@ from dask_igtm.landscape import from_rows
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot import node_charts, row_charts
 from dask_igtm.plot.style import COLORS, SIDE, Canvas
+from dask_igtm.projection.columns import column_labels, column_numbers, variation
 from dask_igtm.projection.validate import fitted_map, map_estimator
+
+MOST_COMPONENTS = 12  # unless some are asked for
 
 
 def projection(
@@ -31,6 +34,7 @@ def projection(
     title: str | None = None,
     scale: str = "linear",
     selection: Any = None,
+    sample_weight: Any = None,
 ) -> Any:
     """Draw where rows lie on the map, by their posterior means.
 
@@ -58,6 +62,9 @@ def projection(
     selection : altair.Parameter, optional
         An interval of x1 and x2, outside of which all is faded. Several charts may share it; add it to one of
         them with `add_params`.
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts in bins, and in their means and shares; the area of a point. Rows that weigh
+        0 are not drawn.
 
     Returns
     -------
@@ -66,7 +73,8 @@ def projection(
     Raises
     ------
     ValueError
-        If y and labels are both given, there are more than ten labels, or X, y or labels cannot be used.
+        If y and labels are both given, there are more than ten labels, or X, y, labels or weights cannot be
+        used.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def projection(
     >>> chart = plot.projection(igtm, X, labels=load_iris().target_names[y], name="species")
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
-    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points)
+    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight)
     name = name or series_name(y if labels is None else labels)
     canvas = Canvas.of(fitted_map(model).nodes, n_bins, selection)
     return row_charts.draw(spread, canvas, name, title, scale)
@@ -122,6 +130,51 @@ def landscape(
     """
     canvas = Canvas.of(landscape.nodes, selection=selection)
     return node_charts.draw(landscape, canvas, columns, name, title, scale)
+
+
+def components(
+    model: Any, columns: Sequence[Any] | None = None, *, title: str = "Components", selection: Any = None
+) -> Any:
+    """Draw what columns are at each node of a map: component planes, which need no data.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    columns : sequence, optional
+        Names of columns as in the fit, or their numbers where that knew none. By default the twelve that vary
+        most over the map in standard deviations of its noise, in that order.
+    title : str, optional
+    selection : altair.Parameter, optional
+        As in `projection`.
+
+    Returns
+    -------
+    altair.ConcatChart
+        A small map for each column, of its values at the centres of the nodes, in the units of X; each has
+        colours of its own.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or `columns` is empty.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, plot
+    >>> igtm = IGTM(k=8, scale="standard", solver="em").fit(load_iris(as_frame=True).data)
+    >>> chart = plot.components(igtm, columns=["sepal length (cm)", "petal width (cm)"])
+    >>> chart.save("iris.png")  # doctest: +SKIP
+    """
+    fitted, labels = fitted_map(model), column_labels(model)
+    if columns is None:
+        numbers = np.argsort(-variation(fitted.model), kind="stable")[:MOST_COMPONENTS]
+    else:
+        numbers = np.array(column_numbers(labels, columns))
+    values = fitted.model.basis.phi @ fitted.weights[:, numbers]
+    names = [str(labels[number]) for number in numbers]
+    return node_charts.components(fitted.nodes, values, names, title, selection)
 
 
 def magnification(model: Any, *, title: str | None = None, selection: Any = None) -> Any:

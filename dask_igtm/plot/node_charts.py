@@ -13,6 +13,7 @@ from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot.style import (
     COLORS,
     Canvas,
+    amount,
     certainty,
     check_scale,
     class_colors,
@@ -31,6 +32,7 @@ TITLES = {
     "compare": "Densities",
     "magnification": "Magnification",
 }
+SMALL, IN_A_ROW = 150, 4  # pixels of the side of a component, about, and how many stand side by side
 SHARES = ("density", "coverage", "compare")  # kinds whose values are shares of the rows
 
 
@@ -60,6 +62,19 @@ def draw(
     ]
     together = alt.concat(*parts, columns=3, title=alt.Title(title or TITLES[landscape.kind], anchor="start"))
     return together.resolve_scale(color="shared" if domain else "independent", size="independent")
+
+
+def components(nodes: Array, values: Array, labels: Sequence[str], title: str, selection: Any) -> Any:
+    """Return a small map for each column of values (K, C); see `plot.components`."""
+    canvas = Canvas.of(nodes, 1, selection, SMALL)
+    parts = [
+        canvas.squares(records(nodes, value=column), canvas.node_pixels, label).encode(
+            color=canvas.gradient("", "linear", format=".4~g"), tooltip=tooltips("x1", "x2", value=label)
+        )
+        for column, label in zip(values.T, labels, strict=True)
+    ]
+    together = alt.concat(*parts, columns=IN_A_ROW, title=alt.Title(title, anchor="start"))
+    return together.resolve_scale(color="independent")
 
 
 def _chosen(landscape: Landscape, columns: Sequence[Any] | None) -> list[int]:
@@ -104,7 +119,7 @@ def _panel(
     if kind == "property":
         columns["support"] = support = landscape.part("support")[known, column // len(landscape.parts)]
         largest = support.max(initial=0.0)
-        subtitle = f"{support.sum():,.0f} rows; size by rows at a node, at most {largest:,.1f}"
+        subtitle = f"{amount(support.sum())} rows; size by rows at a node, at most {largest:,.1f}"
     elif landscape.support is not None:
         columns["support"] = landscape.support[known]
     table = records(landscape.nodes[known], **columns)
@@ -133,7 +148,7 @@ def _subtitle(landscape: Landscape, label: str) -> str:
     if landscape.kind == "coverage" and label in summary:
         return f"{summary[label]:.1%} of the rows where the reference has rows"
     rows = summary.get(label if landscape.kind == "compare" else "n_rows")
-    return "" if rows is None else f"{rows:,.0f} rows"
+    return "" if rows is None else f"{amount(rows)} rows"
 
 
 def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> Any:

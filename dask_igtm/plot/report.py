@@ -94,6 +94,7 @@ def report(
     labels: Any = None,
     title: str | None = None,
     scale: str = "linear",
+    sample_weight: Any = None,
 ) -> None:
     """Write one HTML page with the charts of a map, its settings, and its figures.
 
@@ -115,6 +116,8 @@ def report(
     title : str, optional
     scale : {"linear", "sqrt", "log", "symlog"}, default="linear"
         From y to colours.
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts, in every chart and figure of these rows.
 
     Raises
     ------
@@ -137,8 +140,8 @@ def report(
     library = _library()
     check_writable(path)
     title = title or "Generative topographic map"
-    of_rows, rows = _projections(model, X, y, labels, scale)
-    of_nodes, quality = _landscapes(model, X, y, labels, scale)
+    of_rows, rows = _projections(model, X, y, labels, scale, sample_weight)
+    of_nodes, quality = _landscapes(model, X, y, labels, scale, sample_weight)
     history = pictures.history(igtm).to_dict()
     charts = dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
@@ -179,7 +182,9 @@ def _linked(maps: list[Any]) -> dict[str, Any]:
     return spec
 
 
-def _projections(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
+def _projections(
+    model: Any, X: Any, y: Any, labels: Any, scale: str, sample_weight: Any
+) -> tuple[list[Any], dict[str, Any]]:
     """Return a chart of the rows for each thing that may colour them, and figures of the rows."""
     canvas = Canvas.of(fitted_map(model).nodes, N_BINS, REGION)
     colours = [] if labels is None else [(None, labels)]
@@ -187,7 +192,7 @@ def _projections(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[l
         colours.append((y, None))
     charts = []
     for values, groups in colours or [(None, None)]:
-        spread = row_charts.spread_of(model, X, values, groups, N_BINS)
+        spread = row_charts.spread_of(model, X, values, groups, N_BINS, sample_weight=sample_weight)
         name = series_name(values if groups is None else groups)
         charts.append(row_charts.draw(spread, canvas, name, scale=scale))
     n_rows = spread.n_rows + spread.n_without
@@ -200,18 +205,20 @@ def _is_one_column(y: Any) -> bool:
     return len(shape) == 1 or shape[1:] == (1,)
 
 
-def _landscapes(model: Any, X: Any, y: Any, labels: Any, scale: str) -> tuple[list[Any], dict[str, Any]]:
+def _landscapes(
+    model: Any, X: Any, y: Any, labels: Any, scale: str, sample_weight: Any
+) -> tuple[list[Any], dict[str, Any]]:
     """Return a chart of the nodes for each thing that rows say of them, and how well they say it."""
-    density = from_rows.density(model, X)
+    density = from_rows.density(model, X, sample_weight)
     charts = [pictures.landscape(density, selection=REGION)]
     figures = {"Effective number of nodes, exp(entropy of density)": _perplexity(density.values[:, 0])}
     if labels is not None:
-        classes = from_rows.classes(model, X, labels)
+        classes = from_rows.classes(model, X, labels, sample_weight=sample_weight)
         charts.append(pictures.landscape(classes, name=series_name(labels), selection=REGION))
         certainty = np.average(classes.values.max(axis=1), weights=classes.support)
         figures["Mean probability of the most probable class at a node"] = float(certainty)
     if y is not None:
-        means = from_rows.property(model, X, y)
+        means = from_rows.property(model, X, y, sample_weight)
         parts = (means.part(part).T for part in means.parts)
         for what, *figures_of in zip(means.columns_of("mean"), *parts, strict=True):
             name = (series_name(y) or "y") if what == "mean" else what.removesuffix("_mean")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dask_igtm.plot.style import (
     COLORS,
     Canvas,
+    amount,
     certainty,
     check_scale,
     class_colors,
@@ -32,7 +33,13 @@ MAX_POINTS = 20_000
 
 
 def spread_of(
-    model: Any, X: Any, y: Any = None, labels: Any = None, n_bins: int = 100, max_points: int = 5_000
+    model: Any,
+    X: Any,
+    y: Any = None,
+    labels: Any = None,
+    n_bins: int = 100,
+    max_points: int = 5_000,
+    sample_weight: Any = None,
 ) -> Spread:
     """Return the figures of a picture, from one pass over X; see `plot.projection`."""
     if y is not None and labels is not None:
@@ -47,7 +54,7 @@ def spread_of(
         companion, function = y, map_bins.of_values
     if labels is not None:
         companion, function = labels, map_bins.of_labels
-    fitted, rows = fitted_map(model), rows_of(model, X, None, companion)
+    fitted, rows = fitted_map(model), rows_of(model, X, sample_weight, companion)
     if rows.y is not None and rows.y.ndim > 1 and rows.y.shape[1] == 1:
         rows = dataclasses.replace(rows, y=rows.y[:, 0])
     if rows.y is not None and rows.y.ndim > 1:
@@ -55,7 +62,7 @@ def spread_of(
     edges = Canvas.of(fitted.nodes, n_bins).edges
     spread: Spread = fitted.reduce(rows, function, edges, max_points, label="igtm-bins")
     if spread.n_rows == 0:
-        raise ValueError("There is nothing to draw: every value or label is missing.")
+        raise ValueError("There is nothing to draw: every value or label is missing, or no row has a weight.")
     return spread
 
 
@@ -65,11 +72,13 @@ def draw(
     """Return the picture of a spread; `canvas` has its bins."""
     what = "value" if spread.labels is None else "label"
     plain, name = spread.sums is None and spread.labels is None, name or what
-    subtitle = f"{spread.n_rows:,} rows at their posterior means"
+    subtitle = f"{amount(spread.n_rows)} rows at their posterior means"
     if spread.points is None:
         subtitle += ", in bins" + ("; the paler, the more mixed" if spread.labels else "")
+    elif spread.points.weights is not None:
+        subtitle += "; size by weight"
     if spread.n_without:
-        subtitle += f"; {spread.n_without:,} without a {what} left out"
+        subtitle += f"; {amount(spread.n_without)} without a {what} left out"
     words = (title or ("Projection" if plain else f"Projection by {name}"), subtitle)
     if spread.points is None:
         return _bins(spread, canvas, name, scale, words)
@@ -79,21 +88,28 @@ def draw(
 def _points(
     points: Points, labels: list[Any], canvas: Canvas, name: str, scale: str, words: tuple[str, str]
 ) -> Any:
+    columns: dict[str, Any] = {"row": points.rows}
+    if points.weights is not None:
+        columns["weight"] = points.weights
+    told = (*columns, "x1", "x2")
+
+    def chart(**further: Any) -> Any:
+        drawn = canvas.points(records(points.means, **columns, **further), *words)
+        return drawn if points.weights is None else drawn.encode(size=canvas.point_sizes(points.weights))
+
     if points.values is None:
-        chart = canvas.points(records(points.means, row=points.rows), *words)
-        return chart.encode(color=alt.value(COLORS[0]), tooltip=tooltips("row", "x1", "x2"))
+        return chart().encode(color=alt.value(COLORS[0]), tooltip=tooltips(*told))
     if not labels:
-        chart = canvas.points(records(points.means, row=points.rows, value=points.values), *words)
         color = canvas.gradient(name, check_scale(scale, points.values))
-        return chart.encode(color=color, tooltip=tooltips("row", "x1", "x2", value=name))
+        return chart(value=points.values).encode(color=color, tooltip=tooltips(*told, value=name))
     names, own = [str(label) for label in labels], [str(label) for label in points.values.tolist()]
-    chart = canvas.points(records(points.means, row=points.rows, label=own), *words).encode(
+    labelled = chart(label=own).encode(
         color=class_colors(names, name),
         shape=class_shapes(names, name),
-        tooltip=tooltips("row", "x1", "x2", label=name),
+        tooltip=tooltips(*told, label=name),
     )
     middles = np.array([_innermost(points.means[points.values == label]) for label in labels])
-    return with_names(chart, canvas, middles, names)
+    return with_names(labelled, canvas, middles, names)
 
 
 def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[str, str]) -> Any:
@@ -113,7 +129,7 @@ def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[st
         return with_peaks(chart, canvas, places, counts, names)
     if spread.sums is None:
         chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
-        color = canvas.gradient("rows in a bin", "log", format=",d")
+        color = canvas.gradient("rows in a bin", "log", format=",d" if rows.dtype.kind == "i" else ",.4~g")
         return chart.encode(color=color, tooltip=tooltips("x1", "x2", value="rows"))
     means = spread.sums[seen] / rows
     chart = canvas.squares(records(places, rows=rows, value=means), canvas.bin_pixels, *words)

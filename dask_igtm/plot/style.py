@@ -15,9 +15,11 @@ Array = NDArray[np.float64]
 
 SIDE = 360  # of a map in pixels, about
 FADED = 0.07
+MOST_ABOVE_MEAN = 25  # a point that weighs more than the mean is at most so much larger
 FORMATS = {  # in tooltips; other fields are numbers
     "label": ("N", alt.Undefined),
     "rows": ("Q", ","),
+    "weight": ("Q", ",.4~g"),
     "row": ("Q", ","),
     "certainty": ("Q", ".1%"),
 }
@@ -53,17 +55,18 @@ class Canvas:
     k: int
     per_node: int
     selection: Any = None
+    about: int = SIDE  # pixels of a side
 
     @classmethod
-    def of(cls, nodes: Array, n_bins: int = 100, selection: Any = None) -> Canvas:
+    def of(cls, nodes: Array, n_bins: int = 100, selection: Any = None, about: int = SIDE) -> Canvas:
         """Return the canvas of a map, with about `n_bins` bins along its sides."""
         k = math.isqrt(len(nodes))
-        return cls(k, max(1, round(n_bins / k)), selection)
+        return cls(k, max(1, round(n_bins / k)), selection, about)
 
     @property
     def bin_pixels(self) -> int:
         """Side of a bin."""
-        return max(1, round(SIDE / self.k / self.per_node))
+        return max(1, round(self.about / self.k / self.per_node))
 
     @property
     def node_pixels(self) -> int:
@@ -90,9 +93,19 @@ class Canvas:
 
     def points(self, records: list[dict[str, Any]], *words: str) -> Any:
         """Return a chart with a point for each record, the smaller the more there are."""
-        size = min(60.0, max(9.0, 40_000 / len(records)))
+        size = self._point_pixels(len(records))
         mark = self.chart(records, *words).mark_point(filled=True, size=size, strokeWidth=0)
         return mark.encode(opacity=self._faded(0.8))
+
+    def point_sizes(self, weights: Array) -> Any:
+        """Return the size of a point by the field `weight`, with which its area goes; 1 in their mean."""
+        largest = min(weights.max() / weights.mean(), MOST_ABOVE_MEAN) * self._point_pixels(len(weights))
+        scale = alt.Scale(domain=[0, float(weights.max())], range=[0, largest])
+        return alt.Size("weight:Q", scale=scale, legend=None)
+
+    @staticmethod
+    def _point_pixels(n_points: int) -> float:
+        return min(60.0, max(9.0, 40_000 / n_points))
 
     def squares(self, records: list[dict[str, Any]], side: int, *words: str) -> Any:
         """Return a chart with a square of `side` pixels for each record."""
@@ -173,6 +186,12 @@ def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: l
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
     shown = np.flatnonzero(own.max(axis=0) > 0)
     return with_names(chart, canvas, places[own.argmax(axis=0)[shown]], [names[column] for column in shown])
+
+
+def amount(n_rows: float) -> str:
+    """Return a number of rows as text, in full where it is a whole one or large."""
+    whole = n_rows >= 1000 or abs(n_rows - round(n_rows)) < 1e-6 <= n_rows
+    return f"{n_rows:,.0f}" if whole or n_rows == 0 else f"{n_rows:.4g}"
 
 
 def check_scale(scale: str, values: Array) -> str:

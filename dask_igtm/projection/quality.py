@@ -12,18 +12,23 @@ from sklearn.manifold import trustworthiness
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.row_outputs import impute, project
 from dask_igtm.posterior.tiles import Rows, dense, is_sparse
 from dask_igtm.projection.fitted_map import FittedMap
-from dask_igtm.projection.validate import fitted_map, map_estimator, rows_of
+from dask_igtm.projection.validate import fitted_map, map_estimator, rows_of, seed_of
 from dask_igtm.statistics.e_step import SufficientStatistics, e_step
-from dask_igtm.statistics.row_subsets import PickedRows, pick
+from dask_igtm.statistics.row_subsets import PickedRows, pick, weighted_draw
 
 Array = NDArray[np.float64]
 
 DEAD = 0.5  # rows
+ROUNDING = 1e-9  # of a sum of weights
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Quality:
 
     Attributes
     ----------
-    n_samples : int
-        Rows that have an entry.
+    n_samples : int or float
+        Rows that have an entry, each times its weight.
     log_likelihood : float
         Mean of ln p(x) per row, a density in the units of X.
     bic : float
@@ -50,7 +55,7 @@ class Quality:
         How many of each row.
     """
 
-    n_samples: int
+    n_samples: float
     log_likelihood: float
     bic: float
     dead_nodes: float
@@ -62,7 +67,7 @@ class Quality:
     def __str__(self) -> str:
         near = f"{self.n_neighbors} neighbours, {self.n_sample} rows"
         lines = (
-            ("rows", f"{self.n_samples}", ""),
+            ("rows", f"{self.n_samples:.12g}", ""),
             ("log-likelihood", f"{self.log_likelihood:.6g}", "mean of ln p(x) per row"),
             ("BIC", f"{self.bic:.6g}", "lower is better"),
             ("dead nodes", f"{self.dead_nodes:.1%}", f"below {DEAD:g} rows"),
@@ -82,15 +87,25 @@ class _Sums:
 
 
 def quality(
-    model: Any, X: Any, *, n_neighbors: int = 5, n_sample: int = 2000, random_state: Any = None
+    model: Any,
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    n_neighbors: int = 5,
+    n_sample: int = 2000,
+    random_state: Any = None,
 ) -> Quality:
-    """Say how good a map of some rows is; computes, in one pass.
+    """Say how good a map of some rows is; computes, in one pass, before which weights are read by themselves.
 
     Parameters
     ----------
     model : IGTM, IGTMClassifier or IGTMRegressor
         Fitted, to these rows or to others.
     X : as in `IGTM.fit`; shape (n, D)
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts. Likelihood, BIC, whose n is the sum of weights, and dead nodes are those of
+        rows repeated so often. Neighbours are sought among rows of which none stands twice, drawn by their
+        weights.
     n_neighbors : int, default=5
         Neighbours of a row, for trustworthiness and continuity.
     n_sample : int, default=2000
@@ -112,11 +127,14 @@ def quality(
     TypeError
         If `model` is not a fitted map.
     ValueError
-        If chunk sizes of X are unknown, there are too few rows for so many neighbours, or X is not as
-        `IGTM.transform` wants it.
+        If chunk sizes of X are unknown, there are too few rows for so many neighbours, or X or the weights
+        cannot be used.
 
     References
     ----------
+    P. S. Efraimidis, P. G. Spirakis (2006). Weighted random sampling with a reservoir. Information
+    Processing Letters 97, 181-185.
+
     J. Venna, S. Kaski (2001). Neighborhood preservation in nonlinear projection methods: an experimental
     study. ICANN 2001, 485-491.
 
@@ -132,10 +150,10 @@ def quality(
     fitted, seed = fitted_map(model), random_state
     check_whole("n_neighbors", n_neighbors, least=1)
     check_whole("n_sample", n_sample, least=1)
-    rows = rows_of(model, X).numbered("A sample of rows")
+    rows = rows_of(model, X, sample_weight).numbered("A sample of rows")
     if seed is None:
         seed = map_estimator(model).random_state
-    chosen = _draw(rows.X.shape[0], n_sample, check_random_state(seed))
+    chosen = _chosen(rows, n_sample, check_random_state(seed))
     if 2 * n_neighbors >= len(chosen):
         raise ValueError(
             f"n_neighbors={n_neighbors} of {len(chosen)} rows; neighbours say something where there are less "
@@ -144,15 +162,25 @@ def quality(
     return _quality(fitted, fitted.reduce(rows, _sums, chosen, label="igtm-quality"), n_neighbors)
 
 
-def _draw(n_rows: int, n_sample: int, random: Any) -> NDArray[np.int64]:
-    """Return the sorted numbers of `n_sample` of `n_rows` rows, or of all of them."""
+def _chosen(rows: RowBlocks, n_sample: int, random: Any) -> NDArray[np.int64]:
+    """Return the sorted numbers of `n_sample` of the rows, or of all of them that have weight."""
+    n_rows = rows.X.shape[0]
+    if rows.sample_weight is not None:
+        weights = RowBlocks(rows.sample_weight[:, None], y=rows.y, in_memory=rows.in_memory)
+        drawn = reduce(prepare(weights), weighted_draw, n_sample, seed_of(random), label="igtm-quality")
+        return np.sort(drawn.numbers)
     if n_sample >= n_rows:
         return np.arange(n_rows)
     return np.sort(sample_without_replacement(n_rows, n_sample, random_state=random)).astype(np.int64)
 
 
 def _sums(
-    X: Rows, sample_weight: None, numbers: NDArray[np.int64], model: Model, kernel: str, chosen: Any
+    X: Rows,
+    sample_weight: Array | None,
+    numbers: NDArray[np.int64],
+    model: Model,
+    kernel: str,
+    chosen: Any,
 ) -> _Sums:
     return _Sums(e_step(X, sample_weight, model, kernel), pick(X, numbers, chosen))
 
@@ -160,13 +188,13 @@ def _sums(
 def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
     statistics, sample, model = sums.statistics, sums.sample.X, fitted.model
     weight = statistics.weight
-    if round(weight) == 0:
-        raise ValueError("No row of X has an entry; give rows that have some.")
+    if weight < LEAST_WEIGHT:
+        raise ValueError("No row of X has an entry and a weight; give rows that have both.")
     n_parameters = model.weights.size + 1
     (means,) = project(sample, model, fitted.kernel, fitted.outputs(("means",)))
     Z = _near_each_other(sample, model, fitted.kernel)
     return Quality(
-        n_samples=round(weight),
+        n_samples=round(weight) if abs(weight - round(weight)) <= ROUNDING * weight else weight,
         log_likelihood=statistics.log_likelihood / weight,
         bic=float(n_parameters * np.log(weight) - 2.0 * statistics.log_likelihood),
         dead_nodes=float(np.mean(statistics.g < DEAD)),

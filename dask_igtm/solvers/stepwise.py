@@ -16,6 +16,7 @@ from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.m_step import m_step
 from dask_igtm.statistics.e_step import SufficientStatistics
+from dask_igtm.statistics.log_histogram import NOTHING, Histogram
 
 Array = NDArray[np.float64]
 
@@ -37,6 +38,9 @@ class State:
         of the rows, in model coordinates, times what they are by the functions of the map,
     square : float
         and of |x|^2.
+    deviance : Histogram
+        Of weight 1: the same average of how the deviances are distributed, see `Likelihood`, of each block
+        under the model before it; without weight where that is known of no row.
     """
 
     model: Model
@@ -44,6 +48,7 @@ class State:
     g: Array
     functions_rx: Array
     square: float
+    deviance: Histogram = NOTHING
 
     @property
     def variance(self) -> float:
@@ -52,17 +57,17 @@ class State:
         return float(self.square - mean @ mean) / len(mean)
 
 
-def begin(model: Model, weight: float = 0.0) -> State:
-    """Return a state that has seen `weight` rows, distributed as `model` says."""
+def begin(model: Model, weight: float = 0.0, deviance: Histogram = NOTHING) -> State:
+    """Return a state that has seen `weight` rows, distributed as `model` says, with these deviances."""
     centers = model.centers
     n_nodes, n_columns = centers.shape
     square = float(np.sum(centers**2) / n_nodes + n_columns * model.beta_inv)
     functions_rx = functions_of(model.basis).values.T @ centers / n_nodes
-    return State(model, weight, np.full(n_nodes, 1.0 / n_nodes), functions_rx, square)
+    return State(model, weight, np.full(n_nodes, 1.0 / n_nodes), functions_rx, square, deviance)
 
 
-def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
-    """Return the state after one more block, which has weight; `statistics` are those of its model."""
+def step(state: State, statistics: SufficientStatistics, deviance: Histogram, prior: Prior) -> State:
+    """Return the state after one more block, which has weight; of its rows under the state's model."""
     weight = statistics.weight
     share = (1.0 + state.weight / weight) ** -EXPONENT
     centers = state.model.centers
@@ -78,8 +83,17 @@ def step(state: State, statistics: SufficientStatistics, prior: Prior) -> State:
         g=state.g + share * (statistics.g / weight - state.g),
         functions_rx=state.functions_rx + share * (statistics.functions_rx / weight - state.functions_rx),
         square=float(state.square + share * (squares / weight - state.square)),
+        deviance=_moved(state.deviance, deviance, share),
     )
     return dataclasses.replace(after, model=m_step(_of_all(after), state.model, prior))
+
+
+def _moved(average: Histogram, block: Histogram, share: float) -> Histogram:
+    """Return an average of histograms after one more block; where it is of nothing, the block's own."""
+    of_block = block.scaled(1.0 / block.weight.sum())
+    if len(average.weight) == 0:
+        return of_block
+    return average.scaled(1.0 - share) + of_block.scaled(share)
 
 
 def _of_all(state: State) -> SufficientStatistics:

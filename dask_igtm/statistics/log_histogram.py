@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 BINS_PER_OCTAVE = 128  # a bin is 0.5 % wide
 # 100 a decade of what lies above, which is where domains end.
 SHARES = np.append(1.0 - np.logspace(0.0, -6.0, 601), 1.0)
+PARTS = 32  # into which what lies between two quantiles is divided
 SMALLEST, LARGEST = 2.0**-10, 2.0**1023  # what lies beyond shares the outermost bins
 
 
@@ -39,6 +40,21 @@ class Histogram:
         pairs = ((self.low, other.low), (self.high, other.high), (self.weight, other.weight))
         return _merged(*(np.concatenate(pair) for pair in pairs))
 
+    @classmethod
+    def of_quantiles(cls, quantiles: Array, shares: Array) -> Histogram:
+        """Return a histogram of weight 1 with these quantiles at ascending shares from 0 to 1, to a bin."""
+        between = np.interp(
+            np.arange(1, PARTS * (len(shares) - 1) + 1) / PARTS, np.arange(len(shares)), shares
+        )
+        weight = np.repeat(np.diff(shares) / PARTS, PARTS)
+        return cls.of(np.interp(between, shares, quantiles), weight)
+
+    def scaled(self, factor: float) -> Histogram:
+        """Return the same numbers, each `factor` times as often; bins left without weight are dropped."""
+        weight = factor * self.weight
+        left = weight > 0
+        return Histogram(self.low[left], self.high[left], weight[left])
+
     def quantiles(self, shares: Array) -> Array:
         """Return the numbers below or at which these shares of the weight lie.
 
@@ -50,6 +66,9 @@ class Histogram:
         within = np.clip(1.0 - (reached[i] - wanted) / self.weight[i], 0.0, 1.0)
         between = np.minimum(self.low[i] + within * (self.high[i] - self.low[i]), self.high[i])
         return np.asarray(np.where(within < 1.0, between, self.high[i]))  # rounding may miss the end of a bin
+
+
+NOTHING = Histogram(*np.empty((3, 0)))
 
 
 def _merged(low: Array, high: Array, weight: Array) -> Histogram:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.row_outputs import outputs_of, project
 from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 
 Array = NDArray[np.float64]
-Counts = NDArray[np.int64]
+Counts = NDArray[Any]  # whole numbers where there are no weights
 
 MOST_LABELS = 10  # that can be told apart by colour; each is a histogram of its own
 
@@ -30,24 +31,27 @@ class Points:
     means : ndarray of shape (n, 2)
     values : ndarray of shape (n,) or None
         Value or label of each row.
+    weights : ndarray of shape (n,) or None
+        Of each row, where there are weights.
     """
 
     rows: NDArray[np.intp]
     means: Array
     values: NDArray[Any] | None
+    weights: Array | None = None
 
     def followed_by(self, other: Points, n_before: int) -> Points:
         """Return both, where `n_before` rows were looked at before the first one of `other`."""
-        values = None
-        if self.values is not None and other.values is not None:
-            values = np.concatenate([self.values, other.values])
         rows = np.concatenate([self.rows, n_before + other.rows])
-        return Points(rows, np.concatenate([self.means, other.means]), values)
+        means = np.concatenate([self.means, other.means])
+        return Points(rows, means, _joined(self.values, other.values), _joined(self.weights, other.weights))
 
 
 @dataclass(frozen=True)
 class Spread:
     """How rows spread over B x B square bins of the map; where values or labels are asked for, rows with one.
+
+    Rows count as often as they weigh, and those without weight are no points.
 
     Attributes
     ----------
@@ -57,8 +61,10 @@ class Spread:
         Sums of their values.
     labels : dict of ndarrays of shape (B, B), or None
         Rows of each label in each bin.
-    n_without : int
+    n_without : int or float
         Rows that have no value or label, and are in nothing of the above.
+    n_seen : int
+        Rows that were looked at, whatever they weigh.
     log_likelihood : float
         Sum of ln p(x) over all rows.
     points : Points or None
@@ -69,29 +75,32 @@ class Spread:
     counts: Counts
     sums: Array | None
     labels: dict[Any, Counts] | None
-    n_without: int
+    n_without: float
+    n_seen: int
     log_likelihood: float
     points: Points | None
     limit: int
 
     def __add__(self, other: Spread) -> Spread:
         points = None
-        if self.points and other.points and self.n_rows + other.n_rows <= self.limit:
-            points = self.points.followed_by(other.points, self.n_rows + self.n_without)
+        if self.points and other.points and len(self.points.rows) + len(other.points.rows) <= self.limit:
+            points = self.points.followed_by(other.points, self.n_seen)
         return Spread(
             self.counts + other.counts,
             None if self.sums is None or other.sums is None else self.sums + other.sums,
             None if self.labels is None or other.labels is None else _merged(self.labels, other.labels),
             self.n_without + other.n_without,
+            self.n_seen + other.n_seen,
             self.log_likelihood + other.log_likelihood,
             points,
             self.limit,
         )
 
     @property
-    def n_rows(self) -> int:
-        """Number of rows that are counted."""
-        return int(self.counts.sum())
+    def n_rows(self) -> float:
+        """Number of rows that are counted, each times its weight."""
+        n_rows: float = self.counts.sum().item()
+        return n_rows
 
 
 def of_rows(
@@ -102,7 +111,7 @@ def of_rows(
     Parameters
     ----------
     X : array of shape (n, D)
-    sample_weight : ignored
+    sample_weight : ndarray of shape (n,) or None
     model : Model
     kernel : str
         Name of the kernel.
@@ -111,47 +120,71 @@ def of_rows(
     limit : int
         The most rows that are kept as points.
     """
-    del sample_weight
-    return _spread(X, model, kernel, edges, limit)[0]
+    return _spread(X, sample_weight, model, kernel, edges, limit)[0]
 
 
 def of_values(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
     """Return the same of rows that have a value each; y is (n,), NaN where there is none."""
-    del sample_weight
     values = numbers_of(y)[:, 0]
-    known = ~np.isnan(values)
-    spread, bins = _spread(X, model, kernel, edges, limit, known, values[known])
-    return replace(spread, sums=_histogram(bins, edges, values[known]))
+    spread, bins, kept = _spread(X, sample_weight, model, kernel, edges, limit, ~np.isnan(values), values)
+    weighted = values[kept] if sample_weight is None else sample_weight[kept] * values[kept]
+    return replace(spread, sums=_histogram(bins, edges, weighted))
 
 
 def of_labels(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
     """Return the same of rows that have a label each; y is (n,), None or NaN where there is none."""
-    del sample_weight
-    present, labels = labels_of(y)
-    found, codes = distinct(labels)
+    present, known = labels_of(y)
+    labels = np.empty(len(present), known.dtype)
+    labels[present] = known
+    spread, bins, kept = _spread(X, sample_weight, model, kernel, edges, limit, present, labels)
+    found, codes = distinct(labels[kept])
     _check_number(len(found))
-    spread, bins = _spread(X, model, kernel, edges, limit, present, labels)
-    by_label = {label: _histogram(bins[codes == code], edges) for code, label in enumerate(found.tolist())}
+    weights = None if sample_weight is None else sample_weight[kept]
+    by_label = {}
+    for code, label in enumerate(found.tolist()):
+        own = codes == code
+        by_label[label] = _histogram(bins[own], edges, None if weights is None else weights[own])
     return replace(spread, labels=by_label)
 
 
 def _spread(
-    X: Rows, model: Model, kernel: str, edges: Array, limit: int, known: Any = None, values: Any = None
-) -> tuple[Spread, NDArray[np.intp]]:
-    """Return the spread of `known` rows, with their values but without sums and labels; and their bins."""
+    X: Rows,
+    sample_weight: Array | None,
+    model: Model,
+    kernel: str,
+    edges: Array,
+    limit: int,
+    known: NDArray[np.bool_] | None = None,
+    values: Any = None,
+) -> tuple[Spread, NDArray[np.intp], NDArray[np.intp]]:
+    """Return the spread of `known` rows without sums and labels, their bins, and where they are.
+
+    `values` are of all rows.
+    """
+    check_weights(sample_weight)
     outputs = outputs_of(("means", "log_likelihood"), len(model.basis.nodes))
     means, log_likelihood = project(X, model, kernel, outputs)
-    rows = np.arange(len(means))
-    if known is not None:
-        rows, means = rows[known], means[known]
-    bins = _bins(means, edges)
-    points = Points(rows, means, values) if len(rows) <= limit else None
-    n_without, total = len(log_likelihood) - len(rows), float(log_likelihood.sum())
-    return Spread(_histogram(bins, edges), None, None, n_without, total, points, limit), bins
+    counted = np.ones(len(means), bool) if known is None else known
+    n_without: float = int(np.count_nonzero(~counted))
+    weights, total = None, float(log_likelihood.sum())
+    if sample_weight is not None:
+        n_without, total = float(sample_weight[~counted].sum()), float(sample_weight @ log_likelihood)
+        counted = counted & (sample_weight > 0)
+        weights = sample_weight[counted]
+    rows = np.flatnonzero(counted)
+    of_rows = None if values is None else values[rows]
+    points = Points(rows, means[rows], of_rows, weights) if len(rows) <= limit else None
+    bins = _bins(means[rows], edges)
+    counts = _histogram(bins, edges, weights)
+    return Spread(counts, None, None, n_without, len(means), total, points, limit), bins, rows
+
+
+def _joined(one: NDArray[Any] | None, other: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if one is None or other is None else np.concatenate([one, other])
 
 
 def _bins(means: Array, edges: Array) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, stack
 
 Array = NDArray[np.float64]
@@ -75,6 +76,47 @@ def sums(
             if its_parts == parts:
                 found[index] = function(chosen, weight, *arguments)
     return Sums(tuple(found[index] for index in range(len(wanted))))
+
+
+@dataclass(frozen=True)
+class WeightedDraw:
+    """Rows drawn by their weights, of which those of the smallest keys stay.
+
+    Attributes
+    ----------
+    numbers : ndarray of shape (n,)
+        Of the rows in the whole of X.
+    keys : ndarray of shape (n,)
+        Logarithms of times that are exponential, with the weights as rates (Efraimidis & Spirakis 2006). A
+        row of weight w has the first of w rows of weight 1, so that the draw is one of repeated rows in which
+        a row stands once.
+    size : int
+        How many rows to keep at most.
+    """
+
+    numbers: NDArray[np.int64]
+    keys: Array
+    size: int
+
+    def __add__(self, other: WeightedDraw) -> WeightedDraw:
+        numbers = np.concatenate([self.numbers, other.numbers])
+        keys = np.concatenate([self.keys, other.keys])
+        order = np.argsort(keys, kind="stable")[: self.size]
+        return WeightedDraw(numbers[order], keys[order], self.size)
+
+
+def weighted_draw(
+    weight: Rows, sample_weight: None, numbers: NDArray[np.int64], size: int, seed: int
+) -> WeightedDraw:
+    """Return the draw of a block whose rows have these weights (n, 1); rows without weight are left out."""
+    del sample_weight
+    rates = np.asarray(weight)[:, 0]
+    check_weights(rates)
+    numbers, rates = numbers[rates > 0], rates[rates > 0]
+    times = -np.log1p(-np.maximum(uniform(numbers, seed), 2.0**-54))  # never 0
+    keys = np.log(times) - np.log(rates)
+    order = np.argsort(keys, kind="stable")[:size]
+    return WeightedDraw(numbers[order], keys[order], size)
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ LATER = {
     "density": landscape.density,
     "coverage": lambda fitted, X: landscape.coverage(fitted, FRAME, X),
     "quality": quality,
+    "markers": landscape.markers,
 }
 
 

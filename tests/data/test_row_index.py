@@ -9,7 +9,7 @@ from helpers.data import correlated
 from helpers.lazy import computing
 from numpy.testing import assert_array_equal
 
-from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape, plot
 from dask_igtm.data.row_index import with_rows_of
 
 N = 200
@@ -27,6 +27,8 @@ def xarray(frame):
 USES = {
     "weights": lambda X, y: IGTM(**SETTINGS).fit(X, sample_weight=abs(y)),
     "partial_fit": lambda X, y: IGTM(**SETTINGS).partial_fit(X, sample_weight=abs(y)),
+    "compare": lambda X, y: landscape.compare(FITTED, {"a": X}, {"a": abs(y)}),
+    "projection": lambda X, y: plot.projection(FITTED, X, sample_weight=abs(y)),
     "property": lambda X, y: landscape.property(FITTED, X, y),
     "frame of properties": lambda X, y: landscape.property(FITTED, X, y.to_frame()),
     "classes": lambda X, y: landscape.classes(FITTED, X, (y > 0).astype(int)),

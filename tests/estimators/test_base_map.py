@@ -102,13 +102,16 @@ def test_a_file_of_an_older_release_has_no_domain(fitted, tmp_path):
     assert load(tmp_path / "again.npz").deviance_ is None
 
 
-def test_a_stream_has_no_domain(tmp_path):
-    model = igtm().fit(X).partial_fit(X[:100])
-    with pytest.raises(ValueError, match="reference="):
-        model.applicability(X)
-    model.save(tmp_path / "model.npz")
-    assert load(tmp_path / "model.npz").applicability(X, 1.0, reference=X).all()
-    assert igtm().partial_fit(X).fit(X).applicability(X, 1.0).all()
+def test_weights_of_a_reference_count_its_rows(fitted):
+    weight = np.arange(len(X)) % 3
+    repeated = np.repeat(X, weight, axis=0)
+    expected = fitted.applicability(X, 0.8, reference=repeated)
+    assert_array_equal(fitted.applicability(X, 0.8, X, weight), expected)
+    lazy = da.from_array(X, chunks=(300, 5))
+    assert_array_equal(fitted.applicability(X, 0.8, lazy, da.from_array(weight, chunks=500)), expected)
+    assert (fitted.applicability(X, 0.8, reference=X) != expected).any()
+    with pytest.raises(ValueError, match="reference_weight is given without a reference"):
+        fitted.applicability(X, reference_weight=weight)
 
 
 def test_an_interrupted_fit_has_no_domain(monkeypatch):

@@ -144,6 +144,43 @@ def test_values_that_are_nan_do_not_count(igtm, R):
     assert np.isnan(empty[:, 3:5]).all()
 
 
+def test_weights_of_several_sets_go_by_their_names(igtm):
+    often = np.repeat(np.arange(N), WEIGHTS.astype(int))
+    lazy = da.from_array(X, chunks=(40, 4))
+    weighted = {"reference": WEIGHTS, "query": WEIGHTS[::-1]}
+    one = landscape.coverage(igtm, X, lazy, sample_weight=weighted)
+    other = landscape.coverage(igtm, X[often], np.repeat(X, WEIGHTS[::-1].astype(int), axis=0))
+    assert_allclose(one.values, other.values, rtol=1e-10)
+    assert_allclose(one.support, other.support, rtol=1e-10)
+    assert one.summary == pytest.approx(other.summary)
+    assert one.summary != pytest.approx(landscape.coverage(igtm, X, X).summary)
+
+    sets = {"a": X, "b": lazy, "c": X[:50]}
+    weighted = {"b": da.from_array(WEIGHTS, chunks=30), "c": WEIGHTS[:50]}
+    one = landscape.compare(igtm, sets, sample_weight=weighted)
+    other = landscape.compare(igtm, {"a": X, "b": X[often], "c": X[often[often < 50]]})
+    assert_allclose(one.values, other.values, rtol=1e-10)
+    assert_allclose(one.support, other.support, rtol=1e-10)
+    assert one.summary == pytest.approx(other.summary)
+    queries = {name: sets[name] for name in "bc"}
+    one = landscape.coverage(igtm, X, queries, sample_weight={"c": WEIGHTS[:50]})
+    other = landscape.coverage(igtm, X, queries | {"c": X[often[often < 50]]})
+    assert_allclose(one.values, other.values, rtol=1e-10)
+
+
+def test_weights_of_sets_that_are_not_there_are_refused(igtm):
+    with pytest.raises(TypeError, match=r"ndarray; give a dict of the names \['reference', 'query'\]"):
+        landscape.coverage(igtm, X, X, sample_weight=WEIGHTS)
+    with pytest.raises(ValueError, match=r"weights of \['query'\]; there are rows of \['reference', 'a'\]"):
+        landscape.coverage(igtm, X, {"a": X}, sample_weight={"query": WEIGHTS})
+    with pytest.raises(ValueError, match=r"weights of \['reference'\]; there are rows of \['a'\]"):
+        landscape.compare(igtm, {"a": X}, sample_weight={"reference": WEIGHTS})
+    with pytest.raises(ValueError, match="No row counts"):
+        landscape.compare(igtm, {"a": X}, sample_weight={"a": np.zeros(N)})
+    with pytest.raises(ValueError, match="negative"):
+        landscape.compare(igtm, {"a": X}, sample_weight={"a": -WEIGHTS})
+
+
 def test_weights_count_rows(igtm):
     often = np.repeat(np.arange(N), WEIGHTS.astype(int))
     for one, other in (

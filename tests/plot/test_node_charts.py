@@ -4,10 +4,11 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.charts import drawn, panels
+from helpers.charts import drawn, panels, subtitle
+from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import landscape, plot
+from dask_igtm import IGTM, landscape, plot
 from dask_igtm.landscape import Landscape
 
 N = 400
@@ -67,6 +68,58 @@ def test_sets_are_compared_on_one_scale(igtm, X):
             assert_allclose(table["value"], values, rtol=1e-5)
         domains = [panel["encoding"]["color"]["scale"]["domain"] for panel in chart.to_dict()["concat"]]
         assert_allclose(domains, [[0, found.values.max()]] * 2)
+
+
+# Components
+
+
+def test_components_are_the_centres_in_their_units(igtm):
+    chart = plot.components(igtm, columns=[2, 0], title="Planes")
+    for table, column in zip(panels(chart), [2, 0], strict=True):
+        assert_allclose(table[["x1", "x2"]], igtm.nodes_, rtol=1e-5)
+        assert_allclose(table["value"], igtm.centers_[:, column], rtol=1e-4, atol=1e-5)
+    spec = chart.to_dict()
+    assert [panel["title"]["text"] for panel in spec["concat"]] == ["2", "0"]
+    assert spec["title"]["text"] == "Planes"
+    assert spec["concat"][0]["width"] < 200
+    assert spec["resolve"]["scale"]["color"] == "independent"
+
+
+def test_the_columns_that_vary_most_are_drawn_by_default():
+    wide = correlated(N, 20)
+    frame = pd.DataFrame(wide).add_prefix("c")
+    fitted = IGTM(k=K, m=3, niter=8, solver="em", scale="center").fit(frame)
+    order = np.argsort(-fitted.centers_.std(axis=0))  # of one noise
+    titles = [panel["title"]["text"] for panel in plot.components(fitted).to_dict()["concat"]]
+    assert titles == [f"c{column}" for column in order[:12]]
+    for chosen in (["c3", "c19"], ("c19",)):
+        parts = plot.components(fitted, chosen).to_dict()["concat"]
+        assert [panel["title"]["text"] for panel in parts] == list(chosen)
+
+
+def test_components_of_principal_axes_are_of_the_columns(X):
+    fitted = IGTM(k=K, m=3, niter=8, solver="em", n_components=2).fit(X)
+    for table, column in zip(panels(plot.components(fitted, [1, 3])), [1, 3], strict=True):
+        assert_allclose(table["value"], fitted.centers_[:, column], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [[], ["mass"], [4]])
+def test_columns_that_are_not_there_have_no_components(igtm, columns):
+    with pytest.raises(ValueError, match=r"columns=\[.*\] has .*; give some of 0, 1, 2, 3\."):
+        plot.components(igtm, columns)
+
+
+def test_a_number_of_rows_is_told_as_it_is(igtm, X):
+    def told(weight):
+        return subtitle(plot.landscape(landscape.density(igtm, X, np.full(N, weight))))
+
+    assert [told(w) for w in (1, 0.5, 1e3, 0.01, 1e-4)] == [
+        "400 rows",
+        "200 rows",
+        "400,000 rows",
+        "4 rows",
+        "0.04 rows",
+    ]
 
 
 def test_nodes_without_a_value_are_left_out(igtm):

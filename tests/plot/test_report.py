@@ -144,6 +144,21 @@ def test_quality_is_that_of_the_rows(igtm, X, tmp_path):
     assert float(figures[key]) == pytest.approx(certain, rel=1e-4)
 
 
+def test_figures_of_weighted_rows_are_those_of_repeated_ones(igtm, X, tmp_path):
+    weight = np.arange(N) % 3
+    often = np.repeat(np.arange(N), weight)
+    y, labels = X[:, 0] ** 2, np.where(X[:, 1] > 1, "a", "b")
+    report(igtm, X, tmp_path / "one.html", y=y, labels=labels, sample_weight=weight)
+    report(igtm, X[often], tmp_path / "other.html", y=y[often], labels=labels[often])
+    one, other = Page(tmp_path / "one.html"), Page(tmp_path / "other.html")
+    assert one.figures == other.figures
+    for here, there in zip(one.maps[2:], other.maps[2:], strict=True):  # the landscapes
+        assert here["title"] == there["title"]
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(here["data"]["values"]), pd.DataFrame(there["data"]["values"]), rtol=1e-4
+        )
+
+
 def test_the_page_loads_nothing(igtm, X, tmp_path):
     report(igtm, X, tmp_path / "map.html")
     page = Page(tmp_path / "map.html")

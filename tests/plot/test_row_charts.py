@@ -98,6 +98,60 @@ def test_rows_without_a_value_are_left_out_and_counted(igtm, X, y, labels):
     assert drawn(chart)["rows"].sum() == N - 2
 
 
+# Weights are frequencies
+
+WEIGHT = np.arange(N) % 3
+OFTEN = np.repeat(np.arange(N), WEIGHT)
+
+
+@pytest.mark.parametrize("look", [None, "y", "labels"])
+def test_bins_of_weighted_rows_are_those_of_repeated_ones(igtm, X, y, labels, look):
+    column = {"y": y, "labels": labels}.get(look, y)
+    given = {look: column} if look else {}
+    repeated = {look: column[OFTEN]} if look else {}
+    lazy = da.from_array(X, chunks=(150, -1))
+    one = binned(igtm, lazy, sample_weight=da.from_array(WEIGHT, chunks=90), **given)
+    pd.testing.assert_frame_equal(
+        one, binned(igtm, X[OFTEN], **repeated), check_dtype=False, rtol=1e-5, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("look", [None, "y", "labels"])
+def test_points_are_as_large_as_they_weigh_and_those_without_weight_are_left_out(igtm, X, y, labels, look):
+    given = {look: {"y": y, "labels": labels}[look]} if look else {}
+    chart = plot.projection(igtm, da.from_array(X, chunks=(64, -1)), sample_weight=WEIGHT / 4, **given)
+    table = drawn(chart)
+    assert_array_equal(table["row"], np.flatnonzero(WEIGHT))
+    assert_allclose(table["weight"], WEIGHT[WEIGHT > 0] / 4)
+    spec = chart.to_dict()
+    encoding = (spec["layer"][0] if "layer" in spec else spec)["encoding"]
+    assert encoding["size"]["field"] == "weight"
+    assert encoding["size"]["scale"]["domain"] == [0, 0.5]
+    assert "weight" in [told["field"] for told in encoding["tooltip"]]
+    assert subtitle(chart) == "99.75 rows at their posterior means; size by weight"
+    assert "size" not in plot.projection(igtm, X).to_dict()["encoding"]
+
+
+def test_weights_of_rows_without_a_value_are_told(igtm, X, y):
+    y = np.where(np.arange(N) < 5, np.nan, y)
+    chart = plot.projection(igtm, X, y=y, sample_weight=WEIGHT)
+    assert subtitle(chart).endswith(f"; {WEIGHT[:5].sum()} without a value left out")
+    assert_array_equal(drawn(chart)["row"], np.flatnonzero((WEIGHT > 0) & (np.arange(N) >= 5)))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"), [(np.zeros(N), "no row has a weight"), (-np.ones(N), "negative or non-finite")]
+)
+def test_weights_that_show_nothing_are_refused(igtm, X, weight, message):
+    with pytest.raises(ValueError, match=message):
+        plot.projection(igtm, X, sample_weight=weight)
+
+
+def test_a_label_that_weighs_nothing_is_not_drawn(igtm, X, labels):
+    chart = plot.projection(igtm, X, labels=labels, sample_weight=(labels != "low") * 1.0, max_points=0)
+    assert set(drawn(chart)["label"]) <= {"middle", "high"}
+
+
 def test_a_picture_is_one_pass_and_small(igtm):
     computed = []
 

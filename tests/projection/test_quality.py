@@ -4,6 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from helpers.data import correlated
+from helpers.lazy import counting
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
@@ -114,6 +115,84 @@ def test_the_sample_is_that_of_the_seed_of_the_map(fitted, samples):
 def test_a_predictor_has_the_quality_of_its_map(fitted):
     predictor = IGTMRegressor(k=6, m=3, niter=5, scale="standard").fit(X, X[:, 0])
     assert quality(predictor, X, random_state=0) == quality(fitted, X, random_state=0)
+
+
+# Weights are frequencies
+
+WEIGHT = np.arange(1500) % 4
+
+
+def test_figures_of_weighted_rows_are_those_of_repeated_ones(fitted):
+    one = quality(fitted, X, WEIGHT, n_sample=100)
+    other = quality(fitted, np.repeat(X, WEIGHT, axis=0), n_sample=100)
+    assert one.n_samples == other.n_samples == WEIGHT.sum()
+    assert isinstance(one.n_samples, int)
+    assert_allclose(one.log_likelihood, other.log_likelihood, rtol=1e-12)
+    assert_allclose(one.bic, other.bic, rtol=1e-12)
+    assert one.dead_nodes == other.dead_nodes
+
+
+def test_dead_nodes_are_those_of_weighted_rows(fitted):
+    rare = quality(fitted, X, np.full(1500, 1e-3))
+    assert rare.n_samples == pytest.approx(1.5)
+    assert "1.5" in str(rare).splitlines()[0]
+    assert rare.dead_nodes > quality(fitted, X, np.full(1500, 1e3)).dead_nodes
+    assert_allclose(rare.bic, (10 * 5 + 1) * np.log(1.5) - 2 * 1.5 * fitted.score(X))
+
+
+@pytest.mark.parametrize("chunks", [(1500, 5), (400, 5), ((1, 0, 700, 799), 5)])
+def test_a_weighted_sample_does_not_depend_on_chunks(fitted, samples, chunks):
+    lazy = da.from_array(X, chunks=chunks)
+    one = quality(fitted, lazy, da.from_array(WEIGHT, chunks=333), n_sample=200, random_state=3)
+    other = quality(fitted, X, WEIGHT, n_sample=200, random_state=3)
+    assert_array_equal(*samples)
+    assert_allclose(one.trustworthiness, other.trustworthiness)
+    assert len(np.unique(samples[0], axis=0)) == 200
+
+
+def test_rows_without_weight_are_no_neighbours(fitted, samples):
+    found = quality(fitted, X, WEIGHT, n_sample=1200)
+    assert found.n_sample == (WEIGHT > 0).sum() == 1125
+    assert_array_equal(samples[0], X[WEIGHT > 0])
+    means = fitted.transform(X[WEIGHT > 0])
+    Z = StandardScaler().fit(X).transform(X[WEIGHT > 0])
+    assert_allclose(found.trustworthiness, trustworthiness(Z, means))
+    with pytest.raises(ValueError, match="n_neighbors=5 of 9 rows"):
+        quality(fitted, X, np.arange(1500) < 9)
+
+
+def test_rows_are_drawn_as_often_as_they_weigh(fitted, samples):
+    weight = np.where(np.arange(1500) < 500, 9.0, 1.0)
+    for random_state in range(40):
+        quality(fitted, X, weight, n_sample=30, random_state=random_state)
+    heavy = {row.tobytes() for row in X[:500]}
+    share = np.mean([row.tobytes() in heavy for sample in samples for row in sample])
+    assert abs(share - 4500 / 5500) < 0.05
+
+
+def test_weights_of_lazy_rows_are_read_before_them_and_rows_once(fitted):
+    lazy, computed = counting(X[:300])
+    quality(fitted, lazy, WEIGHT[:300], n_sample=50)
+    assert sorted(computed) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (-np.ones(1500), "negative or non-finite"),
+        (np.zeros(1500), "n_neighbors=5 of 0 rows"),
+        (np.ones(3), "give one weight a row"),
+    ],
+)
+def test_weights_that_are_none_are_refused(fitted, weight, message):
+    with pytest.raises(ValueError, match=message):
+        quality(fitted, X, weight)
+
+
+def test_rows_with_weight_and_no_entry_are_refused():
+    model = IGTM(k=3, m=2, niter=2, solver="em", scale="standard", missing="marginalize").fit(X)
+    with pytest.raises(ValueError, match="an entry and a weight"):
+        quality(model, np.full((20, 5), np.nan))
 
 
 def test_prints_as_a_table(fitted):

@@ -1,6 +1,7 @@
 """A histogram of positive numbers adds up, stays small, and knows its quantiles."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -28,6 +29,25 @@ def test_a_histogram_adds_up(values, cut, data):
     assert_allclose(quantiles, exact, rtol=0.006, atol=2.0**-9)
     assert (np.diff(quantiles) >= 0).all()
     assert quantiles[-1] == values.max()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 300).flatmap(lambda n: arrays(float, n, elements=POSITIVE)))
+def test_quantiles_make_a_histogram_with_the_same_quantiles(values):
+    quantiles = Histogram.of(values, np.ones(len(values))).quantiles(SHARES)
+    again = Histogram.of_quantiles(quantiles, SHARES)
+    assert again.weight.sum() == pytest.approx(1)
+    assert again.quantiles(SHARES)[-1] == quantiles[-1]
+    # Between two shares that a file holds, no more is known than that numbers lie between their quantiles.
+    found, slack = again.quantiles(SHARES)[1:], 1e-12
+    assert (found <= quantiles[1:] * 1.006 + 2.0**-9 + slack).all()
+    assert (found >= quantiles[:-1] * 0.994 - 2.0**-9 - slack).all()
+
+
+def test_a_scaled_histogram_has_the_same_quantiles_and_no_empty_bins():
+    whole = Histogram.of(np.random.default_rng(0).chisquare(10, 1000), np.ones(1000))
+    assert_allclose(whole.scaled(1e-3).quantiles(SHARES), whole.quantiles(SHARES), rtol=1e-9)
+    assert len(whole.scaled(0.0).weight) == 0
 
 
 def test_a_histogram_takes_any_number_and_no_weight():

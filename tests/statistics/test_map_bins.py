@@ -39,23 +39,30 @@ def labels(X):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    cuts=st.lists(st.integers(0, 60), max_size=4), limit=st.sampled_from([0, 59, 60]), labelled=st.booleans()
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+    limit=st.sampled_from([0, 59, 60]),
+    labelled=st.booleans(),
+    weighted=st.booleans(),
 )
-def test_spreads_of_parts_add_up_to_that_of_the_whole(igtm, X, y, labels, cuts, limit, labelled):
+def test_spreads_of_parts_add_up_to_that_of_the_whole(igtm, X, y, labels, cuts, limit, labelled, weighted):
     function, column = (map_bins.of_labels, labels) if labelled else (map_bins.of_values, y)
+    weight = 0.5 + np.arange(60) % 3
 
     def spread(rows):
-        return function(X[rows], None, column[rows], igtm.model_, "numpy", EDGES, limit)
+        given = weight[rows] if weighted else None
+        return function(X[rows], given, column[rows], igtm.model_, "numpy", EDGES, limit)
 
     bounds = sorted({0, 60, *cuts})
     parts = [spread(slice(*pair)) for pair in itertools.pairwise(bounds)]
     total, whole = sum(parts[1:], parts[0]), spread(slice(0, 60))
     assert_array_equal(total.counts, whole.counts)
+    assert whole.n_rows == (weight.sum() if weighted else 60)
     assert total.log_likelihood == pytest.approx(whole.log_likelihood)
     assert (total.points is None) == (whole.points is None) == (limit < 60)
     if total.points:
         assert_array_equal(total.points.rows, np.arange(60))
         assert_array_equal(total.points.values, whole.points.values)
+        assert_array_equal(total.points.weights, whole.points.weights)
     if labelled:
         assert total.labels.keys() == whole.labels.keys()
         assert all((total.labels[label] == whole.labels[label]).all() for label in whole.labels)

@@ -141,6 +141,12 @@ ENTRIES_OF_WEIGHTS = {
     "density": lambda igtm, bad: landscape.density(igtm, X, bad),
     "property": lambda igtm, bad: landscape.property(igtm, X, Y, bad),
     "classes": lambda igtm, bad: landscape.classes(igtm, X, LABELS, sample_weight=bad),
+    "coverage": lambda igtm, bad: landscape.coverage(igtm, X, X, sample_weight={"query": bad}),
+    "compare": lambda igtm, bad: landscape.compare(igtm, {"a": X}, {"a": bad}),
+    "markers": lambda igtm, bad: landscape.markers(igtm, X, sample_weight=bad),
+    "quality": lambda igtm, bad: quality(igtm, X, bad),
+    "applicability": lambda igtm, bad: igtm.applicability(X, 0.9, X, bad),
+    "projection": lambda igtm, bad: plot.projection(igtm, X, sample_weight=bad),
 }
 
 

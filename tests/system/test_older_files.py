@@ -62,6 +62,16 @@ def test_a_stream_goes_on(expected):
     close(stream.partial_fit(X[:32]).transform(X), expected["stream_means"])
 
 
+def test_a_stream_that_knows_nothing_of_its_rows_learns_it_of_the_next(tmp_path):
+    stream = load(FOLDER / "stream.npz")
+    stream.save(tmp_path / "stream.npz")
+    stream = load(tmp_path / "stream.npz")
+    with pytest.raises(ValueError, match=r"older release.*reference="):
+        stream.applicability(X)
+    deviance = stream.describe(X[:32], ("deviance",))["deviance"]
+    assert stream.partial_fit(X[:32]).deviance_[-1] == pytest.approx(deviance.max())
+
+
 def test_predictors(expected):
     classifier, regressor = load(FOLDER / "classifier.npz"), load(FOLDER / "regressor.npz")
     assert type(classifier) is IGTMClassifier

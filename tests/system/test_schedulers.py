@@ -148,7 +148,7 @@ def test_array_query_planning(path, synchronous, tmp_path):
     code = f"""
 import dask, dask.array as da, numpy as np, zarr
 from dask_igtm import IGTM, IGTMSearch, landscape
-from dask_igtm import report
+from dask_igtm import quality, report
 from dask_igtm.passes.graph import Parcel
 stored = zarr.open_array({path!r}, mode="r")
 X = da.from_array(np.asarray(stored), chunks=({SIZES!r}, -1))
@@ -163,6 +163,11 @@ assert [len(rows) for rows in igtm.transform_blocks(X)] == list(X.chunks[0])
 assert igtm.applicability(X, 1.0).all().compute()
 IGTMSearch(IGTM(niter=2, missing="mean"), {{"k": [3]}}, cv=2).fit(X)
 report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
+weight = da.from_array(np.arange(len(X)) % 3, chunks=7)
+assert quality(igtm, X, weight, n_sample=20).n_samples == (np.arange(len(X)) % 3).sum()
+landscape.compare(igtm, {{"a": X}}, {{"a": weight}})
+landscape.markers(igtm, X, sample_weight=weight)
+report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0], sample_weight=weight)
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)

@@ -1,0 +1,121 @@
+"""What a node or a region of the map means: the columns that lie most above or below the rest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data.frames import frame
+from dask_igtm.landscape.from_rows import density
+from dask_igtm.landscape.regions import node_mask
+from dask_igtm.model.checks import check_whole
+from dask_igtm.projection.columns import column_labels, weights_in_noise
+from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.validate import fitted_map
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def markers(model: Any, X: Any = None, n: int = 5, region: Any = None, sample_weight: Any = None) -> Any:
+    """Name the columns that set a node, or a region, most apart from the rest of the map.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    X : as in `IGTM.fit`; shape (n, D), optional
+        Rows that weigh the nodes by how many of them lie there, from one pass. By default all nodes weigh
+        alike, and so do those of a region, or of a rest, in which no row lies.
+    n : int, default=5
+        Columns of each node or of the region; all of them where there are fewer.
+    region : int, sequence of int, (K,) bools, four floats, or (P, 2) numbers, optional
+        Numbers of nodes, a mask of them, a box (x1_min, x1_max, x2_min, x2_max), or the corners of a polygon;
+        it is told as one. By default each node is told by itself.
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `node`, unless there is a region; `rank`, from 1; `column`, its name, or its number where the fit knew
+        none; `value`, the mean of the centres there, and `rest`, that of all others, in the units of the
+        column; `difference`, how far `value` lies above `rest` in standard deviations of the map's noise in
+        that column, by whose size columns are ranked, the first on ties.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    ValueError
+        If the region is none, or the whole map, if there are weights and no X, or X is not as
+        `IGTM.transform` wants it.
+
+    Notes
+    -----
+    The noise of a column is sqrt(beta_inv_) * scale_; with `n_components` too, so that a column which the
+    axes leave out is no marker.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape
+    >>> iris = load_iris(as_frame=True).data
+    >>> igtm = IGTM(k=8, scale="standard", solver="em").fit(iris)
+    >>> landscape.markers(igtm, iris, n=2, region=(-1.0, 0.0, -1.0, 1.0)).columns.tolist()
+    ['rank', 'column', 'value', 'rest', 'difference']
+    """
+    check_whole("n", n, least=1)
+    fitted, labels = fitted_map(model), column_labels(model)
+    n_nodes = len(fitted.nodes)
+    if X is None and sample_weight is not None:
+        raise ValueError("sample_weight is given without X; give the rows that it weighs.")
+    mask = None if region is None else node_mask(fitted.nodes, region)
+    if n_nodes == 1 or (mask is not None and mask.all()):
+        raise ValueError(
+            f"region={region!r} is the whole map of {n_nodes} nodes, and no rest is left to set it apart "
+            "from; give fewer of its nodes."
+        )
+    rows = None if X is None else density(model, X, sample_weight).support
+    weight = np.ones(n_nodes) if rows is None else rows
+    parts = _apart(fitted, weight, _each(n_nodes) if mask is None else [mask], n)
+    rank, column, *figures = (np.concatenate(part) for part in zip(*parts, strict=True))
+    table = {"rank": rank, "column": [labels[number] for number in column]}
+    if region is None:
+        table = {"node": np.arange(n_nodes).repeat(len(rank) // n_nodes), **table}
+    return frame(table | dict(zip(("value", "rest", "difference"), figures, strict=True)), None)
+
+
+def _each(n_nodes: int) -> Iterator[Mask]:
+    """Yield a mask of each node by itself."""
+    for node in range(n_nodes):
+        yield np.arange(n_nodes) == node
+
+
+def _apart(fitted: FittedMap, weight: Array, masks: Iterable[Mask], n: int) -> Iterator[tuple[Any, ...]]:
+    """Yield ranks, numbers of columns, their means within a mask and without, and their differences."""
+    # By the few functions of the map, for the centres of wide maps are large.
+    phi, in_units, in_noise = fitted.model.basis.phi, fitted.weights, weights_in_noise(fitted.model)
+    for mask in masks:
+        inside, rest = _mean(phi, weight, mask), _mean(phi, weight, ~mask)
+        difference = (inside - rest) @ in_noise  # in centred coordinates, where no offset rounds it
+        columns = _largest(np.abs(difference), n)
+        values = (mean @ in_units[:, columns] for mean in (inside, rest))
+        yield np.arange(1, len(columns) + 1), columns, *values, difference[columns]
+
+
+def _mean(phi: Array, weight: Array, mask: Mask) -> Array:
+    """Return the mean of the map's functions over some nodes, which weigh alike where none has rows."""
+    weight = weight[mask]
+    share = weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
+    return np.asarray(share @ phi[mask])
+
+
+def _largest(sizes: Array, n: int) -> NDArray[np.intp]:
+    """Return where the `n` largest numbers are, descending, the first on ties."""
+    n = min(n, len(sizes))
+    candidates = np.flatnonzero(sizes >= np.partition(sizes, -n)[-n])
+    return candidates[np.argsort(-sizes[candidates], kind="stable")][:n]
