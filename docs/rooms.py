@@ -35,7 +35,7 @@ ROOMS = {
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
     " fit fit_many fit_stream cost",
     "projection": "fitted_map validate labelled_rows ugtm_names blocks to_zarr quality",
-    "landscape": "landscape node_values from_rows",
+    "landscape": "landscape node_values from_rows regions",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " search saturation",
     "plot": "style row_charts node_charts charts report",
