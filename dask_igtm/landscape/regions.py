@@ -99,7 +99,8 @@ def _in_box(nodes: Array, box: NDArray[Any], region: Any) -> Mask:
 
 def _in_polygon(nodes: Array, corners: Array) -> Mask:
     """Return which nodes lie in a polygon, by the parity of the edges that a ray crosses, or on an edge."""
-    inside, on_edge = np.zeros((2, len(nodes)), bool)
+    inside = np.zeros(len(nodes), bool)
+    on_edge = inside.copy()
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         along, to_node = end - start, nodes - start
         share = np.clip(to_node @ along / max(along @ along, np.finfo(float).tiny), 0.0, 1.0)
