@@ -93,8 +93,7 @@ def _in_box(nodes: Array, box: NDArray[Any], region: Any) -> Mask:
         raise ValueError(
             f"region={region!r} is a box that ends before it begins; give (x1_min, x1_max, x2_min, x2_max)."
         )
-    inside: Mask = ((nodes >= least - EDGE) & (nodes <= most + EDGE)).all(axis=1)
-    return inside
+    return np.asarray(((nodes >= least - EDGE) & (nodes <= most + EDGE)).all(axis=1))
 
 
 def _in_polygon(nodes: Array, corners: Array) -> Mask:
@@ -110,5 +109,5 @@ def _in_polygon(nodes: Array, corners: Array) -> Mask:
             divide="ignore", invalid="ignore"
         ):  # of edges along the ray, which `between` leaves out
             crossing = start[0] + (nodes[:, 1] - start[1]) * along[0] / along[1]
-        inside ^= between & (nodes[:, 0] < crossing)
-    return inside | on_edge
+        inside = inside ^ (between & (nodes[:, 0] < crossing))
+    return np.asarray(inside | on_edge)
