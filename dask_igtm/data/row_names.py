@@ -53,7 +53,8 @@ def named_rows(X: Any, ids: Any = None) -> tuple[Any, Names]:
 def split_names(X: Any, ids: Any = None) -> tuple[Any, Names | None]:
     """Return what `named_rows` does, but None for rows that have numbers alone."""
     X = opened(X)
-    refuse(X)
+    if not is_lazy(X):
+        refuse(X)
     if ids is None:
         return X, _own_names(X)
     columns = id_columns(X, ids)
@@ -91,7 +92,7 @@ def id_columns(X: Any, ids: Any) -> list[str]:
         columns = ", ".join(map(repr, known[:SHOWN])) + (", ..." if len(known) > SHOWN else "")
         raise ValueError(
             f"X has no column {', '.join(map(repr, missing))}, of ids, and its columns are "
-            f"{columns or 'unnamed'}; give names of columns of X, or an id for each row."
+            f"{columns or 'unnamed'}; give names of columns of X, or an array with an id for each row."
         )
     return []
 

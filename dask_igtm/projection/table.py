@@ -94,7 +94,8 @@ def _of_partitions(
     fitted: FittedMap, rows: RowBlocks, X: Any, features: Any, names: Names, outputs: Outputs
 ) -> Any:
     """Return a frame of Dask with the partitions of another one, each read once, and its index or columns."""
-    ids = [name for name in names if name in X.columns]  # and not levels of the index
+    taken = set(X.columns) - set(features)
+    ids = [name for name in names if name in taken]  # and not levels of the index
     call = Call(project, (fitted.model, fitted.kernel, outputs), Declared.by("X", rows.X), None)
     return X.map_partitions(
         _of_partition,
