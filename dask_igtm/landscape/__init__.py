@@ -2,8 +2,9 @@
 
 `density`, `property`, `classes`, `coverage` and `compare` take a map, fitted anywhere, and rows, and
 compute. Lazy data are read a block at a time where they are, and stay lazy. What comes back is a
-`Landscape`, with one row a node; `markers` tells which columns set nodes apart. The room knows what a fitted
-map can do with rows, and no estimator; estimators, pictures and users call it.
+`Landscape`, with one row a node; `members` names the rows that lie there, `markers` the columns that set
+nodes apart. The room knows what a fitted map can do with rows, and no estimator; estimators, pictures and
+users call it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dask_igtm.landscape.column_markers import markers
     from dask_igtm.landscape.from_rows import classes, compare, coverage, density, magnification, property
     from dask_igtm.landscape.landscape import Landscape, load_landscape
+    from dask_igtm.landscape.rows_at_nodes import members
 
 __all__ = [
     "Landscape",
@@ -26,6 +28,7 @@ __all__ = [
     "load_landscape",
     "magnification",
     "markers",
+    "members",
     "property",
 ]
 
@@ -33,6 +36,7 @@ _HOMES = dict.fromkeys(__all__, "landscape.from_rows") | {
     "Landscape": "landscape.landscape",
     "load_landscape": "landscape.landscape",
     "markers": "landscape.column_markers",
+    "members": "landscape.rows_at_nodes",
 }
 __getattr__ = lazy(__name__, _HOMES)
 
