@@ -66,7 +66,9 @@ def _in_kind(X: Any, ids: Any, names: Names, columns: Columns) -> Any:
         return _indexed(names, columns, X.index if is_pandas_frame(X) and ids is None else None)
     import narwhals as nw  # noqa: PLC0415 - an extra, which has made `held`
 
-    own = {} if ids is None else {name: held[name] for name in id_columns(X, ids)}  # in their own types
+    own = (
+        {} if ids is None else {name: held[name].to_native() for name in id_columns(X, ids)}
+    )  # of their own types
     numbers = {} if names else {NUMBER: np.arange(len(held))}
     return nw.from_dict({**numbers, **names, **own, **columns}, backend=held.implementation).to_native()
 
