@@ -295,16 +295,7 @@ def test_random_state_draws_the_folds(X):
 
 
 @pytest.mark.filterwarnings("ignore:.*The (map|column means):UserWarning")
-@parametrize_with_checks(
-    [IGTMSearch(IGTM(k=3, m=2, niter=1), {"regul": [0.1, 1.0]}, cv=2)],
-    expected_failed_checks=lambda _: dict.fromkeys(
-        [
-            "check_sample_weight_equivalence_on_dense_data",
-            "check_sample_weight_equivalence_on_sparse_data",
-        ],
-        "they give folds as lists of rows, and here rows are drawn",
-    ),
-)
+@parametrize_with_checks([IGTMSearch(IGTM(k=3, m=2, niter=1), {"regul": [0.1, 1.0]}, cv=2)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -359,9 +350,9 @@ def test_fit_transform_of_lazy_rows_is_lazy(X):
     ("parameters", "error", "message"),
     [
         (
-            {"param_grid": {"scale": ["center"], "k": [3]}},
+            {"param_grid": {"persist": [True], "k": [3]}},
             ValueError,
-            r"'scale'.*k, m, s, regul.*GridSearchCV",
+            r"'persist'.*k, m, s, regul, scale.*GridSearchCV",
         ),
         ({"param_grid": {"regul": ["auto"]}}, ValueError, r"regul='auto'"),
         ({"param_grid": {"k": [-1]}}, ValueError, "k=-1"),
