@@ -246,16 +246,19 @@ def _set_out(
         raise ValueError(invalid_message(invalid, names))
     starts, seen, samples = [], [], []
     with _naming_once() as naming:
+        for candidate in candidates:
+            fitted, judging = found[candidate.train].weight, found[candidate.held_out].weight
+            with naming(candidate.name):
+                if judging < LEAST_WEIGHT <= fitted:  # else there are no weights at all
+                    raise ValueError(
+                        "No row with weight was drawn to be held out; give more rows or groups, larger shares "
+                        "of them (a smaller cv), or another random_state."
+                    )
         moments = {}
         for candidate in candidates:
             train = candidate.train
             with naming(candidate.name):
                 moments[train] = checked(found[train], names, candidate.settings.scale, ways[train])
-                if found[candidate.held_out].weight < LEAST_WEIGHT:
-                    raise ValueError(
-                        "No row with weight was drawn to be held out; give more rows, larger shares of them "
-                        "(a smaller cv), or another random_state."
-                    )
         spectra = _spectra(source, moments, ways, settings)
         for candidate in candidates:
             trained, train = moments[candidate.train], candidate.train
