@@ -211,7 +211,8 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         rows = rows_of(self, X, sample_weight, n_blocks=self.estimator.n_blocks, reset=True)
         if self._predicts:
             template = clone(self.estimator)
-            template._look_through(least_to_read(template._rows_with_target(X, y, sample_weight)))
+            looked = template._rows_with_target(X, y, sample_weight, reset=True)
+            template._look_through(least_to_read(looked))
         chosen = self.estimator.random_state if self.random_state is None else self.random_state
         folds = folds_of(rows, self.cv, seed_of(chosen), X, y, groups)
         candidates = [

@@ -251,8 +251,8 @@ def _set_out(
             with naming(candidate.name):
                 if judging < LEAST_WEIGHT <= fitted:  # else there are no weights at all
                     raise ValueError(
-                        "No row with weight was drawn to be held out; give more rows or groups, larger shares "
-                        "of them (a smaller cv), or another random_state."
+                        "No row with weight was drawn to be held out; give more rows or groups, larger "
+                        "shares of them (a smaller cv), or another random_state."
                     )
         moments = {}
         for candidate in candidates:
