@@ -105,7 +105,8 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     n_splits_ : int
     n_passes_ : float
         Passes over the data as `IGTM` counts them: those of the candidate that took most, and one for the
-        likelihoods, of each group that shares passes. Those of the refit are in `best_estimator_`.
+        likelihoods, of each group that shares passes; without those in which predictors learn and are judged.
+        Those of the refit are in `best_estimator_`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where X had column names.
@@ -440,9 +441,13 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         best = get_tags(self.estimator)
-        for name in ("estimator_type", "input_tags", "target_tags", "transformer_tags", "classifier_tags"):
-            setattr(tags, name, getattr(best, name))
-        tags.regressor_tags = best.regressor_tags
+        tags.estimator_type, tags.input_tags, tags.target_tags = (
+            best.estimator_type,
+            best.input_tags,
+            best.target_tags,
+        )
+        tags.transformer_tags = best.transformer_tags
+        tags.classifier_tags, tags.regressor_tags = best.classifier_tags, best.regressor_tags
         return tags
 
 

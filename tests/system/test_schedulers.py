@@ -168,7 +168,8 @@ def scoring(one, *rows, sample_weight):
     return one.score(*rows, sample_weight=sample_weight)
 y, groups = da.from_array(np.arange(len(X)) % 2, chunks=70), da.from_array(np.arange(len(X)) % 40, chunks=90)
 for estimator in (IGTM(niter=2, scale="center"), IGTMClassifier(niter=2, scale="center")):
-    search = IGTMSearch(estimator, {{"k": [3], "scale": ["center", None]}}, cv=2, scoring=scoring, refit=False)
+    grid = {{"k": [3], "scale": ["center", None]}}
+    search = IGTMSearch(estimator, grid, cv=2, scoring=scoring, refit=False)
     search.fit(X, y, da.ones(len(X), chunks=50), groups=groups)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 assert held_out[0][0] + held_out[2][0] == len(X)
