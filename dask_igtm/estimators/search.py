@@ -32,7 +32,7 @@ from dask_igtm.estimators.classifier import IGTMClassifier
 from dask_igtm.estimators.folds import Fold, Folds, folds_of
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
-from dask_igtm.fitting.fit_many import Candidate, Judged, fit_many, open_checkpoint
+from dask_igtm.fitting.fit_many import Candidate, Judged, check_side_by_side, fit_many, open_checkpoint
 from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
 from dask_igtm.fitting.result import Fit
 from dask_igtm.fitting.row_parts import Chosen
@@ -47,7 +47,7 @@ SHARED = ("k", "m", "s", "regul")  # in which candidates of the same passes diff
 APART = ("scale", "n_components", "missing", "solver", "tol", "niter")
 INCOMPARABLE = {
     "n_components": "those of different axes are densities of different coordinates",
-    "missing": "they are of what is observed, or of rows that each filled in its own way",
+    "missing": "those are of what is observed, or of rows that each fills in its own way",
 }
 
 
@@ -248,8 +248,10 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         names = getattr(self, "feature_names_in_", None)
         groups = _sharing(candidates)
         together = [[candidates[i] for i in group] for group in groups]
+        for some in together:  # all of them before the first pass, which may take hours
+            check_side_by_side(some[0].settings, rows)
         saved: list[CheckpointMany | None] = [None] * len(groups)
-        if checkpoint is not None:  # all of them before the first pass, which may take hours
+        if checkpoint is not None:
             paths = [checkpoint, *(_beside(checkpoint, str(n)) for n in range(2, len(groups) + 1))]
             saved = [
                 open_checkpoint(path, rows, some, drawn, names)
@@ -381,10 +383,10 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         arguments = (X, y) if self._predicts else (X,)
         if self.scoring is None:
             return float(fitted.score(*arguments, sample_weight=sample_weight))
-        weights = {"sample_weight": sample_weight} if _takes_weights(self.scoring) else {}
-        if sample_weight is None:
-            weights = {}
-        return float(self.scoring(fitted, *arguments, **weights))
+        weighted = sample_weight is not None and _takes_weights(self.scoring)
+        return float(
+            self.scoring(fitted, *arguments, **({"sample_weight": sample_weight} if weighted else {}))
+        )
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Search, then return the positions of the rows on the best map; lazy for lazy X."""
@@ -480,7 +482,7 @@ def _sharing(candidates: Sequence[Candidate]) -> list[list[int]]:
     """Return the numbers of the candidates that can share passes, together."""
     groups: dict[Settings, list[int]] = {}
     for number, candidate in enumerate(candidates):
-        like = dataclasses.replace(candidate.settings, k=0, m=0, s=1.0, regul=1.0)
+        like = dataclasses.replace(candidate.settings, k=0, m=0, s=1.0, regul=1.0, seed=0)
         groups.setdefault(like, []).append(number)
     return list(groups.values())
 

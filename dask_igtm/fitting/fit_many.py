@@ -84,6 +84,17 @@ class Judged:
     held_out: float
 
 
+def check_side_by_side(settings: Settings, rows: RowBlocks) -> None:
+    """Raise ValueError if fits with such settings cannot share passes over the rows."""
+    if settings.solver == "sampled":
+        raise ValueError(
+            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go "
+            "side by side read them together; give solver='accelerated' to search, and fit what it finds "
+            "with 'sampled'."
+        )
+    settings.check_columns(rows.X.shape[1])
+
+
 def open_checkpoint(
     path: Path,
     rows: RowBlocks,
@@ -160,13 +171,7 @@ def fit_many(
         What happened in a pass, with a note of the checkpoint that goes on from there.
     """
     settings, kernel = candidates[0].settings, best_kernel()
-    if settings.solver == "sampled":
-        raise ValueError(
-            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go "
-            "side by side read them together; give solver='accelerated' to search, and fit what it finds "
-            "with 'sampled'."
-        )
-    settings.check_columns(rows.X.shape[1])
+    check_side_by_side(settings, rows)
     source = prepare_fit(rows, persist)
     moments, starts, seen, samples = _set_out(rows, source, candidates, feature_names, kernel)
 

@@ -19,7 +19,7 @@ SHARES = (1 / 4, 1 / 2, 1)
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 4, "m": 3, "niter": 5, "tol": 0, "scale": "center", **parameters})
+    return IGTM(**{"k": 4, "m": 3, "niter": 5, "tol": 0, "scale": "center", "solver": "em", **parameters})
 
 
 def drawn(seed, shares=SHARES, held_out=0.1):

@@ -36,7 +36,7 @@ SETTINGS = {
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 4, "m": 3, "niter": 4, "tol": 0, **parameters})
+    return IGTM(**{"k": 4, "m": 3, "niter": 4, "tol": 0, "scale": None, "solver": "em", **parameters})
 
 
 class Captured:
@@ -440,6 +440,22 @@ def test_candidates_that_share_no_passes_go_one_after_the_other(X, folds, name):
         assert_allclose(ours.cv_results_[score], theirs.cv_results_[score], rtol=1e-8)
 
 
+def test_candidates_share_passes_whatever_draws_their_samples(X):
+    search = IGTMSearch(igtm(random_state=None), {"k": [3, 4]}, refit=False).fit(X)
+    assert search.n_passes_ == 4 + 1
+
+
+def test_what_comes_later_is_checked_before_the_first_pass(counted):
+    lazy, computed = counted
+    for grid, message in (
+        ({"solver": ["em", "sampled"]}, "give solver='accelerated'"),
+        ({"scale": ["center", None], "n_components": [9]}, "n_components=9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            IGTMSearch(igtm(), grid).fit(lazy)
+    assert not computed
+
+
 def test_passes_of_groups_add_up(counted):
     lazy, computed = counted
     search = IGTMSearch(igtm(persist=False), {"scale": ["center", "standard"], "k": [3, 4]}, refit=False)
@@ -543,7 +559,7 @@ def targets(kind, y):
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
-@pytest.mark.parametrize("given", ["memory", "frame", "lazy", "zarr"])
+@pytest.mark.parametrize("given", ["memory", "frame", "lazy", "unknown", "zarr"])
 def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp_path):
     known = targets(kind, y)
     grid = {"k": [3, 5], "scale": ["center", "standard"], "n_components": [2, None]}
@@ -553,6 +569,9 @@ def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp
         rows, values = pd.DataFrame(X, columns=list("abcde")), pd.Series(known)
     if given == "lazy":
         rows, values = da.from_array(X, chunks=((100, 1, 139), -1)), da.from_array(known, chunks=77)
+    if given == "unknown":  # how long the chunks of y are
+        rows, values = da.from_array(X, chunks=(100, -1)), da.from_array(known, chunks=100)
+        values = values[da.ones(N, dtype=bool, chunks=100)]
     if given == "zarr":
         rows = zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(50, 5))
     ours = IGTMSearch(predictor(kind), grid).fit(rows, values)
@@ -562,7 +581,7 @@ def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp
     assert ours.best_params_ == theirs.best_params_
     assert_allclose(ours.score(rows, values), theirs.score(X, known), rtol=1e-7)
     predicted = ours.predict(rows)
-    assert isinstance(predicted, da.Array) == (given in ("lazy", "zarr"))
+    assert isinstance(predicted, da.Array) == (given in ("lazy", "unknown", "zarr"))
     if kind == "classifier":
         assert ours.classes_.tolist() == sorted(LABELS)
         assert ours.predict_proba(rows).shape == (N, 3)

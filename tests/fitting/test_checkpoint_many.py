@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-import multiprocessing
+import subprocess
+import sys
 import time
 
 import dask.array as da
@@ -30,7 +31,7 @@ SOLVERS = {
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 4, "m": 3, "niter": 8, "tol": 0, "scale": "center", **parameters})
+    return IGTM(**{"k": 4, "m": 3, "niter": 8, "tol": 0, "scale": "center", "solver": "em", **parameters})
 
 
 def search(grid=GRIDS["shared"], cv=2, data=X, sample_weight=None, grown=None, told=(), **parameters):
@@ -155,7 +156,7 @@ def test_all_settings_are_compared_before_the_first_pass(tmp_path):
 
 
 def test_a_checkpoint_of_one_fit_is_none_of_many(tmp_path):
-    igtm(niter=1, solver="em").fit(X, checkpoint=tmp_path / "fit.npz")
+    igtm(niter=1).fit(X, checkpoint=tmp_path / "fit.npz")
     with pytest.raises(ValueError, match=r"not a dask_igtm checkpoint of many fits"):
         search(grown=tmp_path / "fit.npz")
     search(niter=1, grown=tmp_path / "search.npz")
@@ -202,23 +203,28 @@ def test_a_search_at_the_same_time_is_seen_after_the_first_pass(tmp_path, monkey
 # Killed
 
 
-def slowly(path):
-    """Search, and give whoever watches the file time."""
-    search(GRIDS["apart"], grown=path, told=[lambda _: time.sleep(0.05)])
+SLOWLY = """
+import sys, time
+import numpy as np
+from dask_igtm import IGTM, IGTMSearch
+igtm = IGTM(k=4, m=3, niter=8, tol=0, scale="center")
+search = IGTMSearch(igtm, {"scale": ["center", "standard"], "k": [3, 4]}, cv=2)
+wait = lambda _: time.sleep(0.05)
+search.fit(np.load(sys.argv[1]), checkpoint=sys.argv[2], callbacks=[wait])
+"""
 
 
 def test_a_search_that_was_killed_goes_on_to_the_same_bits(tmp_path):
     path = tmp_path / "search.npz"
-    process = multiprocessing.get_context("spawn").Process(target=slowly, args=(path,))
-    process.start()
+    np.save(tmp_path / "x.npy", X)
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, tmp_path / "x.npy", path])
     states = set()
-    while process.is_alive() and len(states) < 4:
+    while process.poll() is None and len(states) < 4:
         if path.exists():
             states.add(path.stat().st_mtime_ns)
         time.sleep(0.001)
     process.kill()
-    process.join()
-    assert process.exitcode == -9
+    assert process.wait() == -9
     events = []
     again = search(GRIDS["apart"], grown=path, told=[events.append])
     assert events[0].number > 1

@@ -167,7 +167,7 @@ def scoring(one, *rows, sample_weight):
     held_out.append([len(array.compute()) for array in (*rows, sample_weight)])
     return one.score(*rows, sample_weight=sample_weight)
 y, groups = da.from_array(np.arange(len(X)) % 2, chunks=70), da.from_array(np.arange(len(X)) % 40, chunks=90)
-for estimator in (IGTM(niter=2, scale="center"), IGTMClassifier(niter=2, scale="center")):
+for estimator in (IGTM(niter=2, solver="em"), IGTMClassifier(niter=2, solver="em")):
     grid = {{"k": [3], "scale": ["center", None]}}
     search = IGTMSearch(estimator, grid, cv=2, scoring=scoring, refit=False)
     search.fit(X, y, da.ones(len(X), chunks=50), groups=groups)
