@@ -81,6 +81,10 @@ def test_bad_entries_are_seen_in_any_fold_and_rows_of_none_do_not_matter():
     splits = [([*range(40)], [*range(40, 80)]), ([*range(60, 105)], [*range(20)])]
     with pytest.raises(ValueError, match="1 in column 1"):
         IGTMSearch(igtm(), {"k": [3]}, cv=splits, refit=False).fit(holed)
+    of_later = [splits[0], ([*range(30)], [*range(90, 120)])]  # and only to be judged by
+    for some in (of_later, of_later[::-1]):
+        with pytest.raises(ValueError, match="2 in column 1"):
+            IGTMSearch(igtm(), {"k": [3]}, cv=some, refit=False).fit(holed)
     whole = IGTMSearch(igtm(), {"k": [3]}, cv=splits[:1], refit=False)
     assert whole.fit(holed).best_score_ == whole.fit(X).best_score_
 

@@ -441,7 +441,8 @@ def test_candidates_that_share_no_passes_go_one_after_the_other(X, folds, name):
 
 
 def test_candidates_share_passes_whatever_draws_their_samples(X):
-    search = IGTMSearch(igtm(random_state=None), {"k": [3, 4]}, refit=False).fit(X)
+    estimator = igtm(random_state=None, solver="accelerated")
+    search = IGTMSearch(estimator, {"k": [3, 4]}, refit=False).fit(X)
     assert search.n_passes_ == 4 + 1
 
 
@@ -522,6 +523,10 @@ def test_true_stops_a_search_and_what_it_reached_is_judged(X):
     assert not results["split1_converged"].any()
     assert search.best_params_["scale"] == "center"
     assert search.best_estimator_.n_iter_ == 4
+    captured = Captured()
+    search = IGTMSearch(igtm(), grid, cv=2, scoring=captured, refit=False)
+    search.fit(X, callbacks=[lambda event: event.number == 2])
+    assert [one.stopped_by_ for one, _ in captured.calls] == ["callback"] * 4
 
 
 def test_callbacks_that_are_none_are_refused(X):
