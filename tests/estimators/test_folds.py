@@ -82,9 +82,11 @@ def test_bad_entries_are_seen_in_any_fold_and_rows_of_none_do_not_matter():
     with pytest.raises(ValueError, match="1 in column 1"):
         IGTMSearch(igtm(), {"k": [3]}, cv=splits, refit=False).fit(holed)
     of_later = [splits[0], ([*range(30)], [*range(90, 120)])]  # and only to be judged by
+    events = []
     for some in (of_later, of_later[::-1]):
         with pytest.raises(ValueError, match="2 in column 1"):
-            IGTMSearch(igtm(), {"k": [3]}, cv=some, refit=False).fit(holed)
+            IGTMSearch(igtm(), {"k": [3]}, cv=some, refit=False).fit(holed, callbacks=[events.append])
+    assert not events  # before the first iteration
     whole = IGTMSearch(igtm(), {"k": [3]}, cv=splits[:1], refit=False)
     assert whole.fit(holed).best_score_ == whole.fit(X).best_score_
 
