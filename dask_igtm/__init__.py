@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dask_igtm.estimators.search import IGTMSearch
     from dask_igtm.estimators.ugtm import eIGTM, runIGTM
     from dask_igtm.fitting.cost import Estimate
-    from dask_igtm.fitting.progress import IterationEvent
+    from dask_igtm.fitting.progress import IterationEvent, PassEvent
     from dask_igtm.plot.report import report as report
     from dask_igtm.projection.quality import Quality, quality
     from dask_igtm.projection.ugtm_names import OptimizedGTM
@@ -33,6 +33,7 @@ __all__ = [
     "IGTMSearch",
     "IterationEvent",
     "OptimizedGTM",
+    "PassEvent",
     "Quality",
     "Saturation",
     "convert",
@@ -53,6 +54,7 @@ _HOMES = {
     "IGTMSearch": "estimators.search",
     "IterationEvent": "fitting.progress",
     "OptimizedGTM": "projection.ugtm_names",
+    "PassEvent": "fitting.progress",
     "Quality": "projection.quality",
     "Saturation": "estimators.saturation",
     "convert": "data.convert",

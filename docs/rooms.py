@@ -32,12 +32,12 @@ ROOMS = {
     " zarr_tables opened_files csr_rows no_tables frames containers column_names row_index row_arrays"
     " row_blocks row_names rechunk csr_groups table_files sparse_files convert",
     "passes": "resources block_checks blocks graph reduce map_rows digests",
-    "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
-    " fit fit_many fit_stream cost",
+    "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint"
+    " checkpoint_many progress row_parts fit fit_many fit_stream cost",
     "projection": "fitted_map validate labelled_rows ugtm_names columns blocks table to_zarr quality",
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
-    " search saturation",
+    " folds search saturation",
     "plot": "style row_charts node_charts charts report",
     "cli": "estimator_options base commands",
 }

@@ -23,6 +23,7 @@ from dask_igtm.data.whole_outputs import Path, write_whole
 
 MODEL = "dask_igtm model"
 CHECKPOINT = "dask_igtm checkpoint"
+MANY = "dask_igtm checkpoint of many fits"
 LANDSCAPE = "dask_igtm landscape"
 FORMAT_VERSION = 1
 
@@ -34,7 +35,7 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
     ----------
     path : path or URL
         An existing file is replaced once the new one is complete.
-    kind : {MODEL, CHECKPOINT, LANDSCAPE}
+    kind : {MODEL, CHECKPOINT, MANY, LANDSCAPE}
     header : dict
         Values that JSON can hold; NumPy scalars become Python's, and NaN becomes null.
     arrays : dict of ndarrays

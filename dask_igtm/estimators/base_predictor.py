@@ -109,10 +109,9 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         """
         with unchanged_on_error(self):
             rows = self._rows_with_target(X, y, sample_weight, reset=True)
-            self._look_through(_least_to_read(rows))
-            shared = {name: value for name, value in self.get_params().items() if name not in self._own}
+            self._look_through(least_to_read(rows))
             run: dict[str, Any] = {"checkpoint": checkpoint, "init": init, "callbacks": callbacks}
-            igtm = IGTM(**shared).fit(X, sample_weight=sample_weight, **run)
+            igtm = self._map().fit(X, sample_weight=sample_weight, **run)
             self._learn(igtm, rows, column_names(opened(y)))
             self.igtm_ = igtm
             return self
@@ -127,6 +126,10 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         """Return what the map says of each row, with the names of the rows; see `IGTM.table`."""
         return table(self, X, outputs, top=top, ids=ids)
+
+    def _map(self) -> IGTM:
+        """Return the map on which it stands, not fitted."""
+        return IGTM(**{name: value for name, value in self.get_params().items() if name not in self._own})
 
     def _rows_with_target(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> RowBlocks:
         """Return the rows and what is to be predicted of them, checked as far as that reads nothing lazy."""
@@ -204,7 +207,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _least_to_read(rows: RowBlocks) -> RowBlocks:
+def least_to_read(rows: RowBlocks) -> RowBlocks:
     """Return y in the blocks of X, and X itself only where nothing else tells how long its blocks are."""
     X, y = rows.X, cast(da.Array, rows.y)
     if not unknown(X.chunks[0]):

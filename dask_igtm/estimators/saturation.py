@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from dask_igtm.data.frames import frame
+from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators.base_map import BaseMap
-from dask_igtm.fitting.fit_many import Candidate, fit_many, in_parts
+from dask_igtm.fitting.fit_many import Candidate, fit_many, open_checkpoint
+from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
+from dask_igtm.fitting.row_parts import in_parts
 from dask_igtm.model.checks import check_number
 from dask_igtm.projection.validate import rows_of, seed_of
 
@@ -90,6 +94,8 @@ def saturation(
     held_out: float = 0.1,
     tol: float = 0.01,
     random_state: Any = None,
+    checkpoint: Path | None = None,
+    callbacks: Sequence[PassListener] = (),
 ) -> Saturation:
     """Fit the same settings to growing shares of the rows, all in the same passes, and judge them.
 
@@ -108,13 +114,20 @@ def saturation(
         Difference of mean log-likelihoods that counts as none.
     random_state : int, RandomState or None
         Draws the rows; None takes that of `igtm`.
+    checkpoint : path or URL, optional
+        A file that holds the states of all fits after every pass. Where it exists, they go on from it, to the
+        bits of fits that were never cut. It stays.
+    callbacks : sequence of callable, optional
+        Each is called with a `PassEvent` after every pass that is an iteration. One that returns True stops
+        all fits there, and what they have reached is judged.
 
     Raises
     ------
     TypeError
-        If `igtm` is not an IGTM.
+        If `igtm` is not an IGTM, or `callbacks` are no functions.
     ValueError
-        If a parameter or the data cannot be used, with a note of the share.
+        If a parameter or the data cannot be used, with a note of the share, or if the checkpoint belongs to
+        other data, shares or settings.
 
     Examples
     --------
@@ -125,17 +138,11 @@ def saturation(
     """
     if not isinstance(igtm, BaseMap):
         raise TypeError(f"igtm is {igtm!r}; give an IGTM.")
-    return _saturation(
-        clone(igtm), X, sample_weight, _checked(shares, held_out, tol), held_out, tol, random_state
-    )
-
-
-def _saturation(
-    igtm: BaseMap, X: Any, sample_weight: Any, shares: Array, held_out: float, tol: float, random_state: Any
-) -> Saturation:
+    check_listeners(callbacks)
+    igtm, chosen_shares = clone(igtm), _checked(shares, held_out, tol)
     settings = igtm._settings(alone=False)
     rows = rows_of(igtm, X, sample_weight, n_blocks=igtm.n_blocks, reset=True)
-    edges = [held_out, *(held_out + (1 - held_out) * shares)]
+    edges = [held_out, *(held_out + (1 - held_out) * chosen_shares)]
     chosen = igtm.random_state if random_state is None else random_state
     candidates = [
         Candidate(
@@ -145,18 +152,28 @@ def _saturation(
             held_out=(0,),
             share=float(share * (1 - held_out)),
         )
-        for number, share in enumerate(shares)
+        for number, share in enumerate(chosen_shares)
     ]
-    judged, n_passes = fit_many(
-        in_parts(rows, edges, seed_of(chosen), "saturation"),
-        candidates,
-        persist=igtm.persist,
-        feature_names=getattr(igtm, "feature_names_in_", None),
-        training=True,
-    )
+    seed, names = seed_of(chosen), getattr(igtm, "feature_names_in_", None)
+    rows, saved = in_parts(rows, edges, seed, "saturation"), None
+    if checkpoint is not None:
+        drawn = f"shares {edges} of rows drawn by {seed}"
+        saved = open_checkpoint(checkpoint, rows, candidates, drawn, names)
+    with shown(igtm.verbose) as listeners:
+        told = (*listeners, *callbacks)
+        tell = teller_of_many(told, settings.niter, int(rows.X.shape[0]), Around(), time.perf_counter())
+        judged, n_passes = fit_many(
+            rows,
+            candidates,
+            persist=igtm.persist,
+            feature_names=names,
+            training=True,
+            saved=saved,
+            tell=tell,
+        )
     fits = [one.fit for one in judged]
     return Saturation(
-        share=shares,
+        share=chosen_shares,
         n_samples=np.array([fit.n_samples for fit in fits]),
         training=np.array([fit.log_likelihood for fit in fits]),
         held_out=np.array([one.held_out for one in judged]),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import dataclasses
+import inspect
+import os
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,40 +16,75 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from dask_igtm.data.containers import is_lazy, is_xarray
+from dask_igtm.data.column_names import column_names
+from dask_igtm.data.containers import is_lazy, is_xarray, opened
 from dask_igtm.data.frames import in_pandas
+from dask_igtm.data.row_arrays import values_of
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.row_index import with_rows_of
+from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators.base_map import BaseMap
+from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
+from dask_igtm.estimators.classifier import IGTMClassifier
+from dask_igtm.estimators.folds import Fold, Folds, folds_of
 from dask_igtm.estimators.rollback import unchanged_on_error
-from dask_igtm.fitting.fit_many import Candidate, Judged, fit_many, in_parts
-from dask_igtm.model.checks import check_whole
-from dask_igtm.passes.map_rows import compute
+from dask_igtm.fitting.checkpoint_many import CheckpointMany
+from dask_igtm.fitting.fit_many import Candidate, Judged, check_side_by_side, fit_many, open_checkpoint
+from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
+from dask_igtm.fitting.result import Fit
+from dask_igtm.fitting.row_parts import Chosen
+from dask_igtm.fitting.settings import Settings
 from dask_igtm.projection.validate import rows_of, seed_of
+from dask_igtm.solvers.em import State
+from dask_igtm.statistics.row_subsets import Parts
 
-VARIED = ("k", "m", "s", "regul")
+Array = NDArray[np.float64]
+
+SHARED = ("k", "m", "s", "regul")  # in which candidates of the same passes differ
+APART = ("scale", "n_components", "missing", "solver", "tol", "niter")
+INCOMPARABLE = {
+    "n_components": "those of different axes are densities of different coordinates",
+    "missing": "those are of what is observed, or of rows that each fills in its own way",
+}
+
+
+def _predicting(search: Any) -> bool:
+    return isinstance(search.estimator, BasePredictor)
+
+
+def _classifying(search: Any) -> bool:
+    return isinstance(search.estimator, IGTMClassifier)
 
 
 class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """Search a grid of `k`, `m`, `s` and `regul` by likelihood of rows held out, in one fit's passes.
+    """Search a grid of settings by likelihood of rows held out, in one fit's passes.
 
     All candidates, times all folds, advance side by side: a pass over the data is an iteration of each that
-    still goes on, so that the number of passes is that of the candidate which takes most. A row's fold is
-    drawn from its number and a seed, so it does not depend on chunks; folds are of about the same size.
+    still goes on, so that the number of passes is that of the candidate which takes most. Candidates that
+    differ in more than `k`, `m`, `s` and `regul` cannot share passes; those that can go together, one such
+    group after the other.
 
     Parameters
     ----------
-    estimator : IGTM
+    estimator : IGTM, IGTMClassifier or IGTMRegressor
         What all candidates have in common.
     param_grid : dict of str to sequence, or list of such dicts
-        Values of "k", "m", "s" and "regul" to try, as in scikit-learn's GridSearchCV.
-    cv : int, default=3
-        Folds.
+        Values to try, as in scikit-learn's GridSearchCV: of "k", "m", "s" and "regul" in the same passes; of
+        "scale", "n_components", "missing", "solver", "tol" and "niter" in passes of their own; and of the
+        "prior" of a classifier.
+    cv : int, splitter, or iterable of (train, test), default=3
+        How many folds: a row's is drawn from its number and a seed, so it does not depend on chunks, and
+        folds are of about the same size. Or, of X in memory, what scikit-learn takes: a splitter, whose tests
+        may overlap (ShuffleSplit), or lists of rows; a row is in a list once.
     scoring : callable or None, default=None
-        Takes a fitted IGTM and the rows held out, and returns a number that is better where it is larger.
-        The rows are lazy for lazy X, with unknown chunk sizes, and are read as often as it asks. None takes
-        the mean of ln p(x) over the rows held out, in the units of X, for all candidates in one pass.
+        Takes a fitted estimator and the rows held out, of a predictor also their y, and returns a number that
+        is better where it is larger; and `sample_weight`, if it has a parameter of that name and there are
+        weights. The rows are lazy for lazy X, and are read as often as it asks. None takes the mean of
+        ln p(x) over the rows held out, in the units of X, for all candidates in one pass; of a classifier the
+        share of rows whose class is predicted, of a regressor R^2.
     refit : bool, default=True
         Fit the best candidate to all rows in the end, in passes of its own.
     random_state : int, RandomState or None, default=None
@@ -60,18 +100,23 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     best_params_ : dict
     best_score_ : float
         Mean over the folds.
-    best_estimator_ : IGTM
+    best_estimator_ : IGTM, IGTMClassifier or IGTMRegressor
         Fitted to all rows; only with `refit`. The methods below are its own.
     n_splits_ : int
     n_passes_ : float
         Passes over the data as `IGTM` counts them: those of the candidate that took most, and one for the
-        likelihoods. Those of the refit are in `best_estimator_`.
+        likelihoods, of each group that shares passes; without those in which predictors learn and are judged.
+        Those of the refit are in `best_estimator_`.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where X had column names.
 
     Notes
     -----
+    Likelihoods compare maps of any `scale`, for they are in the units of X, but neither several
+    `n_components` nor several `missing`: those need `scoring`. A classifier or regressor learns from the rows
+    of each fit, and is judged, in two passes a candidate and fold; lazy y is read once more a fold.
+
     What fills gaps (`missing="median"`, say) is found among the rows of each fit by itself, which reads
     lazy X once or twice a fold before the first pass, however many candidates there are.
 
@@ -89,7 +134,7 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         estimator: Any,
         param_grid: Any,
         *,
-        cv: int = 3,
+        cv: Any = 3,
         scoring: Any = None,
         refit: bool = True,
         random_state: Any = None,
@@ -101,16 +146,40 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         self.refit = refit
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        checkpoint: Path | None = None,
+        callbacks: Sequence[PassListener] = (),
+    ) -> Self:
         """Compare all candidates, and fit the best.
 
         Parameters
         ----------
         X : as in `IGTM.fit`; shape (n, D)
             Of known chunk sizes.
-        y : ignored
+        y : array, series or frame, in memory or lazy, optional
+            What a classifier or regressor is to predict; of a map, only what a splitter is told.
         sample_weight : array or dask array of shape (n,), optional
-            Counts in the fits and in the likelihood of rows held out; `scoring` does not get it.
+            Counts in the fits and in the likelihood of rows held out; `scoring` gets that of the rows held
+            out if it has a parameter of that name.
+        groups : array or series of shape (n,), in memory or lazy, optional
+            Labels of groups: whole numbers, strings, bytes or bools. Rows of a group are held out together.
+            Folds are then of as many groups, not rows, and drawn by the labels alone: neither chunks nor the
+            process change them. A splitter is told them.
+        checkpoint : path or URL, optional
+            A file that holds the states of all fits after every pass. Where it exists, the search goes on
+            from it, to the bits of one that was never cut; `niter` may have grown. Beside it stand that of
+            the refit, "name.refit-3.npz" for candidate 3, and where candidates cannot share passes,
+            "name.2.npz" and so on. All stay after the search.
+        callbacks : sequence of callable, optional
+            Each is called with a `PassEvent` after every pass that is an iteration, not in the refit. One
+            that returns True stops the search there: the maps reached are judged, and candidates whose turn
+            had not come get NaN. The refit is made all the same.
 
         Returns
         -------
@@ -119,95 +188,207 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If the grid holds other parameters, chunk sizes of X are unknown, or a candidate cannot be fitted:
-            a note then names it. A candidate that collapses is warned of by name, and gets its score.
+            If the grid holds other parameters, or what likelihoods cannot compare; chunk sizes of X are
+            unknown; the folds cannot be used; the checkpoint belongs to other data, folds or settings; or a
+            candidate cannot be fitted: a note then names it. A candidate that collapses is warned of by name,
+            and gets its score.
         TypeError
-            If `estimator` is not an IGTM, or `scoring` not callable.
+            If `estimator` is none of these, `scoring` is not callable, or `callbacks` are no functions.
         """
         with unchanged_on_error(self):
-            return self._fit(X, sample_weight)
+            check_listeners(callbacks)
+            return self._fit(X, y, sample_weight, groups, checkpoint, callbacks)
 
-    def _fit(self, X: Any, sample_weight: Any) -> Self:
-        estimators = self._estimators()
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        checkpoint: Path | None,
+        callbacks: Sequence[PassListener],
+    ) -> Self:
+        grid = self._grid()
         rows = rows_of(self, X, sample_weight, n_blocks=self.estimator.n_blocks, reset=True)
+        if self._predicts:
+            template = clone(self.estimator)
+            looked = template._rows_with_target(X, y, sample_weight, reset=True)
+            template._look_through(least_to_read(looked))
         chosen = self.estimator.random_state if self.random_state is None else self.random_state
-        edges = [fold / self.cv for fold in range(1, self.cv)]
-        rows = in_parts(rows, edges, seed_of(chosen), "IGTMSearch")
+        folds = folds_of(rows, self.cv, seed_of(chosen), X, y, groups)
         candidates = [
             Candidate(
-                _name(params),
-                igtm._settings(alone=False),
-                train=(*range(fold), *range(fold + 1, self.cv)),
-                held_out=(fold,),
-                share=1 - 1 / self.cv,
+                _name(params), _map_of(one)._settings(alone=False), fold.train, fold.held_out, fold.share
             )
-            for params, igtm in estimators
-            for fold in range(self.cv)
+            for params, one in grid
+            for fold in folds.each
         ]
-        judged, self.n_passes_ = fit_many(
-            rows,
-            candidates,
-            persist=self.estimator.persist,
-            feature_names=getattr(self, "feature_names_in_", None),
-            training=self.scoring is not None,
-        )
-        scores = self._scores(X, rows, [igtm for _, igtm in estimators], judged)
-        self.n_splits_ = self.cv
-        self.cv_results_ = _results([params for params, _ in estimators], scores, judged)
+        self._check_comparable([candidate.settings for candidate in candidates])
+        judged, self.n_passes_ = self._judge(folds.rows, candidates, folds.drawn, checkpoint, callbacks)
+        scores = self._scores(X, y, folds, [one for _, one in grid], judged)
+        self.n_splits_ = len(folds.each)
+        self.cv_results_ = _results([params for params, _ in grid], scores, judged)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = self.cv_results_["params"][self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.__dict__.pop("best_estimator_", None)
         if self.refit:
             best = clone(self.estimator).set_params(**self.best_params_)
-            self.best_estimator_ = best.fit(X, sample_weight=sample_weight)
+            path = None if checkpoint is None else _beside(checkpoint, f"refit-{self.best_index_}")
+            self.best_estimator_ = best.fit(X, y, sample_weight=sample_weight, checkpoint=path)
         return self
 
-    def _estimators(self) -> list[tuple[dict[str, Any], BaseMap]]:
+    def _judge(
+        self,
+        rows: RowBlocks,
+        candidates: list[Candidate],
+        drawn: str,
+        checkpoint: Path | None,
+        callbacks: Sequence[PassListener],
+    ) -> tuple[list[Judged | None], float]:
+        """Fit all candidates, those that share passes together; None for those whose turn did not come."""
+        names = getattr(self, "feature_names_in_", None)
+        groups = _sharing(candidates)
+        together = [[candidates[i] for i in group] for group in groups]
+        for some in together:  # all of them before the first pass, which may take hours
+            check_side_by_side(some[0].settings, rows)
+        saved: list[CheckpointMany | None] = [None] * len(groups)
+        if checkpoint is not None:
+            paths = [checkpoint, *(_beside(checkpoint, str(n)) for n in range(2, len(groups) + 1))]
+            saved = [
+                open_checkpoint(path, rows, some, drawn, names)
+                for path, some in zip(paths, together, strict=True)
+            ]
+        judged: list[Judged | None] = [None] * len(candidates)
+        n_passes, begun, asked = 0.0, time.perf_counter(), False
+        around = Around()
+        with shown(self.estimator.verbose) as listeners:
+            for number, (group, some) in enumerate(zip(groups, together, strict=True)):
+                to_come = together[number + 1 :]
+                around = dataclasses.replace(
+                    around,
+                    passes_after=sum(others[0].settings.niter for others in to_come),
+                    fits_after=sum(map(len, to_come)),
+                )
+                niter, n_rows = some[0].settings.niter, int(rows.X.shape[0])
+                announce = teller_of_many((*listeners, *callbacks), niter, n_rows, around, begun)
+
+                def tell(states: Sequence[State], announce: Any = announce) -> bool:
+                    nonlocal asked
+                    asked = bool(announce(states))
+                    return asked
+
+                found, passes = fit_many(
+                    rows,
+                    some,
+                    persist=self.estimator.persist,
+                    feature_names=names,
+                    training=self.scoring is not None or self._predicts,
+                    saved=saved[number],
+                    tell=tell,
+                )
+                n_passes += passes
+                for i, one in zip(group, found, strict=True):
+                    judged[i] = one
+                if asked:
+                    break
+                around = Around(
+                    passes_before=around.passes_before + max(len(one.fit.history) for one in found),
+                    fits_before=around.fits_before + len(some),
+                )
+        return judged, n_passes
+
+    @property
+    def _predicts(self) -> bool:
+        return isinstance(self.estimator, BasePredictor)
+
+    def _grid(self) -> list[tuple[dict[str, Any], Any]]:
         """Check all parameters and return those of each candidate, with an estimator that has them."""
-        if not isinstance(self.estimator, BaseMap):
+        if not isinstance(self.estimator, (BaseMap, BasePredictor)):
             raise TypeError(
-                f"estimator is {self.estimator!r}; give an IGTM, or use GridSearchCV of scikit-learn."
+                f"estimator is {self.estimator!r}; give an IGTM, IGTMClassifier or IGTMRegressor, or use "
+                "GridSearchCV of scikit-learn."
             )
         if self.scoring is not None and not callable(self.scoring):
-            raise TypeError(f"scoring={self.scoring!r}; give a callable(estimator, X), or None.")
+            what = "estimator, X, y" if self._predicts else "estimator, X"
+            raise TypeError(f"scoring={self.scoring!r}; give a callable({what}), or None.")
         if not isinstance(self.refit, bool):
             raise TypeError(f"refit={self.refit!r}; give True or False.")
-        check_whole("cv", self.cv, least=2)
         grid = list(ParameterGrid(self.param_grid))
-        others = sorted({name for params in grid for name in params} - set(VARIED))
+        known = (*SHARED, *APART, *getattr(self.estimator, "_own", ()))
+        others = sorted({name for params in grid for name in params} - set(known))
         if others:
             raise ValueError(
-                f"param_grid has {', '.join(map(repr, others))}, and candidates that share passes differ in "
-                f"{', '.join(VARIED)} alone; use GridSearchCV of scikit-learn."
+                f"param_grid has {', '.join(map(repr, others))}, and candidates differ in {', '.join(known)} "
+                "alone; use GridSearchCV of scikit-learn."
             )
         return [(params, clone(self.estimator).set_params(**params)) for params in grid]
 
+    def _check_comparable(self, settings: list[Settings]) -> None:
+        """Raise ValueError if candidates are to be compared by densities of different things."""
+        if self.scoring is not None or self._predicts:
+            return
+        for name, why in INCOMPARABLE.items():
+            found = dict.fromkeys(getattr(one, name) for one in settings)
+            if len(found) > 1:
+                raise ValueError(
+                    f"Candidates have {name} {', '.join(map(repr, found))}, and likelihoods do not compare "
+                    f"them: {why}. Give scoring, or search each by itself."
+                )
+
     def _scores(
-        self, X: Any, rows: RowBlocks, estimators: list[BaseMap], judged: list[Judged]
-    ) -> NDArray[np.float64]:
-        """Return the score of each candidate on each fold, (C, cv)."""
-        shape = (len(estimators), self.cv)
-        if self.scoring is None:
-            return np.array([one.held_out for one in judged]).reshape(shape)
-        scores = np.empty(shape)
-        for fold in range(self.cv):
-            held_out = self._held_out(X, rows, fold)
-            for i, igtm in enumerate(estimators):
-                fitted = clone(igtm)._keep(judged[i * self.cv + fold].fit)
-                fitted.n_features_in_ = self.n_features_in_
-                if hasattr(self, "feature_names_in_") and not is_lazy(X):  # lazy rows are without names
-                    fitted.feature_names_in_ = self.feature_names_in_
-                scores[i, fold] = self.scoring(fitted, held_out)
+        self, X: Any, y: Any, folds: Folds, estimators: list[Any], judged: list[Judged | None]
+    ) -> Array:
+        """Return the score of each candidate on each fold, (C, F)."""
+        n_folds = len(folds.each)
+        scores = np.full((len(estimators), n_folds), np.nan)
+        if self.scoring is None and not self._predicts:
+            likelihoods = [np.nan if one is None else one.held_out for one in judged]
+            return np.reshape(likelihoods, scores.shape)
+        chosen = _Chosen(X, y if self._predicts else None, folds)
+        for number, fold in enumerate(folds.each):
+            learn = self._learner(X, y, chosen, fold)
+            held_out = chosen.of(fold.held_out)
+            for i, estimator in enumerate(estimators):
+                found = judged[i * n_folds + number]
+                if found is not None:
+                    scores[i, number] = self._score(learn(estimator, found.fit), *held_out)
         return scores
 
-    def _held_out(self, X: Any, rows: RowBlocks, fold: int) -> Any:
-        if is_lazy(X):
-            return rows.X[rows.y == fold]
-        chosen = np.flatnonzero(compute(rows.y, in_memory=True) == fold)
-        if is_xarray(X):
-            return X[chosen]
-        return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else in_pandas(X), chosen)
+    def _learner(self, X: Any, y: Any, chosen: _Chosen, fold: Fold) -> Callable[[Any, Fit], Any]:
+        """Return what makes fitted estimators of the maps of a fold."""
+
+        def as_map(estimator: Any, fit: Fit) -> BaseMap:
+            fitted: BaseMap = clone(_map_of(estimator))
+            fitted._keep(fit)
+            fitted.n_features_in_ = self.n_features_in_
+            if hasattr(self, "feature_names_in_") and not is_lazy(X):  # lazy rows are without names
+                fitted.feature_names_in_ = self.feature_names_in_
+            return fitted
+
+        if not self._predicts:
+            return as_map
+        template, names = clone(self.estimator), column_names(opened(y))
+        rows = template._rows_with_target(*chosen.of(fold.train), reset=True)
+        template._look_through(least_to_read(rows))
+
+        def as_predictor(estimator: Any, fit: Fit) -> BasePredictor:
+            fitted: BasePredictor = copy.copy(template).set_params(**estimator.get_params())
+            fitted.igtm_ = as_map(estimator, fit)
+            fitted._learn(fitted.igtm_, rows, names)
+            return fitted
+
+        return as_predictor
+
+    def _score(self, fitted: Any, X: Any, y: Any, sample_weight: Any) -> float:
+        """Return what `scoring` says of a fitted estimator and some rows."""
+        arguments = (X, y) if self._predicts else (X,)
+        if self.scoring is None:
+            return float(fitted.score(*arguments, sample_weight=sample_weight))
+        weighted = sample_weight is not None and _takes_weights(self.scoring)
+        return float(
+            self.scoring(fitted, *arguments, **({"sample_weight": sample_weight} if weighted else {}))
+        )
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Search, then return the positions of the rows on the best map; lazy for lazy X."""
@@ -236,44 +417,113 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         """Return ln p(x) of each row under the best map; lazy for lazy X."""
         return self._best().score_samples(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: ARG002
-        """Return what `scoring` says of the best map and these rows, so by default their mean of ln p(x).
+    @available_if(_predicting)  # type: ignore[untyped-decorator]
+    def predict(self, X: Any) -> Any:
+        """Return what the best classifier or regressor predicts; lazy for lazy X."""
+        return self._best().predict(X)
+
+    @available_if(_classifying)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        """Return P(class | x) of the best classifier, in the order of `classes_`; lazy for lazy X."""
+        return self._best().predict_proba(X)
+
+    @property
+    def classes_(self) -> Any:
+        """Labels of the best classifier."""
+        return self._best().classes_
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return what `scoring` says of the best and these rows, by default what its own `score` does.
 
         Raises
         ------
         ValueError
-            If there are weights, which `scoring` does not get.
+            If there are weights, and `scoring` has no parameter `sample_weight`.
         """
-        best = self._best()
-        if self.scoring is None:
-            return best.score(X, sample_weight=sample_weight)
-        if sample_weight is not None:
+        if sample_weight is not None and self.scoring is not None and not _takes_weights(self.scoring):
             raise ValueError("scoring takes no sample_weight; give none, or call it with best_estimator_.")
-        score: float = self.scoring(best, X)
-        return score
+        return self._score(self._best(), X, y, sample_weight)
 
-    def _best(self) -> BaseMap:
+    def _best(self) -> Any:
         check_is_fitted(self, "best_params_")
         if not hasattr(self, "best_estimator_"):
             raise AttributeError(
                 "The search had refit=False and kept no map; search with refit=True, or fit one with "
                 "best_params_."
             )
-        best: BaseMap = self.best_estimator_
-        return best
+        return self.best_estimator_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         best = get_tags(self.estimator)
-        tags.input_tags, tags.transformer_tags = best.input_tags, best.transformer_tags
+        tags.estimator_type, tags.input_tags, tags.target_tags = (
+            best.estimator_type,
+            best.input_tags,
+            best.target_tags,
+        )
+        tags.transformer_tags = best.transformer_tags
+        tags.classifier_tags, tags.regressor_tags = best.classifier_tags, best.regressor_tags
         return tags
+
+
+class _Chosen:
+    """The rows of X in some parts, what is to be predicted of them, and their weights."""
+
+    def __init__(self, X: Any, y: Any, folds: Folds) -> None:
+        rows = folds.rows
+        self._lazy = is_lazy(X)
+        self._X = rows.X if self._lazy else X
+        self._weight, self._chosen = rows.sample_weight, Chosen(rows, folds.n_parts)
+        self._y = None
+        if y is not None:
+            self._y = values_of(rows.X, with_rows_of(X, y, "y"), rows.in_memory, rows.remedy)
+
+    def of(self, parts: Parts) -> tuple[Any, Any, Any]:
+        """Return those rows, lazy where X is."""
+        X = self._chosen.rows(self._X, parts) if self._lazy else _taken(self._X, self._chosen.places(parts))
+        return X, self._chosen.rows(self._y, parts), self._chosen.rows(self._weight, parts)
+
+
+def _taken(X: Any, places: Any) -> Any:
+    """Return some rows of X in memory."""
+    if is_xarray(X):
+        return X[places]
+    return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else in_pandas(X), places)
+
+
+def _sharing(candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Return the numbers of the candidates that can share passes, together."""
+    groups: dict[Settings, list[int]] = {}
+    for number, candidate in enumerate(candidates):
+        like = dataclasses.replace(candidate.settings, k=0, m=0, s=1.0, regul=1.0, seed=0)
+        groups.setdefault(like, []).append(number)
+    return list(groups.values())
+
+
+def _map_of(estimator: Any) -> BaseMap:
+    """Return the map of an estimator that is not fitted."""
+    one: BaseMap = estimator._map() if isinstance(estimator, BasePredictor) else estimator
+    return one
+
+
+def _beside(path: Path, word: str) -> str:
+    """Return the path of another file beside one, with `word` before the ending."""
+    root, ending = os.path.splitext(os.fspath(path))
+    return f"{root}.{word}{ending}"
+
+
+def _takes_weights(scoring: Callable[..., Any]) -> bool:
+    try:
+        return "sample_weight" in inspect.signature(scoring).parameters
+    except ValueError:  # of some builtins
+        return False
 
 
 def _name(params: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in params.items()) or "the only candidate"
 
 
-def _results(grid: list[dict[str, Any]], scores: NDArray[np.float64], judged: list[Judged]) -> dict[str, Any]:
+def _results(grid: list[dict[str, Any]], scores: Array, judged: list[Judged | None]) -> dict[str, Any]:
     """Gather `cv_results_`; a mean that is NaN ranks last."""
     n_folds = scores.shape[1]
     results: dict[str, Any] = {}
@@ -288,7 +538,7 @@ def _results(grid: list[dict[str, Any]], scores: NDArray[np.float64], judged: li
     ranks = rankdata(-np.where(np.isnan(mean), -np.inf, mean), method="min")
     results["rank_test_score"] = ranks.astype(np.int32)
     for fold in range(n_folds):
-        fits = [one.fit for one in judged[fold::n_folds]]
-        results[f"split{fold}_n_iter"] = np.array([len(fit.history) for fit in fits])
-        results[f"split{fold}_converged"] = np.array([fit.converged for fit in fits])
+        fits = [None if one is None else one.fit for one in judged[fold::n_folds]]
+        results[f"split{fold}_n_iter"] = np.array([len(fit.history) if fit else 0 for fit in fits])
+        results[f"split{fold}_converged"] = np.array([fit is not None and fit.converged for fit in fits])
     return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.column_names import different_names
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
+from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.arrays import Arrays, digest
@@ -27,6 +29,16 @@ Fingerprint = dict[str, Any]
 NAMES = "columns"  # of the fingerprint, where the columns have some
 BY_ROUNDING = {"kernel", "moments"}  # differ from one machine to another in a fit that is the same
 SAME_AXES = 1e-6  # largest difference between entries of axes that are the same
+
+
+def fingerprint(
+    rows: RowBlocks, settings: Settings, names: Sequence[str] | None, *, drawn: bool
+) -> Fingerprint:
+    """Name what decides the bits of a fit, beside the values of X: `drawn` says whether the seed does."""
+    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
+    if not drawn:
+        del chosen["seed"]
+    return {**rows.layout, **chosen, **({} if names is None else {NAMES: list(names)})}
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Checkpoint:
         if found is None:
             check_writable(path)
         opened = cls(path, fingerprint, found)
-        opened._refuse_other_than(BY_ROUNDING)
+        opened.refuse_other_than(BY_ROUNDING)
         return opened
 
     def of(self, moments: ColumnMoments, seen: Seen, affine: Affine) -> Self:
@@ -73,25 +85,26 @@ class Checkpoint:
         Moments that differ by rounding are those of another machine. A file that a fit at the same time has
         put there since is read now.
         """
+        now = dataclasses.replace(self, found=self.found or _read(self.path))
+        now = now.knowing(moments, seen, affine)
+        if now.other():
+            warn(another_machine(self.path))
+        return now
+
+    def knowing(self, moments: ColumnMoments, seen: Seen, affine: Affine) -> Self:
+        """Return the same with what the first pass tells; raise ValueError if the file's was another."""
         named = vars(moments).items()
         arrays = {name: np.asarray(value) for name, value in named if name != "n_rows"}  # as files of 0.1 do
         now = dataclasses.replace(
             self,
             fingerprint=self.fingerprint | {"moments": digest(arrays)},
-            found=self.found or _read(self.path),
             known=seen.pack() if affine.axes is None else seen.pack() | {"axes": affine.axes},
         )
         if now.found is None:
             return now
         before = Seen.unpack(now.found[1])
         differs = "of which the file tells no more" if before is None else before.differs(seen)
-        now._refuse_other_than({"kernel"} if differs else BY_ROUNDING, differs)
-        if now._other():
-            warn(
-                f"The checkpoint {str(self.path)!r} comes from another machine, or from before its packages "
-                "changed: the data and settings are the same but for rounding. The fit goes on, and its bits "
-                "may differ from those of a fit on one machine."
-            )
+        now.refuse_other_than({"kernel"} if differs else BY_ROUNDING, differs)
         return now
 
     def resume(self, start: State) -> State:
@@ -115,7 +128,7 @@ class Checkpoint:
             "again with it to go on."
         )
 
-    def _other(self) -> dict[str, str]:
+    def other(self) -> dict[str, str]:
         """Say what of the fingerprint differs from the file's."""
         saved, arrays = self.found or (self.fingerprint, {})
         other = {
@@ -132,9 +145,9 @@ class Checkpoint:
             other["axes"] = "principal axes of nearly equal variance were turned otherwise"
         return other
 
-    def _refuse_other_than(self, known: Collection[str], details: str = "") -> None:
+    def refuse_other_than(self, known: Collection[str], details: str = "") -> None:
         """Raise ValueError if anything differs but what may; `details` are of the moments."""
-        other = self._other()
+        other = self.other()
         if set(other) <= set(known):
             return
         if details and "moments" in other:
@@ -143,6 +156,15 @@ class Checkpoint:
             f"The checkpoint {str(self.path)!r} belongs to another fit: {'; '.join(other.values())}. Give "
             "the same data and settings to go on from it, or another path to start anew."
         )
+
+
+def another_machine(path: Path) -> str:
+    """Say that a checkpoint was written elsewhere."""
+    return (
+        f"The checkpoint {str(path)!r} comes from another machine, or from before its packages changed: the "
+        "data and settings are the same but for rounding. The fit goes on, and its bits may differ from "
+        "those of a fit on one machine."
+    )
 
 
 def _read(path: Path) -> tuple[Fingerprint, Arrays] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
-from dask_igtm.fitting.checkpoint import NAMES, Checkpoint
+from dask_igtm.fitting.checkpoint import Checkpoint, fingerprint
 from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.sampling import draw_of
@@ -123,10 +122,6 @@ def _fingerprint(
     init: Model | None,
     names: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """Name what decides the bits of a fit, beside the values of X."""
-    chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
-    if draw is None:
-        del chosen["seed"]
     start = digest(pack(init)) if init else None
     known = {"init": start, "kernel": kernel, "version": __version__}
-    return {**rows.layout, **chosen, **known, **({} if names is None else {NAMES: list(names)})}
+    return fingerprint(rows, settings, names, drawn=draw is not None) | known

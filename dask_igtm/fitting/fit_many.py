@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import logging
 import re
 import warnings
@@ -14,8 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
+from dask_igtm.data.whole_outputs import Path
+from dask_igtm.fitting.checkpoint import fingerprint
+from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fill_values import PASSES, gaps_of
 from dask_igtm.fitting.result import Fit, outcome
 from dask_igtm.fitting.sampling import draw_beside
@@ -29,7 +34,7 @@ from dask_igtm.passes.graph import Source, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
 from dask_igtm.posterior.kernels import best_kernel
-from dask_igtm.solvers.em import run
+from dask_igtm.solvers.em import State, run
 from dask_igtm.solvers.initialize import Start
 from dask_igtm.solvers.sample import Sample
 from dask_igtm.solvers.spectrum import Spectrum
@@ -37,7 +42,7 @@ from dask_igtm.statistics.covariance_images import Image, image_of
 from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
 from dask_igtm.statistics.row_sample import Draw, sums_with_samples
-from dask_igtm.statistics.row_subsets import Parts, Sums, draw, sums
+from dask_igtm.statistics.row_subsets import Parts, Sums, sums
 
 logger = logging.getLogger("dask_igtm")
 
@@ -79,21 +84,47 @@ class Judged:
     held_out: float
 
 
-def in_parts(rows: RowBlocks, edges: Sequence[float], seed: int, who: str) -> RowBlocks:
-    """Return `rows` with the part into which each is drawn as their `y`, lazily; see `row_subsets.draw`.
+def check_side_by_side(settings: Settings, rows: RowBlocks) -> None:
+    """Raise ValueError if fits with such settings cannot share passes over the rows."""
+    if settings.solver == "sampled":
+        raise ValueError(
+            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go "
+            "side by side read them together; give solver='accelerated' to search, and fit what it finds "
+            "with 'sampled'."
+        )
+    settings.check_columns(rows.X.shape[1])
+
+
+def open_checkpoint(
+    path: Path,
+    rows: RowBlocks,
+    candidates: Sequence[Candidate],
+    parts: str,
+    feature_names: Sequence[str] | None = None,
+) -> CheckpointMany:
+    """Read the checkpoint at `path`, if there is one, of what `fit_many` does with the same arguments.
+
+    Parameters
+    ----------
+    path : path or URL
+    rows, candidates, feature_names
+        As in `fit_many`.
+    parts : str
+        What decides the part to which a row belongs.
 
     Raises
     ------
-    ValueError
-        If chunk sizes are unknown, and with them the numbers of the rows, or there are fewer rows than parts;
-        `who` is for that message.
+    ValueError, OSError
+        As `CheckpointMany.open`.
     """
-    numbers: Any = rows.numbered(who).y
-    if rows.X.shape[0] <= len(edges):
-        raise ValueError(
-            f"X has n_samples={rows.X.shape[0]}, too few to be drawn into {len(edges) + 1} parts."
-        )
-    return dataclasses.replace(rows, y=numbers.map_blocks(draw, seed, tuple(edges), dtype=np.uint16))
+    kernel, draws = best_kernel(), _draws(rows, candidates)
+    fits = []
+    for candidate in candidates:
+        chosen = fingerprint(rows, candidate.settings, feature_names, drawn=candidate.train in draws)
+        own = hashlib.sha256(repr((candidate.train, candidate.held_out)).encode()).hexdigest()[:16]
+        known = {"parts": parts, "parts of the fit": own, "kernel": kernel, "version": __version__}
+        fits.append((candidate.name, chosen | known))
+    return CheckpointMany.open(path, fits)
 
 
 def fit_many(
@@ -103,19 +134,26 @@ def fit_many(
     persist: bool | str = "auto",
     feature_names: Sequence[str] | None = None,
     training: bool = False,
+    saved: CheckpointMany | None = None,
+    tell: Callable[[Sequence[State]], bool] = lambda _: False,
 ) -> tuple[list[Judged], float]:
     """Fit all candidates in the passes of the one that takes most.
 
     Parameters
     ----------
     rows : RowBlocks
-        From `in_parts`.
+        With the part to which each belongs as `y`, see `row_parts`.
     candidates : sequence of Candidate
         That differ in `k`, `m`, `s`, `regul` and their parts alone.
     persist, feature_names
         As in `fit`.
     training : bool
         Whether to evaluate the likelihood of the rows of each fit too, in the same last pass.
+    saved : CheckpointMany, optional
+        Where to write the states after every pass, and to go on from where there is a file; from
+        `open_checkpoint`.
+    tell : callable
+        Told of all states after every pass. True stops all fits, and what they have reached is judged.
 
     Returns
     -------
@@ -129,17 +167,13 @@ def fit_many(
     ValueError
         If the solver is "sampled"; as `fit` does, with a note of the candidate where it is at fault; or if
         no row with weight is held out of one.
+    Exception
+        What happened in a pass, with a note of the checkpoint that goes on from there.
     """
     settings, kernel = candidates[0].settings, best_kernel()
-    if settings.solver == "sampled":
-        raise ValueError(
-            "solver='sampled' looks for an optimum on a sample before it reads all rows, and fits that go "
-            "side by side read them together; give solver='accelerated' to search, and fit what it finds "
-            "with 'sampled'."
-        )
-    settings.check_columns(rows.X.shape[1])
+    check_side_by_side(settings, rows)
     source = prepare_fit(rows, persist)
-    starts, seen, samples = _set_out(rows, source, candidates, feature_names, kernel)
+    moments, starts, seen, samples = _set_out(rows, source, candidates, feature_names, kernel)
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
         logger.info("%d of %d fits go on", len(models), len(candidates))
@@ -147,26 +181,39 @@ def fit_many(
         steps = _reduce(source, checked_e_step, wanted, "igtm-estep")
         return [seen[i].check(step, models[i]) for i, step in zip(models, steps, strict=True)]
 
-    states = run(
-        [
-            candidate.settings.begin(start.model, sample)
-            for candidate, start, sample in zip(candidates, starts, samples, strict=True)
-        ],
-        [start.prior for start in starts],
-        pass_over,
-        niter=settings.niter,
-        tol=settings.tol,
-    )
-    models = [state.result for state in states]
-    held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+    states = [
+        candidate.settings.begin(start.model, sample)
+        for candidate, start, sample in zip(candidates, starts, samples, strict=True)
+    ]
+    if saved:
+        saved = saved.of(moments, seen, [start.model.affine for start in starts])
+        states = saved.resume(states)
+    asked = False  # to stop
+
+    def on_pass(states: Sequence[State]) -> bool:
+        nonlocal asked
+        if saved:
+            saved.write(states)
+        asked = tell(states)
+        return asked
+
+    priors, niter, tol = [start.prior for start in starts], settings.niter, settings.tol
+    try:
+        states = run(states, priors, pass_over, niter=niter, tol=tol, on_pass=on_pass)
+        models = [state.result for state in states]
+        held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+    except BaseException as error:
+        if saved:
+            error.add_note(saved.remedy)
+        raise
     judged = []
     with _naming_once() as naming:
         for candidate, state, start, rows_seen, likelihood, judge in zip(
             candidates, states, starts, seen, trained, held_out, strict=True
         ):
             with naming(candidate.name):
-                weight = rows_seen.weight
-                fit = outcome(state, start, weight, kernel, likelihood, stopped_by=state.stopped_by)
+                stopped_by = "callback" if asked and not state.converged else state.stopped_by
+                fit = outcome(state, start, rows_seen.weight, kernel, likelihood, stopped_by=stopped_by)
                 judged.append(Judged(fit, judge.mean))
     iterations = max(sum(iteration.cost for iteration in state.history) for state in states)
     return judged, max(start.n_passes for start in starts) + iterations + 1
@@ -178,8 +225,8 @@ def _set_out(
     candidates: Sequence[Candidate],
     names: Sequence[str] | None,
     kernel: str,
-) -> tuple[list[Start], list[Seen], list[Sample | None]]:
-    """Return where each candidate starts, and what was seen and kept of its rows in the moments' pass."""
+) -> tuple[list[Any], list[Start], list[Seen], list[Sample | None]]:
+    """Return the moments of each candidate, where it starts, and what was seen and kept of its rows."""
     settings, n_columns = candidates[0].settings, rows.X.shape[1]
     gaps: dict[Parts, Gaps] = {}
     ways: dict[Parts, WideStart | None] = {c.train: None for c in candidates}
@@ -198,22 +245,25 @@ def _set_out(
     )
     found = dict(zip(everything, both.each[0].each, strict=True))
     drawn = dict(zip(draws, both.each[1:], strict=True))
-    last = candidates[-1]  # whose rows, used and held out, include those of all others
-    invalid = found[last.train].invalid + found[last.held_out].invalid
+    # The rows of one candidate, used and held out, are mostly those of all.
+    invalid = np.max([found[c.train].invalid + found[c.held_out].invalid for c in candidates], axis=0)
     if invalid.any():
         raise ValueError(invalid_message(invalid, names))
     starts, seen, samples = [], [], []
     with _naming_once() as naming:
+        for candidate in candidates:
+            fitted, judging = found[candidate.train].weight, found[candidate.held_out].weight
+            with naming(candidate.name):
+                if judging < LEAST_WEIGHT <= fitted:  # else there are no weights at all
+                    raise ValueError(
+                        "No row with weight was drawn to be held out; give more rows or groups, larger "
+                        "shares of them (a smaller cv), or another random_state."
+                    )
         moments = {}
         for candidate in candidates:
             train = candidate.train
             with naming(candidate.name):
                 moments[train] = checked(found[train], names, candidate.settings.scale, ways[train])
-                if found[candidate.held_out].weight < LEAST_WEIGHT:
-                    raise ValueError(
-                        "No row with weight was drawn to be held out; give more rows, larger shares of them "
-                        "(a smaller cv), or another random_state."
-                    )
         spectra = _spectra(source, moments, ways, settings)
         for candidate in candidates:
             trained, train = moments[candidate.train], candidate.train
@@ -223,7 +273,7 @@ def _set_out(
             seen.append(Seen.of(trained, names, in_memory=source.in_memory))
             kept = drawn.get(train)
             samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
-    return starts, seen, samples
+    return [moments[c.train] for c in candidates], starts, seen, samples
 
 
 def _spectra(

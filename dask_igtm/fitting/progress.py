@@ -73,13 +73,54 @@ class IterationEvent:
         return self.n_rows / max(self.seconds, 1e-9)
 
 
+@dataclass(frozen=True)
+class PassEvent:
+    """What a callback is told after each pass of many fits that advance side by side.
+
+    Attributes
+    ----------
+    number : int
+        Of the pass, counted from 1, of those that are iterations; a search that goes on from a checkpoint
+        counts on.
+    n_passes : int
+        Largest number of passes: fewer are left once fits that go one after the other have converged.
+    n_going : int
+        Fits that still go on, or are to begin.
+    n_fits : int
+        Of all.
+    n_rows : int
+        Rows that the pass read.
+    seconds : float
+        What it took.
+    elapsed : float
+        Seconds since the first pass of this call began.
+    seconds_left : float
+        For all passes left, at the mean pace of those told; so at most, for fits may converge before.
+    """
+
+    number: int
+    n_passes: int
+    n_going: int
+    n_fits: int
+    n_rows: int
+    seconds: float
+    elapsed: float
+    seconds_left: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """Pace of this pass."""
+        return self.n_rows / max(self.seconds, 1e-9)
+
+
 Listener = Callable[[IterationEvent], Any]
+PassListener = Callable[[PassEvent], Any]
 
 
 def check_listeners(listeners: Any) -> None:
     """Raise TypeError unless all are functions."""
     if callable(listeners) or not all(callable(listener) for listener in listeners):
-        raise TypeError(f"callbacks={listeners!r}; give a list of functions of one IterationEvent.")
+        raise TypeError(f"callbacks={listeners!r}; give a list of functions of one event.")
 
 
 def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable[[State], bool]:
@@ -108,40 +149,100 @@ def teller(listeners: Sequence[Listener], niter: int, n_rows: float) -> Callable
             share=last.share,
         )
         before = now
-        logger.info(line(event))
-        answers = [listener(event) for listener in listeners]
-        # Truth alone is no wish to stop: many functions return what they have written or kept.
-        stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-        if stops:
-            logger.info("a callback stops the fit after %s", " ".join(_which(event).split()))
-        return stops
+        return _told(event, listeners)
 
     return tell
 
 
-def line(event: IterationEvent) -> str:
+@dataclass(frozen=True)
+class Around:
+    """What comes before and after fits that advance side by side, of a search that has more.
+
+    Attributes
+    ----------
+    passes_before, passes_after : int
+        Passes that were made, and the most that will be.
+    fits_before, fits_after : int
+    """
+
+    passes_before: int = 0
+    passes_after: int = 0
+    fits_before: int = 0
+    fits_after: int = 0
+
+
+def teller_of_many(
+    listeners: Sequence[PassListener], niter: int, n_rows: int, around: Around, begun: float
+) -> Callable[[Sequence[State]], bool]:
+    """Return what `teller` does, of many states; the first pass of all began at `begun`."""
+    start = before = time.perf_counter()
+    n_told = 0
+
+    def tell(states: Sequence[State]) -> bool:
+        nonlocal before, n_told
+        now, n_told = time.perf_counter(), n_told + 1
+        done = max(len(state.history) for state in states)
+        going = sum(state.n_iter < niter and not state.converged for state in states)
+        most = (niter if going else done) + around.passes_after
+        event = PassEvent(
+            number=around.passes_before + done,
+            n_passes=around.passes_before + most,
+            n_going=going + around.fits_after,
+            n_fits=around.fits_before + len(states) + around.fits_after,
+            n_rows=n_rows,
+            seconds=now - before,
+            elapsed=now - begun,
+            seconds_left=(now - start) / n_told * (most - done),
+        )
+        before = now
+        return _told(event, listeners)
+
+    return tell
+
+
+def _told(event: Any, listeners: Sequence[Callable[[Any], Any]]) -> bool:
+    """Log an event and tell all listeners of it; return whether one wants to stop."""
+    logger.info(line(event))
+    answers = [listener(event) for listener in listeners]
+    # Truth alone is no wish to stop: many functions return what they have written or kept.
+    stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+    if stops:
+        what = "search" if isinstance(event, PassEvent) else "fit"
+        logger.info("a callback stops the %s after %s", what, " ".join(_which(event).split()))
+    return stops
+
+
+def line(event: IterationEvent | PassEvent) -> str:
     """One line on an iteration, in columns; `log-likelihood` is a mean per row in the units of X."""
-    return (
-        f"{_which(event)}  log-likelihood {event.log_likelihood:14.6f}  "
-        f"change {event.change:9.2e}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
-    )
+    if isinstance(event, PassEvent):
+        news = _going(event)
+    else:
+        news = f"log-likelihood {event.log_likelihood:14.6f}  change {event.change:9.2e}"
+    return f"{_which(event)}  {news}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
 
 
-def _which(event: IterationEvent) -> str:
+def _which(event: IterationEvent | PassEvent) -> str:
+    if isinstance(event, PassEvent):
+        return f"pass {event.number:4d} of {event.n_passes}"
     if event.share < 1:
         return f"sample of {event.n_rows:,.0f} rows, iteration {event.number:4d}"
     return f"iteration {event.number:4d} of {event.niter}"
 
 
-def _compact(event: IterationEvent) -> str:
+def _going(event: PassEvent) -> str:
+    return f"{event.n_going} of {event.n_fits} fits go on"
+
+
+def _compact(event: IterationEvent | PassEvent) -> str:
     """Say the same in the room that a bar leaves of 80 columns."""
-    return (
-        f"log-likelihood {event.log_likelihood:.7g} change {event.change:.1e} "
-        f"{_short(event.rows_per_second)} rows/s {_left(event)} left"
-    )
+    if isinstance(event, PassEvent):
+        news = _going(event)
+    else:
+        news = f"log-likelihood {event.log_likelihood:.7g} change {event.change:.1e}"
+    return f"{news} {_short(event.rows_per_second)} rows/s {_left(event)} left"
 
 
-def _left(event: IterationEvent) -> str:
+def _left(event: IterationEvent | PassEvent) -> str:
     if math.isnan(event.seconds_left):
         return "?"
     return str(datetime.timedelta(seconds=round(event.seconds_left)))
@@ -156,8 +257,8 @@ def _short(count: float) -> str:
 
 
 @contextmanager
-def shown(verbose: bool) -> Iterator[tuple[Listener, ...]]:
-    """Yield the listeners that show a fit on stderr, if it is to be shown."""
+def shown(verbose: bool) -> Iterator[tuple[Callable[[Any], Any], ...]]:
+    """Yield the listeners that show a fit, or many, on stderr, if it is to be shown."""
     if not verbose:
         yield ()
         return
@@ -169,7 +270,7 @@ def shown(verbose: bool) -> Iterator[tuple[Listener, ...]]:
         yield (bar,)
 
 
-def _print_line(event: IterationEvent) -> None:
+def _print_line(event: IterationEvent | PassEvent) -> None:
     print(line(event), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -208,11 +309,19 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def __call__(self, event: IterationEvent) -> None:
+    def __call__(self, event: IterationEvent | PassEvent) -> None:
+        number, most = _counted(event)
         self.progress.update(
             self.task,
-            description=f"{event.number}/{event.niter}" if event.share == 1 else "sample",
-            completed=event.number if event.share == 1 else 0,
-            total=event.number if event.converged else event.niter,
+            description=f"{number}/{most}" if number else "sample",
+            completed=number,
+            total=number if getattr(event, "converged", False) else most,
             says=_compact(event),
         )
+
+
+def _counted(event: IterationEvent | PassEvent) -> tuple[int, int]:
+    """Return the number of an iteration or a pass, 0 of one over a sample, and the most there may be."""
+    if isinstance(event, PassEvent):
+        return event.number, event.n_passes
+    return event.number if event.share == 1 else 0, event.niter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, stack
+from dask_igtm.statistics.targets import distinct, labels_of
 
 Array = NDArray[np.float64]
 Parts = tuple[int, ...]
@@ -38,6 +40,36 @@ def draw(numbers: NDArray[np.int64], seed: int, edges: Sequence[float]) -> NDArr
         Where in (0, 1] one part ends and the next begins; rows are spread evenly over [0, 1).
     """
     return np.searchsorted(edges, uniform(numbers, seed), side="right").astype(np.uint16)
+
+
+def draw_groups(groups: NDArray[Any], seed: int, edges: Sequence[float]) -> NDArray[np.uint16]:
+    """Return the part into which each row falls with all others of its group; see `draw`.
+
+    A group is drawn by a digest of its label, which depends neither on blocks nor on the process.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, or none.
+    """
+    try:
+        present, known = labels_of(groups)
+        labels, which = distinct(known)
+    except ValueError as error:
+        error.add_note("This is about groups, whose labels are whole numbers, bools, strings or bytes.")
+        raise
+    if not present.all():
+        raise ValueError(f"groups has {(~present).sum()} missing labels; give each row a group.")
+    numbers = np.array([_number(label) for label in labels.tolist()], dtype=np.uint64)
+    return draw(numbers.view(np.int64), seed, edges)[which]
+
+
+def _number(label: float | str | bytes) -> int:
+    """Return a number below 2^64: of whole numbers their own, whatever their type."""
+    if isinstance(label, (str, bytes)):
+        text = label.encode() if isinstance(label, str) else label
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return int(label) % 2**64
 
 
 def uniform(numbers: NDArray[np.int64], seed: int) -> Array:

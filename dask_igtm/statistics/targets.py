@@ -57,7 +57,7 @@ def numbers_of(y: Any) -> Array:
             f"y contains {large.sum()} values beyond {LARGEST_VALUE:.0e}, too large to add up; "
             "divide y by a constant, or drop or replace them."
         )
-    return numbers.reshape(len(numbers), -1)
+    return numbers[:, None] if numbers.ndim == 1 else numbers
 
 
 def floats_of(values: NDArray[Any]) -> Array:

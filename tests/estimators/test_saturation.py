@@ -19,7 +19,7 @@ SHARES = (1 / 4, 1 / 2, 1)
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 4, "m": 3, "niter": 5, "tol": 0, "scale": "center", **parameters})
+    return IGTM(**{"k": 4, "m": 3, "niter": 5, "tol": 0, "scale": "center", "solver": "em", **parameters})
 
 
 def drawn(seed, shares=SHARES, held_out=0.1):
@@ -182,3 +182,24 @@ def test_a_collapse_is_warned_of_by_share(X):
         saturation(igtm(regul=1e5), X, shares=(1 / 16, 1))
     assert {re.split(": ", str(warning.message))[0] for warning in caught} == {"share 1/16", "share 1"}
     assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_an_event_a_pass_and_true_stops(X):
+    events = []
+    found = saturation(igtm(), X, shares=(1 / 2, 1), callbacks=[events.append])
+    assert [event.number for event in events] == [1, 2, 3, 4, 5]
+    assert [event.n_going for event in events] == [2, 2, 2, 2, 0]
+    stopped = saturation(igtm(), X, shares=(1 / 2, 1), callbacks=[lambda event: event.number == 2])
+    assert_array_equal(stopped.n_iter, [2, 2])
+    assert stopped.held_out[0] != found.held_out[0]
+    assert_array_equal(stopped.held_out, saturation(igtm(niter=2), X, shares=(1 / 2, 1)).held_out)
+    with pytest.raises(TypeError, match="give a list of functions"):
+        saturation(igtm(), X, callbacks=[3])
+
+
+def test_a_line_a_pass(X, capfd):
+    saturation(igtm(verbose=True), X, shares=(1 / 2, 1))
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split("fits")[0] for line in lines] == [
+        f"pass    {number} of 5  {going} of 2 " for number, going in ((1, 2), (2, 2), (3, 2), (4, 2), (5, 0))
+    ]

@@ -1,5 +1,6 @@
 """Many maps in the passes of one: each is fitted and judged as it would be by itself."""
 
+import itertools
 import pickle
 import re
 
@@ -14,11 +15,12 @@ from distributed import Client, LocalCluster
 from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dask_igtm import IGTM, IGTMSearch
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, PassEvent
 
 N = 240
 GRID = [{"k": [3, 5]}, {"m": [2], "s": [1.0], "regul": [2.0]}]
@@ -34,7 +36,7 @@ SETTINGS = {
 
 
 def igtm(**parameters):
-    return IGTM(**{"k": 4, "m": 3, "niter": 4, "tol": 0, **parameters})
+    return IGTM(**{"k": 4, "m": 3, "niter": 4, "tol": 0, "scale": None, "solver": "em", **parameters})
 
 
 class Captured:
@@ -295,16 +297,7 @@ def test_random_state_draws_the_folds(X):
 
 
 @pytest.mark.filterwarnings("ignore:.*The (map|column means):UserWarning")
-@parametrize_with_checks(
-    [IGTMSearch(IGTM(k=3, m=2, niter=1), {"regul": [0.1, 1.0]}, cv=2)],
-    expected_failed_checks=lambda _: dict.fromkeys(
-        [
-            "check_sample_weight_equivalence_on_dense_data",
-            "check_sample_weight_equivalence_on_sparse_data",
-        ],
-        "they give folds as lists of rows, and here rows are drawn",
-    ),
-)
+@parametrize_with_checks([IGTMSearch(IGTM(k=3, m=2, niter=1), {"regul": [0.1, 1.0]}, cv=2)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -359,9 +352,9 @@ def test_fit_transform_of_lazy_rows_is_lazy(X):
     ("parameters", "error", "message"),
     [
         (
-            {"param_grid": {"scale": ["center"], "k": [3]}},
+            {"param_grid": {"persist": [True], "k": [3]}},
             ValueError,
-            r"'scale'.*k, m, s, regul.*GridSearchCV",
+            r"'persist'.*k, m, s, regul, scale.*GridSearchCV",
         ),
         ({"param_grid": {"regul": ["auto"]}, "estimator": igtm(scale=None)}, ValueError, r"regul='auto'"),
         ({"param_grid": {"k": [-1]}}, ValueError, "k=-1"),
@@ -425,3 +418,278 @@ def test_a_search_has_no_sample_to_search_on():
     search = IGTMSearch(IGTM(solver="sampled"), {"k": [3, 4]}, cv=2)
     with pytest.raises(ValueError, match="give solver='accelerated' to search"):
         search.fit(correlated(60, 3))
+
+
+# What cannot share passes
+
+
+APART = {
+    "scale": {"scale": ["center", "standard", None], "k": [3, 4]},
+    "solver": {"solver": ["em", "accelerated"]},
+    "length": {"niter": [2, 5], "tol": [0, 1e-2], "regul": [0.1, 1.0]},
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_candidates_that_share_no_passes_go_one_after_the_other(X, folds, name):
+    ours = IGTMSearch(igtm(), APART[name], refit=False).fit(X)
+    theirs = GridSearchCV(igtm(), APART[name], cv=PredefinedSplit(folds), refit=False).fit(X)
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
+    for fold in range(3):
+        score = f"split{fold}_test_score"
+        assert_allclose(ours.cv_results_[score], theirs.cv_results_[score], rtol=1e-8)
+
+
+def test_candidates_share_passes_whatever_draws_their_samples(X):
+    estimator = igtm(random_state=None, solver="accelerated")
+    search = IGTMSearch(estimator, {"k": [3, 4]}, refit=False).fit(X)
+    assert search.n_passes_ == 4 + 1
+
+
+def test_what_comes_later_is_checked_before_the_first_pass(counted):
+    lazy, computed = counted
+    for grid, message in (
+        ({"solver": ["em", "sampled"]}, "give solver='accelerated'"),
+        ({"scale": ["center", None], "n_components": [9]}, "n_components=9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            IGTMSearch(igtm(), grid).fit(lazy)
+    assert not computed
+
+
+def test_passes_of_groups_add_up(counted):
+    lazy, computed = counted
+    search = IGTMSearch(igtm(persist=False), {"scale": ["center", "standard"], "k": [3, 4]}, refit=False)
+    search.fit(lazy)
+    assert search.n_passes_ == 2 * (4 + 1)
+    assert len(computed) == 3 * 2 * (1 + 4 + 1)
+
+
+@pytest.mark.parametrize(("name", "values"), [("n_components", [2, 3]), ("missing", ["mean", "marginalize"])])
+def test_likelihoods_of_different_things_are_not_compared(X, name, values):
+    with pytest.raises(ValueError, match=rf"{name} .*do not compare.*Give scoring"):
+        IGTMSearch(igtm(scale="center"), {name: values}).fit(X)
+    search = IGTMSearch(igtm(scale="center"), {name: values}, scoring=Captured(), refit=False)
+    assert np.isfinite(search.fit(X).cv_results_["mean_test_score"]).all()
+    IGTMSearch(igtm(scale="center"), {name: values[:1]}, refit=False).fit(X)
+
+
+# What is told of the passes
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+def test_an_event_a_pass(X, lazy):
+    given, events = da.from_array(X, chunks=(100, -1)) if lazy else X, []
+    search = IGTMSearch(igtm(niter=99, tol=1e-2), {"regul": [0.1, 10.0]}, cv=2, refit=False)
+    search.fit(given, callbacks=[events.append])
+    counts = [search.cv_results_[f"split{fold}_n_iter"] for fold in range(2)]
+    assert [event.number for event in events] == list(range(1, np.max(counts) + 1))
+    for event in events:
+        assert type(event) is PassEvent
+        assert event.n_fits == 4
+        assert event.n_rows == N
+        assert event.n_going == sum(np.sum(count > event.number) for count in counts)
+        assert event.rows_per_second == pytest.approx(N / event.seconds)
+    assert events[0].n_passes == 99
+    assert events[0].seconds_left == pytest.approx(events[0].seconds * 98)
+    assert events[-1].n_going == events[-1].seconds_left == 0
+    assert events[-1].n_passes == events[-1].number < 99
+
+
+def test_events_count_over_groups(X):
+    events = []
+    search = IGTMSearch(igtm(), {"scale": ["center", "standard"], "niter": [2, 4]}, cv=2, refit=False)
+    search.fit(X, callbacks=[events.append])
+    assert [event.number for event in events] == list(range(1, 13))
+    assert {event.n_passes for event in events} == {12}
+    assert {event.n_fits for event in events} == {8}
+    assert [event.n_going for event in events] == [8, 6, 6, 4, 4, 4, 4, 2, 2, 2, 2, 0]
+    assert all(one.elapsed < two.elapsed for one, two in itertools.pairwise(events))
+
+
+def test_true_stops_a_search_and_what_it_reached_is_judged(X):
+    grid = {"scale": ["center", "standard"], "k": [3, 4]}
+    told = []
+    search = IGTMSearch(igtm(), grid, cv=2).fit(X, callbacks=[told.append, lambda event: event.number == 2])
+    shorter = IGTMSearch(igtm(niter=2, scale="center"), {"k": [3, 4]}, cv=2).fit(X)
+    assert len(told) == 2
+    results = search.cv_results_
+    of = {params["k"]: i for i, params in enumerate(results["params"]) if params["scale"] == "center"}
+    for i, k in enumerate((3, 4)):
+        assert results["mean_test_score"][of[k]] == shorter.cv_results_["mean_test_score"][i]
+    begun = np.isin(np.arange(4), list(of.values()))
+    assert_array_equal(np.isnan(results["mean_test_score"]), ~begun)
+    assert_array_equal(results["split0_n_iter"], 2 * begun)
+    assert not results["split1_converged"].any()
+    assert search.best_params_["scale"] == "center"
+    assert search.best_estimator_.n_iter_ == 4
+    captured = Captured()
+    search = IGTMSearch(igtm(), grid, cv=2, scoring=captured, refit=False)
+    search.fit(X, callbacks=[lambda event: event.number == 2])
+    assert [one.stopped_by_ for one, _ in captured.calls] == ["callback"] * 4
+
+
+def test_callbacks_that_are_none_are_refused(X):
+    with pytest.raises(TypeError, match="give a list of functions"):
+        IGTMSearch(igtm(), {"k": [3]}).fit(X, callbacks=print)
+
+
+def test_a_line_a_pass_where_there_is_no_terminal(X, capfd):
+    IGTMSearch(igtm(verbose=True), {"k": [3, 4]}, cv=2, refit=False).fit(X)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(" fits")[0] for line in lines] == [
+        f"pass    {number} of 4  {going} of 4" for number, going in ((1, 4), (2, 4), (3, 4), (4, 0))
+    ]
+    assert all("rows/s" in line and line.endswith("left") for line in lines)
+
+
+# Classifiers and regressors
+
+
+LABELS = np.array(["low", "middle", "high"])
+
+
+@pytest.fixture(scope="module")
+def y(X):
+    return X[:, 0] + 0.1 * X[:, 1]
+
+
+def predictor(kind, **parameters):
+    shared = {"k": 4, "m": 3, "niter": 4, "tol": 0, "scale": "center", "solver": "em"}
+    return {"classifier": IGTMClassifier, "regressor": IGTMRegressor}[kind](**shared | parameters)
+
+
+def targets(kind, y):
+    return LABELS[np.digitize(y, np.quantile(y, [0.3, 0.6]))] if kind == "classifier" else y
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+@pytest.mark.parametrize("given", ["memory", "frame", "lazy", "unknown", "zarr"])
+def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp_path):
+    known = targets(kind, y)
+    grid = {"k": [3, 5], "scale": ["center", "standard"], "n_components": [2, None]}
+    theirs = GridSearchCV(predictor(kind), grid, cv=PredefinedSplit(folds)).fit(X, known)
+    rows, values = X, known
+    if given == "frame":
+        rows, values = pd.DataFrame(X, columns=list("abcde")), pd.Series(known)
+    if given == "lazy":
+        rows, values = da.from_array(X, chunks=((100, 1, 139), -1)), da.from_array(known, chunks=77)
+    if given == "unknown":  # how long the chunks of y are
+        rows, values = da.from_array(X, chunks=(100, -1)), da.from_array(known, chunks=100)
+        values = values[da.ones(N, dtype=bool, chunks=100)]
+    if given == "zarr":
+        rows = zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(50, 5))
+    ours = IGTMSearch(predictor(kind), grid).fit(rows, values)
+    for fold in range(3):
+        score = f"split{fold}_test_score"
+        assert_allclose(ours.cv_results_[score], theirs.cv_results_[score], rtol=1e-7)
+    assert ours.best_params_ == theirs.best_params_
+    assert_allclose(ours.score(rows, values), theirs.score(X, known), rtol=1e-7)
+    predicted = ours.predict(rows)
+    assert isinstance(predicted, da.Array) == (given in ("lazy", "unknown", "zarr"))
+    if kind == "classifier":
+        assert ours.classes_.tolist() == sorted(LABELS)
+        assert ours.predict_proba(rows).shape == (N, 3)
+        assert_array_equal(np.asarray(predicted), theirs.predict(X))
+        assert is_classifier(ours)
+    else:
+        assert_allclose(np.asarray(predicted), theirs.predict(X))
+        assert is_regressor(ours)
+        assert not hasattr(ours, "predict_proba")
+
+
+def test_a_map_predicts_nothing(X):
+    assert not hasattr(IGTMSearch(igtm(), GRID), "predict")
+    with pytest.raises(ValueError, match="requires y"):
+        IGTMSearch(predictor("classifier"), {"k": [3]}).fit(X)
+
+
+def test_a_class_that_a_fold_lacks(X):
+    """It is told by the others, and wrong where it is held out."""
+    labels = np.where(np.arange(N) == 7, "rare", "common")
+    splits = list(KFold(3).split(X))
+    ours = IGTMSearch(predictor("classifier"), {"k": [3]}, cv=splits, refit=False).fit(X, labels)
+    assert ours.cv_results_["split0_test_score"] == 79 / 80
+    assert ours.cv_results_["split1_test_score"] == 1
+
+
+def test_the_prior_of_a_classifier_is_searched(X, y, folds):
+    known, grid = targets("classifier", y), {"prior": ["estimated", "equiprobable"]}
+    ours = IGTMSearch(predictor("classifier"), grid, refit=False).fit(X, known)
+    theirs = GridSearchCV(predictor("classifier"), grid, cv=PredefinedSplit(folds), refit=False).fit(X, known)
+    assert_allclose(ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"])
+    assert ours.n_passes_ == 4 + 1
+
+
+def test_several_columns_of_y_have_their_names(X, y):
+    frame = pd.DataFrame({"one": y, "two": -2 * y})
+    names = []
+
+    def scoring(one, rows, values):
+        names.append(one.landscape_.columns)
+        assert values.shape == (len(rows), 2)
+        return one.score(rows, values)
+
+    search = IGTMSearch(predictor("regressor"), {"k": [3]}, cv=2, scoring=scoring).fit(X, frame)
+    assert {tuple(column.split("_")[0] for column in columns) for columns in names} == {
+        ("one",) * 3 + ("two",) * 3
+    }
+    assert search.score(X, frame) == search.best_estimator_.score(X, frame)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+@pytest.mark.parametrize("kind", ["classifier", "regressor", "map"])
+def test_a_scoring_gets_the_weights_that_it_takes(X, y, kind, lazy):
+    weight = np.random.default_rng(0).integers(1, 4, N)
+    told = []
+
+    def taking(one, *rows, sample_weight=None):
+        told.append(sample_weight)
+        return one.score(*rows, sample_weight=sample_weight)
+
+    def plain(one, *rows):
+        return one.score(*rows)
+
+    estimator = igtm() if kind == "map" else predictor(kind)
+    known = targets(kind, y)
+    rows = da.from_array(X, chunks=(70, -1)) if lazy else X
+    scores = [
+        IGTMSearch(estimator, {"k": [3, 4]}, cv=2, scoring=scoring, refit=False)
+        .fit(rows, known, sample_weight=given)
+        .cv_results_["mean_test_score"]
+        for scoring, given in ((taking, weight), (None, weight), (plain, weight), (taking, None))
+    ]
+    assert [weights is None for weights in told] == [False] * 4 + [True] * 4
+    assert_allclose(scores[0], scores[1], rtol=1e-9)
+    assert (np.abs(scores[0] - scores[2]) > 1e-6).all()
+    assert sum(np.asarray(weights).sum() for weights in told[:4:2]) == weight.sum()
+
+
+def test_scorers_of_scikit_learn(X, y):
+    known = targets("classifier", y)
+    search = IGTMSearch(predictor("classifier"), {"k": [3, 4]}, refit=False)
+    scorer = clone(search).set_params(scoring=get_scorer("accuracy"))
+    assert_allclose(
+        scorer.fit(X, known, sample_weight=y**2).cv_results_["mean_test_score"],
+        search.fit(X, known, sample_weight=y**2).cv_results_["mean_test_score"],
+    )
+
+
+def test_y_that_cannot_be_used_is_refused_before_the_fits(counted, y):
+    lazy, computed = counted
+    with pytest.raises(ValueError, match="NaN or None 1 times"):
+        IGTMSearch(predictor("regressor"), {"k": [3]}).fit(lazy, np.where(np.arange(N) == 9, np.nan, y))
+    assert not computed
+
+
+def test_rows_for_a_scoring_have_known_chunk_sizes(counted):
+    lazy, computed = counted
+    held_out = []
+    search = IGTMSearch(
+        igtm(niter=0, persist=False), {"k": [2]}, scoring=lambda _, rows: held_out.append(rows) or 1
+    )
+    search.set_params(refit=False).fit(lazy)
+    assert len(computed) == 3 * (1 + 1)
+    assert sum(rows.shape[0] for rows in held_out) == N
+    for rows in held_out:
+        assert rows.compute().shape == rows.shape

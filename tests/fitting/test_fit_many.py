@@ -8,7 +8,7 @@ import pytest
 
 from dask_igtm import IGTM, IGTMSearch, eIGTM, saturation
 from dask_igtm.data.row_blocks import row_blocks
-from dask_igtm.fitting import fit_many
+from dask_igtm.fitting import fit_many, row_parts
 from dask_igtm.projection.validate import seed_of
 
 RNG = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def test_folds_that_differ_are_all_heard():
     """The offset is large against the spread where the row far out is not among those of the fit."""
     rows, given = X + 100, {"k": 4, "m": 2, "niter": 3, "regul": 5.0}
     rows[7] = 1e5
-    parts = fit_many.in_parts(row_blocks(rows), [1 / 3, 2 / 3], seed_of(1234), "this").y.compute()
+    parts = row_parts.in_parts(row_blocks(rows), [1 / 3, 2 / 3], seed_of(1234), "this").y.compute()
     alone = [told(lambda fold=fold: IGTM(**given).fit(rows[parts != fold])) for fold in range(3)]
     wanted = [{kind(message) for message, _ in messages} for messages in alone]
     assert len(set(map(frozenset, wanted))) > 1

@@ -14,7 +14,7 @@ from helpers import terminal
 from helpers.data import correlated
 from rich.console import Console
 
-from dask_igtm import IGTM, IterationEvent, load, runIGTM
+from dask_igtm import IGTM, IterationEvent, PassEvent, load, runIGTM
 from dask_igtm.fitting import progress
 
 X = correlated(600, 5)
@@ -189,6 +189,24 @@ def test_the_bar_of_a_converged_fit_is_full(monkeypatch):
     half, full = (drawn(monkeypatch, 100, [event(converged=converged)]) for converged in (False, True))
     assert "7/20" in full
     assert full.count("━") > half.count("━")
+
+
+def test_a_bar_counts_the_passes_of_many_fits(monkeypatch):
+    told = PassEvent(
+        number=7,
+        n_passes=40,
+        n_going=3,
+        n_fits=12,
+        n_rows=4567,
+        seconds=1.0,
+        elapsed=7.0,
+        seconds_left=65.0,
+    )
+    text = drawn(monkeypatch, 80, [told])
+    for part in ("7/40", "3 of 12 fits go on", "4.57k rows/s", "0:01:05 left"):
+        assert part in text
+    full = drawn(monkeypatch, 80, [dataclasses.replace(told, number=40, n_going=0, seconds_left=0.0)])
+    assert full.count("━") > text.count("━")
 
 
 SCRIPT = """

@@ -38,6 +38,11 @@ def test_words_that_look_missing_are_labels():
     assert labels.tolist() == ["nan", "None", "", "NA"]
 
 
+def test_a_block_without_rows():
+    assert numbers_of(np.empty(0)).shape == (0, 1)
+    assert numbers_of(np.empty((0, 3))).shape == (0, 3)
+
+
 def test_real_numbers_of_python():
     values = objects(1, 2.5, True, np.float32(0.5), np.bool_(False), Decimal("0.25"), Fraction(1, 8))
     assert_array_equal(floats_of(values), [1, 2.5, 1, 0.5, 0, 0.25, 0.125])

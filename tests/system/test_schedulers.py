@@ -147,7 +147,7 @@ def test_a_remote_scheduler(path, synchronous, tmp_path):
 def test_array_query_planning(path, synchronous, tmp_path):
     code = f"""
 import dask, dask.array as da, numpy as np, zarr
-from dask_igtm import IGTM, IGTMSearch, landscape
+from dask_igtm import IGTM, IGTMClassifier, IGTMSearch, landscape
 from dask_igtm import quality, report
 from dask_igtm.passes.graph import Parcel
 stored = zarr.open_array({path!r}, mode="r")
@@ -162,6 +162,18 @@ assert [len(values) for values in described.values()] == [len(X)] * 3
 assert [len(rows) for rows in igtm.transform_blocks(X)] == list(X.chunks[0])
 assert igtm.applicability(X, 1.0).all().compute()
 IGTMSearch(IGTM(niter=2, missing="mean"), {{"k": [3]}}, cv=2).fit(X)
+held_out = []
+def scoring(one, *rows, sample_weight):
+    held_out.append([len(array.compute()) for array in (*rows, sample_weight)])
+    return one.score(*rows, sample_weight=sample_weight)
+y, groups = da.from_array(np.arange(len(X)) % 2, chunks=70), da.from_array(np.arange(len(X)) % 40, chunks=90)
+for estimator in (IGTM(niter=2, solver="em"), IGTMClassifier(niter=2, solver="em")):
+    grid = {{"k": [3], "scale": ["center", None]}}
+    search = IGTMSearch(estimator, grid, cv=2, scoring=scoring, refit=False)
+    search.fit(X, y, da.ones(len(X), chunks=50), groups=groups)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+assert held_out[0][0] + held_out[2][0] == len(X)
+assert all(len(set(lengths)) == 1 for lengths in held_out)
 report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
 weight = da.from_array(np.arange(len(X)) % 3, chunks=7)
 assert quality(igtm, X, weight, n_sample=20).n_samples == (np.arange(len(X)) % 3).sum()

@@ -1,0 +1,138 @@
+"""A checkpoint of many fits that advance side by side: the state of each between two passes, in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from dask_igtm.data import npz_io
+from dask_igtm.data.user_warnings import warn
+from dask_igtm.data.whole_outputs import Path, check_writable
+from dask_igtm.fitting.checkpoint import BY_ROUNDING, Checkpoint, Fingerprint, another_machine
+from dask_igtm.fitting.unchanged import Seen
+from dask_igtm.model.affine import Affine
+from dask_igtm.model.arrays import Arrays
+from dask_igtm.solvers.em import State
+from dask_igtm.statistics.moments import ColumnMoments
+
+logger = logging.getLogger("dask_igtm")
+
+
+@dataclass(frozen=True)
+class CheckpointMany:
+    """The states of many fits in a file, which is read once.
+
+    Attributes
+    ----------
+    path : path or URL
+    names : tuple of str
+        Of the fits, for messages; those of one candidate are alike.
+    each : tuple of Checkpoint
+        What a checkpoint of each fit would be.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    each: tuple[Checkpoint, ...]
+
+    @classmethod
+    def open(cls, path: Path, fits: Sequence[tuple[str, Fingerprint]]) -> Self:
+        """Read the file, if there is one, for fits with these names and fingerprints.
+
+        Raises
+        ------
+        ValueError
+            If the file is no checkpoint of many fits, is damaged, or belongs to others.
+        OSError
+            If there is none, and none could be written.
+        """
+        each = tuple(Checkpoint(path, fingerprint, None) for _, fingerprint in fits)
+        opened = cls(path, tuple(name for name, _ in fits), each)._with_file()
+        if not opened._found:
+            check_writable(path)
+        for name, one in opened._named():
+            with _noting(name):
+                one.refuse_other_than(BY_ROUNDING)
+        return opened
+
+    def of(self, moments: Sequence[ColumnMoments], seen: Sequence[Seen], affines: Sequence[Affine]) -> Self:
+        """Return the same for rows that the first pass has seen, each fit's own; see `Checkpoint.of`."""
+        now = self if self._found else self._with_file()
+        each = []
+        for (name, one), *told in zip(now._named(), moments, seen, affines, strict=True):
+            with _noting(name):
+                each.append(one.knowing(*told))  # type: ignore[arg-type]
+        if any(one.other() for one in each):
+            warn(another_machine(self.path))
+        return dataclasses.replace(now, each=tuple(each))
+
+    def resume(self, starts: Sequence[State]) -> list[State]:
+        """Return the saved states, or else save `starts`, which lend what all states of a fit share."""
+        if not self._found:
+            self.write(starts)
+            return list(starts)
+        states = [
+            start.unpack(one.found[1]) if one.found else start
+            for start, one in zip(starts, self.each, strict=True)
+        ]
+        n_passes = max(len(state.history) for state in states)
+        logger.info("going on after pass %d of checkpoint %s", n_passes, self.path)
+        return states
+
+    def write(self, states: Sequence[State]) -> None:
+        """Replace the file by one of `states`."""
+        arrays = {
+            f"{number}_{name}": array
+            for number, (one, state) in enumerate(zip(self.each, states, strict=True))
+            for name, array in {**state.pack(), **one.known}.items()
+        }
+        header = {"fits": list(self.names), "fingerprints": [one.fingerprint for one in self.each]}
+        npz_io.write(self.path, npz_io.MANY, header, arrays)
+
+    @property
+    def remedy(self) -> str:
+        """Say where the work done is, and how to go on."""
+        return f"What was done is in the checkpoint {str(self.path)!r}; call again with it to go on."
+
+    @property
+    def _found(self) -> bool:
+        return any(one.found for one in self.each)
+
+    def _named(self) -> Iterator[tuple[str, Checkpoint]]:
+        return zip(self.names, self.each, strict=True)
+
+    def _with_file(self) -> Self:
+        """Return the same with what is in the file now; raise ValueError if that is of other fits."""
+        try:
+            header, arrays = npz_io.read(self.path, npz_io.MANY)
+        except FileNotFoundError:
+            return self
+        if header["fits"] != list(self.names):
+            before, now = (", ".join(dict.fromkeys(names)) for names in (header["fits"], self.names))
+            raise ValueError(
+                f"The checkpoint {str(self.path)!r} belongs to other fits: there were {len(header['fits'])} "
+                f"({before}), and there are {len(self.names)} ({now}). Give the same to go on from it, or "
+                "another path to start anew."
+            )
+        own: list[Arrays] = [{} for _ in self.each]
+        for key, array in arrays.items():
+            number, _, name = key.partition("_")
+            own[int(number)][name] = array
+        each = (
+            dataclasses.replace(one, found=found)
+            for one, found in zip(self.each, zip(header["fingerprints"], own, strict=True), strict=True)
+        )
+        return dataclasses.replace(self, each=tuple(each))
+
+
+@contextmanager
+def _noting(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        error.add_note(f"This happened in the fit of {name}.")
+        raise
