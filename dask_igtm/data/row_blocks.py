@@ -45,6 +45,8 @@ class RowBlocks:
         Number of the first row in the user's X, for messages.
     remedy : str
         How the user comes to know the number of rows where it is unknown, for messages.
+    skip_empty : bool
+        Whether sums leave out the rows in which every entry is NaN, and maps keep them so.
     origin : (str, object) or None
         Name of the dask array that was made of a store or of an array in memory, and that; it says nothing
         of another `X`.
@@ -56,6 +58,7 @@ class RowBlocks:
     in_memory: bool = False
     first_row: int = 0
     remedy: str = ""
+    skip_empty: bool = False
     origin: tuple[str, Any] | None = None
 
     @property
@@ -83,11 +86,13 @@ class RowBlocks:
     def layout(self) -> dict[str, Any]:
         """What of the rows, beside their values, decides how sums over them are rounded; for JSON."""
         sizes = hashlib.sha256(repr(self.X.chunks[0]).encode()).hexdigest()[:16]
+        skipping = {"skip_empty": True} if self.skip_empty else {}  # which older files do not have
         return {
             "shape": [None if math.isnan(n) else n for n in self.X.shape],
             "dtype": str(self.X.dtype),
             "chunks": f"{self.X.numblocks[0]} of sizes {sizes}",
             "weighted": self.sample_weight is not None,
+            **skipping,
         }
 
     def span(self, index: int) -> tuple[int, int] | None:
@@ -104,7 +109,7 @@ class RowBlocks:
                 block = self.X[span[0] - self.first_row : span[1] - self.first_row]
             else:
                 block = self.X.blocks[index]
-            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row)
+            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row, skip_empty=self.skip_empty)
 
     def regular(self) -> RowBlocks:
         """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
@@ -114,7 +119,8 @@ class RowBlocks:
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
-        return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
+        X = self.X.rechunk({0: height})
+        return RowBlocks(X, in_memory=self.in_memory, skip_empty=self.skip_empty)
 
     def numbered(self, who: str) -> RowBlocks:
         """Return the rows with their numbers as `y`, by which some of them can be chosen.

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.containers import is_lazy, is_xarray
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.frames import in_pandas
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.estimators.base_map import BaseMap
@@ -195,13 +196,13 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             for i, igtm in enumerate(estimators):
                 fitted = clone(igtm)._keep(judged[i * self.cv + fold].fit)
                 fitted.n_features_in_ = self.n_features_in_
-                if hasattr(self, "feature_names_in_") and not is_lazy(X):  # lazy rows are without names
+                if hasattr(self, "feature_names_in_") and not _nameless(X):
                     fitted.feature_names_in_ = self.feature_names_in_
                 scores[i, fold] = self.scoring(fitted, held_out)
         return scores
 
     def _held_out(self, X: Any, rows: RowBlocks, fold: int) -> Any:
-        if is_lazy(X):
+        if _nameless(X):
             return rows.X[rows.y == fold]
         chosen = np.flatnonzero(compute(rows.y, in_memory=True) == fold)
         if is_xarray(X):
@@ -255,6 +256,11 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         best = get_tags(self.estimator)
         tags.input_tags, tags.transformer_tags = best.input_tags, best.transformer_tags
         return tags
+
+
+def _nameless(X: Any) -> bool:
+    """Whether some rows of X are taken as a dask array, without the names of its columns."""
+    return is_lazy(X) or is_dataset(X)
 
 
 def _name(params: dict[str, Any]) -> str:

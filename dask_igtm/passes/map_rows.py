@@ -15,6 +15,7 @@ from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks, planned
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.blocks import Blocks, naming
+from dask_igtm.passes.empty_rows import AroundEmpty
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import walk
 from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
@@ -38,6 +39,8 @@ def map_rows(
     outputs : sequence of Output
         What the arrays of that tuple are.
     """
+    if rows.skip_empty:
+        function = AroundEmpty(function, outputs)
     node: Any = _Shared(function, shared, Declared.by("X", rows.X), rows.starts)
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,18 @@ def rows_of(
     weights = with_rows_of(X, sample_weight, "sample_weight")
     numbers = X if is_lazy(X) else _numbers(estimator, array)
     rows = row_blocks(numbers, weights, with_rows_of(X, y, "y"), **blocking)
+    rows = dataclasses.replace(rows, skip_empty=_keeps_empty_rows(estimator))
     n_columns = rows.X.shape[1]
     if reset:
         _learn_columns(estimator, names, n_columns)
     _check_width(estimator, n_columns)
     return rows
+
+
+def _keeps_empty_rows(estimator: Any) -> bool:
+    """Return that parameter of an estimator, or of the map that it searches."""
+    held = getattr(estimator, "estimator", estimator)
+    return bool(getattr(held, "keep_empty_rows", False))
 
 
 def _numbers(estimator: Any, array: Any) -> Any:
