@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data.opened_files import xarray_rows
+from dask_igtm.data.planning import planned
 
 READ_BYTES = 4 * 2**20  # of a block that is read from a file without chunks of Dask
 
@@ -64,20 +65,28 @@ class Grid:
         dims = [dim for dim in self.dims if dim in array.dims]
         array = array.transpose(*dims)
         places = tuple(slice(None) if dim in dims else None for dim in self.dims)
-        if not self.lazy and is_loaded(array):
-            return np.broadcast_to(np.asarray(array.data)[places], self.shape).reshape(-1)
-        chunks = tuple(sizes for dim, sizes in zip(self.dims, self.chunks, strict=True) if dim in dims)
-        values = da.broadcast_to(_as_dask(array, chunks)[places], self.shape, chunks=self.chunks)
-        return values if values.ndim == 1 else da.reshape_blockwise(values, (self.n_rows,))
+        if is_loaded(array):
+            values = np.broadcast_to(np.asarray(array.data)[places], self.shape)
+            if not self.lazy:
+                return values.reshape(-1)
+            points = da.from_array(values, chunks=self.chunks, name=False)
+        else:
+            chunks = tuple(sizes for dim, sizes in zip(self.dims, self.chunks, strict=True) if dim in dims)
+            points = _as_dask(array, chunks)
+            if len(dims) < len(self.dims):
+                grid = da.empty(self.shape, chunks=self.chunks, dtype=np.uint8)
+                meta = np.empty((0,) * grid.ndim, points.dtype)
+                points = da.map_blocks(_repeated, points[places], grid, dtype=points.dtype, meta=meta)
+        return points if len(self.dims) == 1 else _ravelled(points, len(self.dims))
 
     def gather(self, values: Any) -> Any:
         """Return an array (n,) or (n, C), one row for each point, in the shape of the grid."""
         shape = (*self.shape, *values.shape[1:])
         if not isinstance(values, da.Array):
             return values.reshape(shape)
-        if values.ndim == len(shape):
+        if len(self.dims) == 1:
             return values
-        return da.reshape_blockwise(values, shape, chunks=(*self.chunks, *values.chunks[1:]))
+        return _unravelled(values, shape, (*self.chunks, *values.chunks[1:]))
 
 
 def grid_of(cube: Any) -> Grid:
@@ -130,11 +139,50 @@ def cube_rows(cube: Any) -> Any:
         dtype=dtype,
         meta=np.empty((0,) * (len(grid.dims) + 1), dtype),
     )
-    return points if points.ndim == 2 else da.reshape_blockwise(points, (grid.n_rows, len(parts)))
+    return points if points.ndim == 2 else _ravelled(points, len(grid.dims))
 
 
 def _points(*blocks: NDArray[Any]) -> NDArray[Any]:
     return np.stack(blocks, axis=-1)
+
+
+def _repeated(values: NDArray[Any], grid: NDArray[Any]) -> NDArray[Any]:
+    return np.broadcast_to(values, grid.shape)
+
+
+def _ravelled(values: da.Array, n_dims: int) -> da.Array:
+    """Return the points of the first dimensions as rows: those of one chunk after those of the other."""
+    n_rows, columns = math.prod(values.shape[:n_dims]), values.shape[n_dims:]
+    if not planned(values):
+        return da.reshape_blockwise(values, (n_rows, *columns))
+    parts = []  # there reshape_blockwise makes arrays of another kind
+    for place in da.core.slices_from_chunks(values.chunks[:n_dims]):
+        part = values[place]
+        shape = (math.prod(part.shape[:n_dims]), *columns)
+        parts.append(_reshaped(part, shape, drop_axis=list(range(n_dims)), new_axis=0))
+    return da.concatenate(parts)
+
+
+def _reshaped(part: da.Array, shape: tuple[int, ...], **axes: Any) -> da.Array:
+    """Return a single chunk in another shape."""
+    chunks, meta = tuple((n,) for n in shape), np.empty((0,) * len(shape), part.dtype)
+    return part.map_blocks(np.reshape, shape, chunks=chunks, dtype=part.dtype, meta=meta, **axes)
+
+
+def _unravelled(values: da.Array, shape: tuple[int, ...], chunks: tuple[tuple[int, ...], ...]) -> da.Array:
+    """Return rows in the shape and chunks whose points they are, as `_ravelled` orders these."""
+    if not planned(values):
+        return da.reshape_blockwise(values, shape, chunks=chunks)
+    ends = np.cumsum((0, *values.chunks[0])).tolist()
+    n_dims = len(shape) - values.ndim + 1
+    parts = [
+        _reshaped(values[start:stop], place, new_axis=list(range(n_dims - 1)))
+        for (start, stop), place in zip(itertools.pairwise(ends), itertools.product(*chunks), strict=True)
+    ]
+    for axis in reversed(range(n_dims)):  # joined along the last dimension first
+        n = len(chunks[axis])
+        parts = [da.concatenate(parts[i : i + n], axis) for i in range(0, len(parts), n)]
+    return parts[0]
 
 
 def _as_dask(array: Any, chunks: tuple[tuple[int, ...], ...]) -> da.Array:

@@ -71,7 +71,8 @@ def _of_variables(X: Any, name: str, _table: bool) -> str | None:
     """Say which arrays there are in a Dataset of xarray, which as a table is none of these objects."""
     if "xarray.Dataset" not in _classes(X):
         return None
-    return ", or ".join(f"{name}[{key!r}]" for key in X) or "an array"
+    fitting = [f"{name}[{key!r}]" for key, array in X.items() if array.ndim in (1, 2)]
+    return ", or ".join(fitting) or "an array"
 
 
 def _of_dask(X: Any, _name: str, _table: bool) -> str | None:

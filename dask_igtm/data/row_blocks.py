@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
 from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
+from dask_igtm.data.planning import planned
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
@@ -134,14 +135,6 @@ class RowBlocks:
             raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
         numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.int64)
         return dataclasses.replace(self, y=numbers)
-
-
-def planned(array: da.Array) -> bool:
-    """Whether Dask's experimental array query planning made the array.
-
-    Its graphs come optimised, and its map_blocks takes no delayed arguments.
-    """
-    return hasattr(array, "expr")
 
 
 def row_bytes(X: Any) -> int:

@@ -23,7 +23,8 @@ import numpy as np
 from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.blocks import Blocks, Computed, Cut, Held, Kept, Piece
 from dask_igtm.passes.resources import scheduler_for

@@ -12,7 +12,8 @@ import dask.array as da
 import numpy as np
 
 from dask_igtm._version import __version__
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.blocks import Blocks, naming
 from dask_igtm.passes.empty_rows import AroundEmpty
