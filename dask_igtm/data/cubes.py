@@ -15,8 +15,8 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.data.block_shapes import ravelled, unravelled
 from dask_igtm.data.opened_files import xarray_rows
-from dask_igtm.data.planning import planned
 
 READ_BYTES = 4 * 2**20  # of a block that is read from a file without chunks of Dask
 
@@ -52,11 +52,6 @@ class Grid:
     chunks: tuple[tuple[int, ...], ...]
     lazy: bool
 
-    @property
-    def n_rows(self) -> int:
-        """Points of the grid."""
-        return math.prod(self.shape)
-
     def spread(self, array: Any) -> Any:
         """Return a DataArray on some of the dimensions as an array (n,), repeated along the others.
 
@@ -76,17 +71,18 @@ class Grid:
             if len(dims) < len(self.dims):
                 grid = da.empty(self.shape, chunks=self.chunks, dtype=np.uint8)
                 meta = np.empty((0,) * grid.ndim, points.dtype)
-                points = da.map_blocks(_repeated, points[places], grid, dtype=points.dtype, meta=meta)
-        return points if len(self.dims) == 1 else _ravelled(points, len(self.dims))
+                points = da.map_blocks(
+                    _repeated, points[places], grid, chunks=self.chunks, dtype=points.dtype, meta=meta
+                )
+        return points if len(self.dims) == 1 else ravelled(points, len(self.dims))
 
     def gather(self, values: Any) -> Any:
         """Return an array (n,) or (n, C), one row for each point, in the shape of the grid."""
-        shape = (*self.shape, *values.shape[1:])
         if not isinstance(values, da.Array):
-            return values.reshape(shape)
+            return values.reshape((*self.shape, *values.shape[1:]))
         if len(self.dims) == 1:
             return values
-        return _unravelled(values, shape, (*self.chunks, *values.chunks[1:]))
+        return unravelled(values, self.chunks)
 
 
 def grid_of(cube: Any) -> Grid:
@@ -139,7 +135,7 @@ def cube_rows(cube: Any) -> Any:
         dtype=dtype,
         meta=np.empty((0,) * (len(grid.dims) + 1), dtype),
     )
-    return points if points.ndim == 2 else _ravelled(points, len(grid.dims))
+    return points if points.ndim == 2 else ravelled(points, len(grid.dims))
 
 
 def _points(*blocks: NDArray[Any]) -> NDArray[Any]:
@@ -148,41 +144,6 @@ def _points(*blocks: NDArray[Any]) -> NDArray[Any]:
 
 def _repeated(values: NDArray[Any], grid: NDArray[Any]) -> NDArray[Any]:
     return np.broadcast_to(values, grid.shape)
-
-
-def _ravelled(values: da.Array, n_dims: int) -> da.Array:
-    """Return the points of the first dimensions as rows: those of one chunk after those of the other."""
-    n_rows, columns = math.prod(values.shape[:n_dims]), values.shape[n_dims:]
-    if not planned(values):
-        return da.reshape_blockwise(values, (n_rows, *columns))
-    parts = []  # there reshape_blockwise makes arrays of another kind
-    for place in da.core.slices_from_chunks(values.chunks[:n_dims]):
-        part = values[place]
-        shape = (math.prod(part.shape[:n_dims]), *columns)
-        parts.append(_reshaped(part, shape, drop_axis=list(range(n_dims)), new_axis=0))
-    return da.concatenate(parts)
-
-
-def _reshaped(part: da.Array, shape: tuple[int, ...], **axes: Any) -> da.Array:
-    """Return a single chunk in another shape."""
-    chunks, meta = tuple((n,) for n in shape), np.empty((0,) * len(shape), part.dtype)
-    return part.map_blocks(np.reshape, shape, chunks=chunks, dtype=part.dtype, meta=meta, **axes)
-
-
-def _unravelled(values: da.Array, shape: tuple[int, ...], chunks: tuple[tuple[int, ...], ...]) -> da.Array:
-    """Return rows in the shape and chunks whose points they are, as `_ravelled` orders these."""
-    if not planned(values):
-        return da.reshape_blockwise(values, shape, chunks=chunks)
-    ends = np.cumsum((0, *values.chunks[0])).tolist()
-    n_dims = len(shape) - values.ndim + 1
-    parts = [
-        _reshaped(values[start:stop], place, new_axis=list(range(n_dims - 1)))
-        for (start, stop), place in zip(itertools.pairwise(ends), itertools.product(*chunks), strict=True)
-    ]
-    for axis in reversed(range(n_dims)):  # joined along the last dimension first
-        n = len(chunks[axis])
-        parts = [da.concatenate(parts[i : i + n], axis) for i in range(0, len(parts), n)]
-    return parts[0]
 
 
 def _as_dask(array: Any, chunks: tuple[tuple[int, ...], ...]) -> da.Array:
@@ -202,12 +163,12 @@ def _chunks(arrays: list[Any], dims: tuple[Any, ...], shape: tuple[int, ...]) ->
         return [_common([chunks[dim] for chunks in of_dask]) for dim in dims]
     first = next(array for array in arrays if not is_loaded(array))
     stored = first.encoding.get("preferred_chunks")
-    if stored is None:  # the first dimension is the slowest
-        wanted, sizes = ("auto", *shape[1:]), None
-    else:
-        wanted, sizes = ("auto",) * len(dims), tuple(stored[dim] for dim in dims)
-    limit = max(READ_BYTES // len(arrays), math.prod(sizes or (1,)) * first.dtype.itemsize)
-    return list(da.core.normalize_chunks(wanted, shape, limit, first.dtype, sizes))
+    # Files without chunks have the first dimension slowest.
+    sizes = [stored.get(dim, 1) for dim in dims] if stored else [1, *shape[1:]]
+    most = READ_BYTES // (len(arrays) * first.dtype.itemsize)
+    for axis, n in enumerate(shape):
+        sizes[axis] *= max(1, min(most // math.prod(sizes), math.ceil(n / sizes[axis])))
+    return list(da.core.normalize_chunks(tuple(sizes), shape))
 
 
 def _common(cuts: list[tuple[int, ...]]) -> tuple[int, ...]:

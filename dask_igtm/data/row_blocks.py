@@ -87,13 +87,11 @@ class RowBlocks:
     def layout(self) -> dict[str, Any]:
         """What of the rows, beside their values, decides how sums over them are rounded; for JSON."""
         sizes = hashlib.sha256(repr(self.X.chunks[0]).encode()).hexdigest()[:16]
-        skipping = {"skip_empty": True} if self.skip_empty else {}  # which older files do not have
         return {
             "shape": [None if math.isnan(n) else n for n in self.X.shape],
             "dtype": str(self.X.dtype),
             "chunks": f"{self.X.numblocks[0]} of sizes {sizes}",
             "weighted": self.sample_weight is not None,
-            **skipping,
         }
 
     def span(self, index: int) -> tuple[int, int] | None:

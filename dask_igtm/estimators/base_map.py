@@ -35,7 +35,7 @@ from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_results import as_given, columns_of, labelled
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, in_order_of_fit, rows_of
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import SHARES
 
@@ -505,6 +505,7 @@ class BaseMap(
             If the map is one of principal axes (`n_components`), or X holds infinities (for lazy X when
             computed).
         """
+        X = in_order_of_fit(self, X)
         return as_given(X, self._map.impute(rows_of(self, X)))
 
     def save(self, path: Path) -> None:

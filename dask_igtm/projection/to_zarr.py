@@ -72,6 +72,7 @@ def _label(fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...]) -> L
         "kernel": fitted.kernel,
         "version": __version__,
         **rows.layout,
+        "skip_empty": rows.skip_empty or None,  # as labels of older projections, which lack it
         "outputs": [output.name for output in outputs],
     }
     tops = [output.width for output in outputs if output.name in OF_TOP]

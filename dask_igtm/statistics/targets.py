@@ -57,7 +57,7 @@ def numbers_of(y: Any) -> Array:
             f"y contains {large.sum()} values beyond {LARGEST_VALUE:.0e}, too large to add up; "
             "divide y by a constant, or drop or replace them."
         )
-    return numbers.reshape(len(numbers), -1)
+    return numbers if numbers.ndim == 2 else numbers[:, None]
 
 
 def floats_of(values: NDArray[Any]) -> Array:

@@ -162,6 +162,13 @@ assert [len(values) for values in described.values()] == [len(X)] * 3
 assert [len(rows) for rows in igtm.transform_blocks(X)] == list(X.chunks[0])
 assert igtm.applicability(X, 1.0).all().compute()
 IGTMSearch(IGTM(niter=2, missing="mean"), {{"k": [3]}}, cv=2).fit(X)
+import xarray as xr
+lazy = da.from_array(np.asarray(stored).reshape(2, -1, stored.shape[1]), chunks=(1, 50, -1))
+cube = xr.Dataset({{str(i): (("a", "b"), lazy[..., i]) for i in range(stored.shape[1])}}, {{"a": [0, 1]}})
+assert hasattr(cube["0"].data, "expr")
+on_cube = IGTM(k=6, m=3, niter=3, tol=0).fit(cube, sample_weight=cube["a"] + 1)
+assert dask.compute(on_cube.transform(cube))[0].shape == (*lazy.shape[:2], 2)
+assert dask.compute(on_cube.describe(cube))[0]["node"].dims == ("a", "b")
 report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
