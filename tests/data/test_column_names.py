@@ -123,6 +123,18 @@ def test_names_that_are_no_strings(labels):
         fitted.transform(spectra[:, ::-1])
 
 
+def test_levels_of_a_stacked_coordinate_make_one_name():
+    by_level = xr.DataArray(X[:, :4].reshape(len(X), 2, 2), dims=("row", "level", "kind"))
+    cube = xr.Dataset(
+        {"t": by_level.assign_coords(level=[850, 1000], kind=list("pq")), "rain": ("row", X[:, 4])}
+    )
+    stacked = cube.to_stacked_array("column", sample_dims=["row"])
+    fitted = igtm().fit(stacked)
+    assert fitted.feature_names_in_.tolist() == ["t_850_p", "t_850_q", "t_1000_p", "t_1000_q", "rain"]
+    with pytest.raises(ValueError, match="column 0 is 'rain' and was 't_850_p'"):
+        fitted.transform(stacked[:, ::-1])
+
+
 def test_columns_that_are_numbered_have_no_names_but_an_order():
     frame = pd.DataFrame(X)
     fitted = igtm().fit(frame)
