@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from dask_igtm.data.containers import is_xarray
 from dask_igtm.data.cubes import grid_of, is_dataset
 from dask_igtm.posterior.row_outputs import OF_TOP, POSITIONS, Output
@@ -52,7 +54,8 @@ def labelled(X: Any, values: Any, name: str, columns: Labels | None = None) -> A
     if columns is None:
         return xr.DataArray(values, coords, dims, name)
     found = xr.DataArray(values, coords, (*dims, columns[0]), name)
-    return found.assign_coords({columns[0]: list(columns[1])})
+    along = np.asarray(columns[1])  # words as objects, which Zarr has a type for
+    return found.assign_coords({columns[0]: along.astype(object) if along.dtype.kind == "U" else along})
 
 
 def is_labelled(X: Any) -> bool:
