@@ -57,10 +57,10 @@ def _reshaped(values: da.Array, chunks: Chunks) -> da.Array:
         for old, key, shape in zip(before, after, shapes, strict=True)
     }
     layers = HighLevelGraph.from_collections(name, graph, [values])
-    return da.Array(layers, name, chunks, meta=np.empty((0,) * len(chunks), values.dtype))
+    return da.Array(layers, name, chunks, meta=np.reshape(values._meta, (0,) * len(chunks)))
 
 
 def _of_one(part: da.Array, shape: tuple[int, ...], axes: dict[str, Any]) -> da.Array:
     """Return an array of one block in another shape."""
-    chunks, meta = tuple((n,) for n in shape), np.empty((0,) * len(shape), part.dtype)
+    chunks, meta = tuple((n,) for n in shape), np.reshape(part._meta, (0,) * len(shape))
     return part.map_blocks(np.reshape, shape, chunks=chunks, dtype=part.dtype, meta=meta, **axes)

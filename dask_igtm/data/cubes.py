@@ -133,13 +133,15 @@ def cube_rows(cube: Any) -> Any:
         new_axis=len(grid.dims),
         chunks=(*grid.chunks, (len(parts),)),
         dtype=dtype,
-        meta=np.empty((0,) * (len(grid.dims) + 1), dtype),
+        meta=_points(*(part._meta for part in parts)).astype(dtype),
     )
     return points if points.ndim == 2 else ravelled(points, len(grid.dims))
 
 
-def _points(*blocks: NDArray[Any]) -> NDArray[Any]:
-    return np.stack(blocks, axis=-1)
+def _points(*blocks: NDArray[Any]) -> Any:
+    """Return the blocks of variables as columns; masks stay, for rows that have one are refused."""
+    masked = any(isinstance(block, np.ma.MaskedArray) for block in blocks)
+    return np.ma.stack(blocks, axis=-1) if masked else np.stack(blocks, axis=-1)
 
 
 def _repeated(values: NDArray[Any], grid: NDArray[Any]) -> NDArray[Any]:

@@ -227,6 +227,13 @@ def test_what_is_no_cube_says_why(kind):
     assert_says(raised(ValueError, IGTM(**SETTINGS).fit, dataset), says)
 
 
+def test_masks_that_blocks_turn_out_to_have_are_refused():
+    masked = CUBE["rain"].chunk(CHUNKS).data.map_blocks(np.ma.masked_greater, 0.0, meta=np.empty((0, 0, 0)))
+    given_cube = CUBE.chunk(CHUNKS).assign(rain=xr.DataArray(masked, dims=tuple(SIZES)))
+    message = raised(TypeError, IGTM(**SETTINGS).fit, given_cube)
+    assert_says(message, "masked array, and its mask would be lost")
+
+
 def test_variables_are_found_by_name_in_whatever_order():
     turned = CUBE[["rain", "t2m", "wind"]]
     xr.testing.assert_identical(FITTED.transform(turned), FITTED.transform(CUBE))
