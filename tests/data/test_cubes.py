@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, landscape
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, landscape
 from dask_igtm.data.cubes import cube_rows, grid_of
 from dask_igtm.data.row_blocks import row_blocks
 
@@ -177,6 +177,24 @@ def test_predictions_lie_where_the_rows_do(given_cube):
     assert classifier.score(given_cube, warm) == bare.score(TABLE, warm.values.ravel())
     predicted = IGTMRegressor(**SETTINGS).fit(given_cube, CUBE["rain"]).predict(given_cube)
     assert predicted.dims == tuple(SIZES)
+
+
+def test_coordinates_of_values_are_no_names_of_them():
+    assert landscape.property(FITTED, CUBE, CUBE["area"]).columns == ("mean", "std", "support")
+    regressor = IGTMRegressor(**SETTINGS).fit(CUBE, CUBE["area"])
+    assert regressor.landscape_.columns == ("mean", "std", "support")
+
+
+def test_a_search_scores_parts_of_a_cube():
+    def scoring(igtm, rows):
+        return igtm.score(rows)
+
+    searches = [
+        IGTMSearch(IGTM(**SETTINGS), {"k": [3, 4]}, cv=2, refit=False, scoring=given).fit(CUBE)
+        for given in (None, scoring)
+    ]
+    one, other = (search.cv_results_["mean_test_score"] for search in searches)
+    assert_allclose(one, other)
 
 
 def test_gaps_of_a_cube_are_filled_in_place(given_cube):
