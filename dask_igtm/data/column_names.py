@@ -1,7 +1,7 @@
 """What the columns of a table are called, wherever it says so: read in one place, compared in one place.
 
-Frames, tables of Arrow, and arrays of xarray name their columns themselves; Zarr arrays and CSR groups in an
-attribute, which `convert` writes. Readers of other containers belong into `_labels`.
+Frames, tables of Arrow, and arrays and datasets of xarray name their columns themselves; Zarr arrays and CSR
+groups in an attribute, which `convert` writes. Readers of other containers belong into `_labels`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from dask_igtm.data.containers import is_xarray
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.user_warnings import warn
 
 ATTRIBUTE = "columns"  # of a Zarr array: a list of strings, or of numbers
@@ -51,11 +52,22 @@ def check_distinct(names: Sequence[str], who: str) -> None:
 def _labels(table: Any) -> Iterable[Any] | None:
     if isinstance(table, (zarr.Array, zarr.Group)):
         return _stored(table)
+    if is_dataset(table):
+        return list(table.data_vars)
     if is_xarray(table):
         coordinate = table.coords.get(table.dims[1]) if table.ndim == 2 else None
-        return None if coordinate is None else list(coordinate.values)
+        return None if coordinate is None else list(map(_of_levels, coordinate.values))
     labels: Iterable[Any] | None = getattr(table, "column_names", getattr(table, "columns", None))
     return labels
+
+
+def _of_levels(label: Any) -> Any:
+    """Return one name for the levels of a stacked coordinate, such as t_850 of ("t", 850.0, nan)."""
+    if not isinstance(label, tuple):
+        return label
+    known = [level for level in label if level is not None and level == level]  # noqa: PLR0124 - NaN
+    whole = (int(level) if isinstance(level, float) and level.is_integer() else level for level in known)
+    return "_".join(map(str, whole))
 
 
 def _stored(table: zarr.Array[Any] | zarr.Group) -> list[str | float] | None:

@@ -12,10 +12,18 @@ import zarr
 from scipy.sparse import csr_array
 
 from dask_igtm.data.csr_rows import CsrRows, csr_rows
+from dask_igtm.data.cubes import cube_rows, is_dataset, is_loaded
 from dask_igtm.data.encodings import BY_ROWS, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
-from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind, refuse_closed
+from dask_igtm.data.opened_files import (
+    Hdf5Rows,
+    XarrayRows,
+    dataset_rows,
+    hdf5_kind,
+    refuse_closed,
+    xarray_rows,
+)
 from dask_igtm.data.places import hdf5_group, zarr_group
 from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
 
@@ -25,7 +33,9 @@ Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows
 def is_lazy(X: Any) -> bool:
     """Whether `X` names or promises data instead of holding them."""
     if is_xarray(X):
-        return not X.variable._in_memory
+        return not is_loaded(X)
+    if is_dataset(X):
+        return any(not is_loaded(array) for array in X.data_vars.values())
     kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored)
     return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None or is_backed(X)
 
@@ -47,8 +57,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
     Parameters
     ----------
-    X : path or URL of Zarr, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray, data frame or
-        series of Dask, or anything else
+    X : path or URL of Zarr, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray or Dataset, data
+        frame or series of Dask, or anything else
     name : str
         What it is, for messages.
     table : bool
@@ -65,9 +75,12 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
     TypeError
         If it is any other group, or of a kind that has no table in it, or has a mask, which would be lost.
     ValueError
-        If columns of a data frame of Dask hold no numbers, or the arrays of a CSR group do not fit.
+        If columns of a data frame of Dask hold no numbers, the arrays of a CSR group do not fit, or an
+        xarray.DataArray has more dimensions than rows and columns.
     """
     X = opened(X)
+    if table and is_dataset(X):
+        X = cube_rows(X)
     if hdf5_kind(X):
         refuse_closed(X, name)
     if isinstance(X, zarr.Group) or hdf5_kind(X) == "group":
@@ -76,18 +89,27 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
         raise TypeError(message(X, name, table=table))
     refuse(X, name, table=table)
+    if is_xarray(X):
+        return _in_xarray(X, name, table)
     if isinstance(X, zarr.Array):
         return stored_rows(X)
     if hdf5_kind(X) == "dataset":
         return dataset_rows(X, name)
-    if is_xarray(X):
-        loaded = X.variable._in_memory or X.chunks is not None
-        return array_in(X.data, name, table=table) if loaded else XarrayRows(X)
     if is_dask_frame(X):
         return numbers_in(X, name)
     if table and not isinstance(X, da.Array):
         _check_shape(getattr(X, "shape", (1, 1)))
     return X
+
+
+def _in_xarray(X: Any, name: str, table: bool) -> Any:
+    if table and X.ndim > 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array with dimensions {X.dims}; give {name}.to_dataset(dim), "
+            "with the dimension along which the columns lie."
+        )
+    loaded = is_loaded(X) or X.chunks is not None
+    return array_in(X.data, name, table=table) if loaded else xarray_rows(X)
 
 
 def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:

@@ -67,12 +67,12 @@ def _of_known_class(X: Any, name: str, table: bool) -> str | None:
     return instead[0 if table else -1].format(name) if instead else None
 
 
-def _of_variables(X: Any, name: str, table: bool) -> str | None:
-    """Say which arrays there are in a Dataset of xarray."""
+def _of_variables(X: Any, name: str, _table: bool) -> str | None:
+    """Say which arrays there are in a Dataset of xarray, which as a table is none of these objects."""
     if "xarray.Dataset" not in _classes(X):
         return None
-    fitting = [f"{name}[{key!r}]" for key, array in X.items() if array.ndim in ((2,) if table else (1, 2))]
-    return ", or ".join(fitting) or f"one array of rows and columns, such as {name}.to_dataarray().T"
+    fitting = [f"{name}[{key!r}]" for key, array in X.items() if array.ndim in (1, 2)]
+    return ", or ".join(fitting) or "an array"
 
 
 def _of_dask(X: Any, _name: str, _table: bool) -> str | None:

@@ -67,7 +67,7 @@ class XarrayRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows, and columns of a table."""
+        """Rows, and columns of a table; or that of a cube."""
         return tuple(self.array.shape)
 
     @property
@@ -94,6 +94,11 @@ class XarrayRows:
     def __dask_tokenize__(self) -> str:
         """Return a name of its own, for one made from the rows would load them."""
         return uuid.uuid4().hex
+
+
+def xarray_rows(array: Any) -> XarrayRows:
+    """Return a DataArray that is not loaded as rows, without coordinates, which may be as long as these."""
+    return XarrayRows(array.drop_vars(list(array.coords)))
 
 
 def hdf5_kind(X: Any) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
 from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
+from dask_igtm.data.planning import planned
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
@@ -45,6 +46,8 @@ class RowBlocks:
         Number of the first row in the user's X, for messages.
     remedy : str
         How the user comes to know the number of rows where it is unknown, for messages.
+    skip_empty : bool
+        Whether sums leave out the rows in which every entry is NaN, and maps keep them so.
     origin : (str, object) or None
         Name of the dask array that was made of a store or of an array in memory, and that; it says nothing
         of another `X`.
@@ -56,6 +59,7 @@ class RowBlocks:
     in_memory: bool = False
     first_row: int = 0
     remedy: str = ""
+    skip_empty: bool = False
     origin: tuple[str, Any] | None = None
 
     @property
@@ -104,7 +108,7 @@ class RowBlocks:
                 block = self.X[span[0] - self.first_row : span[1] - self.first_row]
             else:
                 block = self.X.blocks[index]
-            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row)
+            yield RowBlocks(block, in_memory=self.in_memory, first_row=first_row, skip_empty=self.skip_empty)
 
     def regular(self) -> RowBlocks:
         """Return rows in blocks of one size, the last one smaller; blocks of several sizes are re-divided."""
@@ -114,7 +118,8 @@ class RowBlocks:
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
-        return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
+        X = self.X.rechunk({0: height})
+        return RowBlocks(X, in_memory=self.in_memory, skip_empty=self.skip_empty)
 
     def numbered(self, who: str) -> RowBlocks:
         """Return the rows with their numbers as `y`, by which some of them can be chosen.
@@ -128,14 +133,6 @@ class RowBlocks:
             raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
         numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.dtype(np.int64))
         return dataclasses.replace(self, y=numbers)
-
-
-def planned(array: da.Array) -> bool:
-    """Whether Dask's experimental array query planning made the array.
-
-    Its graphs come optimised, and its map_blocks takes no delayed arguments.
-    """
-    return hasattr(array, "expr")
 
 
 def row_bytes(X: Any) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from dask_igtm.data.containers import is_lazy, is_xarray
+from dask_igtm.data.cubes import is_dataset, on_points
 from dask_igtm.data.frames import is_dask_frame
 
 
@@ -16,7 +17,8 @@ def with_rows_of(X: Any, values: Any, name: str) -> Any:
     ----------
     X, values : any containers
         Series and frames of pandas, and arrays of xarray with coordinates along their rows, are compared at
-        once. Two lazy frames are compared block by block, when those are read.
+        once. Two lazy frames are compared block by block, when those are read. What goes with a Dataset of
+        xarray is a DataArray on some of its dimensions, see `on_points`.
     name : str
         What the values are, for messages.
 
@@ -29,7 +31,11 @@ def with_rows_of(X: Any, values: Any, name: str) -> Any:
     ------
     ValueError
         If both have as many rows, and other labels or another order of them; of lazy frames when computed.
+    TypeError
+        If X is a Dataset of xarray, and the values no DataArray.
     """
+    if is_dataset(X):
+        return None if values is None else on_points(X, values, name)
     if is_dask_frame(X) and is_dask_frame(values):
         if X.npartitions != values.npartitions:
             return values  # refused by what cuts them into blocks

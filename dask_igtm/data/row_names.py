@@ -5,6 +5,7 @@ Containers that name their rows themselves do so in `_own_names`; readers of fur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,14 @@ import dask.array as da
 import numpy as np
 
 from dask_igtm.data.column_names import SHOWN, check_distinct, series_name
-from dask_igtm.data.containers import is_lazy, opened
+from dask_igtm.data.containers import is_lazy, is_xarray, opened
+from dask_igtm.data.cubes import grid_of, is_dataset
 from dask_igtm.data.frames import arrow_frame, is_dask_frame, is_pandas_frame
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.row_arrays import id_array, ids_of, sizes_message, sizes_remedy, unknown
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.data.row_index import with_rows_of
+from dask_igtm.data.xarray_names import coordinates_of_rows
 
 Names = dict[str, Any]
 
@@ -53,7 +56,7 @@ def named_rows(X: Any, ids: Any = None) -> tuple[Any, Names]:
 def split_names(X: Any, ids: Any = None) -> tuple[Any, Names | None]:
     """Return what `named_rows` does, but None for rows that have numbers alone."""
     X = opened(X)
-    if not is_lazy(X):
+    if not (is_lazy(X) or is_dataset(X)):
         refuse(X)
     if ids is None:
         return X, _own_names(X)
@@ -101,6 +104,8 @@ def _known_names(X: Any) -> list[str]:
     """Return the names of the columns of a frame, and those of its index; none of others."""
     if is_pandas_frame(X) or is_dask_frame(X):
         return [name for name in (*X.columns, *(_own_names(X) or ())) if isinstance(name, str)]
+    if is_xarray(X) or is_dataset(X):
+        return list(_own_names(X) or ())
     held = arrow_frame(X)
     return [] if held is None else list(held.columns)
 
@@ -115,6 +120,8 @@ def _own_names(X: Any) -> Names | None:
         if _is_numbering(index) and not X.known_divisions:
             return None
         return _of_levels(index, lambda level: _mapped(X, _plain_index, level))
+    if is_xarray(X) or is_dataset(X):
+        return coordinates_of_rows(X) or None
     return None
 
 
@@ -166,4 +173,6 @@ def _row_numbers(X: Any) -> Any:
 
 
 def _n_rows(X: Any) -> int:
+    if is_dataset(X):
+        return math.prod(grid_of(X).shape)
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)

@@ -33,10 +33,11 @@ from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.blocks import project_blocks
 from dask_igtm.projection.columns import centers_table
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.labelled_results import as_given, columns_of, labelled
 from dask_igtm.projection.table import table
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, in_order_of_fit, rows_of
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
@@ -59,6 +60,7 @@ class BaseMap(
     n_blocks: int
     verbose: bool
     missing: str
+    keep_empty_rows: bool
     persist: bool | str
     random_state: Any
     model_: Model
@@ -86,10 +88,11 @@ class BaseMap(
         X : table of shape (n, D)
             In memory: an array, data frame, or sparse matrix. Lazy: a dask array (also of sparse chunks) or
             data frame, a `zarr.Array`, or the path or URL of one, or a dataset of h5py. Either: an
-            xarray.DataArray.
+            xarray.DataArray of rows and columns, or an xarray.Dataset, whose variables are the columns and
+            share their dimensions; each point of these is a row.
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
-            How often each row counts; not negative.
+            How often each row counts; not negative. Of a Dataset a DataArray on some of its dimensions.
         checkpoint : path or URL, optional
             A file of kilobytes that holds the state of the fit after every iteration. Where it exists,
             the fit goes on from it, to the bits of a fit that was never cut; `niter` may have grown. It
@@ -263,7 +266,8 @@ class BaseMap(
         -------
         array
             What `model` says, (n, 2) or (n, K): a lazy dask array for lazy X, an ndarray otherwise. An
-            `OptimizedGTM` of such arrays for "complete".
+            `OptimizedGTM` of such arrays for "complete". For X of xarray a DataArray on the dimensions and
+            coordinates of the rows, and "igtm" (x1, x2) or "igtm_node"; but not for "complete".
 
         Raises
         ------
@@ -273,7 +277,7 @@ class BaseMap(
         """
         fitted = self._map
         outputs = self._outputs()
-        return self._result(fitted.project(rows_of(self, X), outputs))
+        return self._result(fitted.project(rows_of(self, X), outputs), X, outputs)
 
     def transform_blocks(self, X: Any, block_size: int | None = None) -> Iterator[Any]:
         """Yield what `transform` returns, computed, for one block of rows after the other.
@@ -288,13 +292,15 @@ class BaseMap(
         ------
         ndarray or OptimizedGTM
             Of `block_size` rows, the last one of what is left. What is in memory at a time is one block
-            of X, and what it and the block yielded have in common.
+            of X, and what it and the block yielded have in common. Those of a lazy Dataset of xarray are its
+            chunks.
         """
         fitted, outputs = self._map, self._outputs()
         if block_size is not None:
             check_whole("block_size", block_size, least=1)
         rows = rows_of(self, X, n_rows=block_size)
-        return (self._result(arrays) for arrays in project_blocks(fitted, rows, outputs, block_size))
+        blocks = project_blocks(fitted, rows, outputs, block_size)
+        return (self._result(arrays, None, outputs) for arrays in blocks)
 
     def project_to_zarr(
         self,
@@ -377,7 +383,9 @@ class BaseMap(
         -------
         dict of str to array
             In the order of `outputs`: ndarrays, or lazy dask arrays for lazy X. Computed together, by
-            `dask.compute(described)`, these share one E-step a block.
+            `dask.compute(described)`, these share one E-step a block. For X of xarray these are DataArrays,
+            as of `transform`, with "igtm_rank" for the "top" outputs, and `xarray.Dataset(described)` holds
+            them.
 
         Raises
         ------
@@ -387,7 +395,10 @@ class BaseMap(
         fitted = self._map
         chosen = fitted.outputs(outputs, top)
         arrays = fitted.project(rows_of(self, X), chosen)
-        return {output.name: array for output, array in zip(chosen, arrays, strict=True)}
+        return {
+            output.name: labelled(X, array, output.name, columns_of(output))
+            for output, array in zip(chosen, arrays, strict=True)
+        }
 
     def table(
         self,
@@ -437,7 +448,7 @@ class BaseMap(
         return table(self, X, outputs, top=top, ids=ids)
 
     def score_samples(self, X: Any) -> Any:
-        """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""
+        """Return ln p(x) of each row, (n,), a density in the units of X, in the way of `describe`."""
         return self.describe(X, ("log_likelihood",))["log_likelihood"]
 
     def applicability(
@@ -464,7 +475,7 @@ class BaseMap(
         Returns
         -------
         array of bool of shape (n,)
-            Lazy for lazy X; a pass over `reference` is computed.
+            Lazy for lazy X, a DataArray for X of xarray; a pass over `reference` is computed.
 
         Raises
         ------
@@ -489,7 +500,8 @@ class BaseMap(
                 "file is of an older release; give those rows, or a sample of them, as reference=."
             )
         largest = float(np.interp(quantile, SHARES, quantiles)) * (1.0 + SLACK)
-        return self.describe(X, ("deviance",))["deviance"] <= largest
+        (deviance,) = fitted.project(rows_of(self, X), fitted.outputs(("deviance",)))
+        return labelled(X, deviance <= largest, "applicability")
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean of ln p(x) over the rows that have an entry; computes."""
@@ -570,7 +582,7 @@ class BaseMap(
         Returns
         -------
         array of shape (n, D)
-            float64, unchanged where X was observed.
+            float64, unchanged where X was observed. Of xarray where X is, with what else that has.
 
         Raises
         ------
@@ -578,7 +590,8 @@ class BaseMap(
             If the map is one of principal axes (`n_components`), or X holds infinities (for lazy X when
             computed).
         """
-        return self._map.impute(rows_of(self, X))
+        X = in_order_of_fit(self, X)
+        return as_given(X, self._map.impute(rows_of(self, X)))
 
     def save(self, path: Path) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
@@ -650,10 +663,10 @@ class BaseMap(
         name = self._output()
         return self._map.outputs(tuple(COMPLETE.values()) if name == "complete" else (name,))
 
-    def _result(self, arrays: tuple[Any, ...]) -> Any:
-        """Return those outputs as `transform` does."""
+    def _result(self, arrays: tuple[Any, ...], X: Any, outputs: tuple[Output, ...]) -> Any:
+        """Return those outputs of the rows of X as `transform` does."""
         if self.model != "complete":
-            return arrays[0]
+            return labelled(X, arrays[0], outputs[0].name, columns_of(outputs[0]))
         return self._optimized(**dict(zip(COMPLETE, arrays, strict=True)))
 
     def _settings(self, *, alone: bool = True) -> Settings:
@@ -662,6 +675,8 @@ class BaseMap(
         check_whole("n_blocks", self.n_blocks)
         if self.persist not in (True, False, "auto"):
             raise ValueError(f"persist={self.persist!r}; give True, False or 'auto'.")
+        if self.keep_empty_rows not in (True, False):
+            raise ValueError(f"keep_empty_rows={self.keep_empty_rows!r}; give True or False.")
         parameters = self.get_params(deep=False)
         parameters["solver"] = solver_for(self.solver, self.regul, alone=alone)
         names = [field.name for field in dataclasses.fields(Settings) if field.name != "seed"]
@@ -672,5 +687,5 @@ class BaseMap(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.missing != "error"
+        tags.input_tags.allow_nan = self.missing != "error" or self.keep_empty_rows
         return tags

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm.data import npz_io
 from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import opened
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.row_arrays import unknown
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
@@ -56,6 +57,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         tol: float = 1e-4,
         solver: str = "auto",
         missing: str = "error",
+        keep_empty_rows: bool = False,
         n_components: float | None = None,
         persist: bool | str = "auto",
     ) -> None:
@@ -71,6 +73,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
         self.tol = tol
         self.solver = solver
         self.missing = missing
+        self.keep_empty_rows = keep_empty_rows
         self.n_components = n_components
         self.persist = persist
 
@@ -112,7 +115,7 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
             self._look_through(least_to_read(rows))
             run: dict[str, Any] = {"checkpoint": checkpoint, "init": init, "callbacks": callbacks}
             igtm = self._map().fit(X, sample_weight=sample_weight, **run)
-            self._learn(igtm, rows, column_names(opened(y)))
+            self._learn(igtm, rows, None if is_dataset(X) else column_names(opened(y)))
             self.igtm_ = igtm
             return self
 
@@ -203,14 +206,14 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.missing != "error"
+        tags.input_tags.allow_nan = self.missing != "error" or self.keep_empty_rows
         return tags
 
 
 def least_to_read(rows: RowBlocks) -> RowBlocks:
-    """Return y in the blocks of X, and X itself only where nothing else tells how long its blocks are."""
+    """Return y in the blocks of X, and X itself only where its lengths, or which rows are empty, need it."""
     X, y = rows.X, cast(da.Array, rows.y)
-    if not unknown(X.chunks[0]):
+    if not unknown(X.chunks[0]) and not rows.skip_empty:
         width = y.dtype.itemsize * math.prod(y.shape[1:])  # bytes, so that folds hold as many
         X = da.zeros((X.shape[0], width), chunks=(X.chunks[0], -1), dtype=np.uint8)
     return dataclasses.replace(rows, X=X, sample_weight=None)

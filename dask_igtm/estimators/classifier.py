@@ -20,6 +20,7 @@ from dask_igtm.landscape.from_rows import of_labels
 from dask_igtm.landscape.node_values import class_posterior
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.projection.labelled_results import labelled
 from dask_igtm.projection.labelled_rows import rows_with_labels
 from dask_igtm.projection.validate import fitted_map
 from dask_igtm.statistics import prediction
@@ -35,7 +36,8 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
 
     Parameters
     ----------
-    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, n_components, persist
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, keep_empty_rows, \
+    n_components, persist
         As in `IGTM`.
     prior : {"estimated", "equiprobable"} or dict, default="estimated"
         Probability of a class before one knows the row: its share of the rows of `fit`; the same for all; or
@@ -86,6 +88,7 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         tol: float = 1e-4,
         solver: str = "auto",
         missing: str = "error",
+        keep_empty_rows: bool = False,
         n_components: float | None = None,
         persist: bool | str = "auto",
     ) -> None:
@@ -102,6 +105,7 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
             tol=tol,
             solver=solver,
             missing=missing,
+            keep_empty_rows=keep_empty_rows,
             n_components=n_components,
             persist=persist,
         )
@@ -120,19 +124,24 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
             As `IGTM.transform`.
         """
         check_is_fitted(self, "igtm_")
-        return self._expected(X, self.landscape_.values)
+        probabilities = self._expected(X, self.landscape_.values)
+        return labelled(X, probabilities, "probability", ("igtm_class", self.classes_.tolist()))
 
     def predict(self, X: Any) -> Any:
         """Return the likeliest class of each row, (n,), as a label of `fit`; lazy for lazy X.
 
-        The first in `classes_` on ties; parameters and errors as in `predict_proba`.
+        The first in `classes_` on ties; parameters and errors as in `predict_proba`. With `keep_empty_rows`
+        labels are objects, None of empty rows.
         """
-        probabilities = self.predict_proba(X)
-        likeliest = functools.partial(_likeliest, classes=self.classes_)
-        if not is_lazy(probabilities):
-            return likeliest(probabilities)
-        meta = np.empty(0, self.classes_.dtype)
-        return probabilities.map_blocks(likeliest, drop_axis=1, dtype=meta.dtype, meta=meta)
+        check_is_fitted(self, "igtm_")
+        probabilities = self._expected(X, self.landscape_.values)
+        meta = np.empty(0, object if self.keep_empty_rows else self.classes_.dtype)
+        likeliest = functools.partial(_likeliest, classes=self.classes_, dtype=meta.dtype)
+        if is_lazy(probabilities):
+            labels = probabilities.map_blocks(likeliest, drop_axis=1, dtype=meta.dtype, meta=meta)
+        else:
+            labels = likeliest(probabilities)
+        return labelled(X, labels, "predicted")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows whose class is predicted, in one pass; computes.
@@ -179,5 +188,9 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         self.classes_ = np.array(self.landscape_.columns, state["dtype"])
 
 
-def _likeliest(probabilities: Array, classes: NDArray[Any]) -> NDArray[Any]:
-    return classes[probabilities.argmax(axis=1)] if len(probabilities) else classes[:0]
+def _likeliest(probabilities: Array, classes: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the label of each row; None of rows without probabilities."""
+    known = ~np.isnan(probabilities[:, 0])
+    labels = np.empty(len(probabilities), dtype)  # of objects None
+    labels[known] = classes[probabilities[known].argmax(axis=1)]
+    return labels

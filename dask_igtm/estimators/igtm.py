@@ -76,6 +76,10 @@ class IGTM(BaseMap):
         (0) fill a gap with that value of its column, as scikit-learn's SimpleImputer does, from one pass
         over lazy data; two for the median, which is then exact only to half a bin of a histogram, a
         4,096th of the column's range (a 64th in very many columns).
+    keep_empty_rows : bool, default=False
+        Take a row in which every entry is NaN (the sea, in data of the land) for no row, whatever `missing`
+        is: it has no weight in `fit` and whatever else adds up rows, and its results are NaN, -1 as the index
+        of a node, None as a label, and False of `applicability`. Sparse rows are never empty.
     n_components : int, float in (0, 1), or None, default=None
         Map the first principal axes instead of the columns: that many, as many as explain that share of
         the variance, or as many as explain 80 % for -1; of more than 2,048 columns at most 256. Likelihoods
@@ -168,6 +172,7 @@ class IGTM(BaseMap):
         tol: float = 1e-4,
         solver: str = "auto",
         missing: str = "error",
+        keep_empty_rows: bool = False,
         n_components: float | None = None,
         persist: bool | str = "auto",
     ) -> None:
@@ -184,5 +189,6 @@ class IGTM(BaseMap):
         self.tol = tol
         self.solver = solver
         self.missing = missing
+        self.keep_empty_rows = keep_empty_rows
         self.n_components = n_components
         self.persist = persist

@@ -16,6 +16,7 @@ from dask_igtm.estimators.igtm import IGTM
 from dask_igtm.landscape.from_rows import of_values
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.projection.labelled_results import labelled
 from dask_igtm.projection.labelled_rows import rows_with_values
 from dask_igtm.projection.validate import fitted_map
 from dask_igtm.statistics import prediction
@@ -36,7 +37,8 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
 
     Parameters
     ----------
-    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, n_components, persist
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, keep_empty_rows, \
+    n_components, persist
         As in `IGTM`.
 
     Attributes
@@ -63,7 +65,9 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
         X and the errors are those of `IGTM.transform`.
         """
         check_is_fitted(self, "igtm_")
-        return self._expected(X, self._means[:, 0] if self._single else self._means)
+        expected = self._expected(X, self._means[:, 0] if self._single else self._means)
+        columns = None if self._single else ("igtm_target", range(self._means.shape[1]))
+        return labelled(X, expected, "predicted", columns)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2, the mean of those of several columns of y, in one pass; computes.

@@ -42,6 +42,7 @@ PARAMETERS_OF_0_1 = {
     "tol": 1e-4,
     "solver": "em",
     "missing": "error",
+    "keep_empty_rows": False,
     "n_components": None,
     "persist": "auto",
 }

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import is_lazy, is_xarray, opened
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.frames import in_pandas
 from dask_igtm.data.row_arrays import values_of
 from dask_igtm.data.row_blocks import RowBlocks
@@ -362,13 +363,13 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
             fitted: BaseMap = clone(_map_of(estimator))
             fitted._keep(fit)
             fitted.n_features_in_ = self.n_features_in_
-            if hasattr(self, "feature_names_in_") and not is_lazy(X):  # lazy rows are without names
+            if hasattr(self, "feature_names_in_") and not _nameless(X):
                 fitted.feature_names_in_ = self.feature_names_in_
             return fitted
 
         if not self._predicts:
             return as_map
-        template, names = clone(self.estimator), column_names(opened(y))
+        template, names = clone(self.estimator), None if is_dataset(X) else column_names(opened(y))
         rows = template._rows_with_target(*chosen.of(fold.train), reset=True)
         template._look_through(least_to_read(rows))
 
@@ -471,7 +472,7 @@ class _Chosen:
 
     def __init__(self, X: Any, y: Any, folds: Folds) -> None:
         rows = folds.rows
-        self._lazy = is_lazy(X)
+        self._lazy = _nameless(X)
         self._X = rows.X if self._lazy else X
         self._weight, self._chosen = rows.sample_weight, Chosen(rows, folds.n_parts)
         self._y = None
@@ -517,6 +518,11 @@ def _takes_weights(scoring: Callable[..., Any]) -> bool:
         return "sample_weight" in inspect.signature(scoring).parameters
     except ValueError:  # of some builtins
         return False
+
+
+def _nameless(X: Any) -> bool:
+    """Whether some rows of X are taken as a dask array, without the names of its columns."""
+    return is_lazy(X) or is_dataset(X)
 
 
 def _name(params: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import opened
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.landscape import node_values
 from dask_igtm.landscape.landscape import PARTS, Landscape
@@ -96,7 +97,8 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     """
     fitted = fitted_map(model)
     y = opened(y)
-    return of_values(fitted, rows_with_values(model, X, y, sample_weight), column_names(y))
+    names = None if is_dataset(X) else column_names(y)
+    return of_values(fitted, rows_with_values(model, X, y, sample_weight), names)
 
 
 def of_values(fitted: FittedMap, rows: RowBlocks, names: Sequence[str] | None = None) -> Landscape:

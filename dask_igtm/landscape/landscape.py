@@ -91,6 +91,40 @@ class Landscape:
         """
         return frame(np.hstack([self.nodes, self.values]), ["x1", "x2", *self.columns])
 
+    def to_xarray(self) -> Any:
+        """Return an xarray.Dataset on the grid of the map, with coordinates x1 and x2.
+
+        Its variables are the columns, and "support" where there is one; its attributes `kind` and `summary`,
+        each figure by its name.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM, landscape
+        >>> X = load_iris().data
+        >>> found = landscape.density(IGTM(k=8, scale="standard").fit(X), X).to_xarray()
+        >>> dict(found.sizes)
+        {'x1': 8, 'x2': 8}
+        """
+        try:
+            import xarray as xr  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ImportError(
+                "A Dataset needs xarray, which is not installed; pip install 'dask_igtm[xarray]'."
+            ) from error
+        axis = np.unique(self.nodes[:, 0])
+        columns = dict(zip(map(str, self.columns), self.values.T, strict=True))
+        if self.support is not None:
+            columns.setdefault("support", self.support)
+        k = len(axis)
+        variables = {name: (("x1", "x2"), values.reshape(k, k)) for name, values in columns.items()}
+        return xr.Dataset(variables, {"x1": axis, "x2": axis}, {"kind": self.kind, **self.summary})
+
     def save(self, path: Path) -> None:
         """Write the landscape to one file, without pickle; `load_landscape` reads it.
 

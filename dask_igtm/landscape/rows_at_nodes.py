@@ -14,8 +14,9 @@ from dask_igtm.data.frames import frame
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
+from dask_igtm.passes.empty_rows import occupied
 from dask_igtm.projection.validate import fitted_map, rows_of
-from dask_igtm.statistics.node_members import NodeMembers, of_rows, of_rows_with_ids
+from dask_igtm.statistics.node_members import NodeMembers, members_of
 
 
 def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = None) -> Any:
@@ -68,14 +69,31 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
     check_distinct(("node", "rank", *(names or ()), "probability"), "The table of members")
     frame({}, None)  # which says now that pandas is not installed, and not after the pass
     rows = rows_of(model, rest)
+    skip_empty = rows.skip_empty
     carried = names is not None and not rows.in_memory
     if names and carried:
         rows = dataclasses.replace(rows, y=_records(names))
-    function = of_rows_with_ids if carried else of_rows
-    found: NodeMembers = fitted.reduce(rows, function, mask, top, label="igtm-members")
+    function = _of_block_with_ids if carried else _of_block
+    rows = dataclasses.replace(rows, skip_empty=False)  # for they are counted
+    found: NodeMembers = fitted.reduce(rows, function, skip_empty, mask, top, label="igtm-members")
     node = {} if region is not None else {"node": found.place}
     columns = node | {"rank": found.rank + 1} | _names_of(found, names)
     return frame(columns | {"probability": found.probability}, None)
+
+
+def _of_block(X: Any, sample_weight: None, *arguments: Any) -> NodeMembers:
+    return _of_block_with_ids(X, sample_weight, None, *arguments)
+
+
+def _of_block_with_ids(
+    X: Any, _: None, ids: Any, model: Any, kernel: str, skip_empty: bool, region: Any, top: int
+) -> NodeMembers:
+    """Return the likeliest rows of a block, empty ones left out that are to be skipped."""
+    kept = occupied(X) if skip_empty else None
+    if kept is None:
+        return members_of(X, ids, model, kernel, region, top)
+    found = members_of(X[kept], None if ids is None else ids[kept], model, kernel, region, top)
+    return dataclasses.replace(found, row=np.flatnonzero(kept)[found.row], n_rows=len(X))
 
 
 def _records(names: Names) -> da.Array:

@@ -17,6 +17,7 @@ from dask_igtm.data.containers import Stored
 from dask_igtm.data.csr_rows import CsrRows
 from dask_igtm.data.row_blocks import READ_BYTES, row_bytes
 from dask_igtm.passes.block_checks import Declared
+from dask_igtm.passes.empty_rows import without_empty
 from dask_igtm.posterior.tiles import is_sparse
 
 Values = dict[Any, Any]  # of the graph, by their keys
@@ -132,6 +133,8 @@ class Blocks:
         First row of each block, and the row after the last; None where sizes are unknown.
     numbered : bool
         Whether the numbers of the rows are read too.
+    skip_empty : bool
+        Whether rows in which every entry is NaN are left out.
     """
 
     arrays: tuple[Computed | Cut | Kept | None, ...]
@@ -139,6 +142,7 @@ class Blocks:
     first: int
     edges: Edges
     numbered: bool = False
+    skip_empty: bool = False
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -183,8 +187,8 @@ class Blocks:
                 )
             if self.numbered:
                 first = block.number << 32 if block.rows is None else block.rows[0]
-                return (*held, np.arange(first, first + sizes[0]))
-            return held
+                held = (*held, np.arange(first, first + sizes[0]))
+            return without_empty(held) if self.skip_empty else held
 
 
 def span(blocks: Sequence[Block]) -> tuple[int, int] | None:

@@ -23,7 +23,8 @@ import numpy as np
 from dask.optimization import cull
 from dask.task_spec import Alias, DataNode, List, Task, TaskRef
 
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.blocks import Blocks, Computed, Cut, Held, Kept, Piece
 from dask_igtm.passes.resources import scheduler_for
@@ -116,7 +117,8 @@ def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
         for name, array in zip(("X", "sample_weight", "y"), [rows.X, *others], strict=False)
     )
     n_blocks = rows.X.numblocks[0]
-    blocks = Blocks(tuple(read), declared, 0, rows.starts or (None,) * (n_blocks + 1))
+    edges = rows.starts or (None,) * (n_blocks + 1)
+    blocks = Blocks(tuple(read), declared, 0, edges, skip_empty=rows.skip_empty)
     size = blocks_per_fold or fold_size(rows.X, rows.row_bytes)
     folds = tuple(_fold_of(blocks.part(start, start + size)) for start in range(0, n_blocks, size))
     return Source(_needed(graph, folds), folds, rows.in_memory)
@@ -148,7 +150,8 @@ def keep(source: Source) -> Source:
 
 def _hold(fold: Fold, inputs: list[Any]) -> Held:
     values = dict(zip(fold.inputs, inputs, strict=True))
-    return Held(tuple(zip(*(held for _, held in fold.blocks.read(values)), strict=True)))
+    blocks = dataclasses.replace(fold.blocks, skip_empty=False)  # as declared, for every pass checks that
+    return Held(tuple(zip(*(held for _, held in blocks.read(values)), strict=True)))
 
 
 def fold_size(X: da.Array, bytes_per_row: int) -> int:

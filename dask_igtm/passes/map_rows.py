@@ -12,9 +12,11 @@ import dask.array as da
 import numpy as np
 
 from dask_igtm._version import __version__
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.blocks import Blocks, naming
+from dask_igtm.passes.empty_rows import AroundEmpty
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import walk
 from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
@@ -38,16 +40,20 @@ def map_rows(
     outputs : sequence of Output
         What the arrays of that tuple are.
     """
-    tuples = map_blocks(rows, function, *shared)
+    tuples = map_blocks(rows, call_of(rows, function, *shared, outputs=outputs))
     return tuple(_pick(tuples, index, output) for index, output in enumerate(outputs))
 
 
-def map_blocks(rows: RowBlocks, function: Callable[..., Any], *shared: Any) -> da.Array:
-    """Return what `function(X, *shared)` makes of each block, whatever that is.
+def call_of(rows: RowBlocks, function: Callable[..., Any], *shared: Any, outputs: Sequence[Output]) -> Call:
+    """Return what makes such arrays of one block of the rows; empty rows may be left out around it."""
+    if rows.skip_empty:
+        function = AroundEmpty(function, outputs)
+    return Call(function, shared, Declared.by("X", rows.X), rows.starts)
 
-    It is an array in name only: a chunk of it is what was made of a block.
-    """
-    node: Any = Call(function, shared, Declared.by("X", rows.X), rows.starts)
+
+def map_blocks(rows: RowBlocks, call: Call) -> da.Array:
+    """Return what a call makes of each block, in an array in name only: its chunks are that."""
+    node: Any = call
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
     return rows.X.map_blocks(

@@ -16,7 +16,8 @@ from distributed.system import MEMORY_LIMIT
 from threadpoolctl import ThreadpoolController
 
 from dask_igtm._version import __version__
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.forks import after_fork
 
 

@@ -28,7 +28,7 @@ from dask_igtm.statistics.row_subsets import PickedRows, pick, weighted_draw
 Array = NDArray[np.float64]
 
 DEAD = 0.5  # rows
-ROUNDING = 1e-9  # of a sum of weights
+ROUNDING = 1e-6  # of a sum of weights, as responsibilities in float32 have it
 
 
 @dataclass(frozen=True)

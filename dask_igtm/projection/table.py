@@ -14,12 +14,13 @@ from dask.task_spec import List, Task, TaskRef
 from dask_igtm.data.column_names import check_distinct
 from dask_igtm.data.containers import opened
 from dask_igtm.data.frames import arrow_frame, frame, is_dask_frame, is_pandas_frame, numbers_in
-from dask_igtm.data.row_blocks import RowBlocks, planned
+from dask_igtm.data.planning import planned
+from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.row_names import NUMBER, Names, id_columns, split_names
-from dask_igtm.passes.block_checks import Declared
-from dask_igtm.passes.map_rows import Call, map_blocks
+from dask_igtm.passes.map_rows import Call, call_of, map_blocks
 from dask_igtm.posterior.row_outputs import Output, project
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.labelled_results import as_dataset, is_labelled
 from dask_igtm.projection.validate import fitted_map, rows_of
 
 Columns = dict[str, Any]
@@ -43,6 +44,9 @@ def table(estimator: Any, X: Any, outputs: Sequence[str], *, top: int = 5, ids: 
     names = names or {}
     check_distinct((*names, *(name for output in chosen for name in output.columns)), "The table")
     rows = rows_of(estimator, rest)
+    if is_labelled(X):  # whose coordinates say already which row is which
+        given = {} if ids is None else {name: names[name] for name in names if name not in X.coords}
+        return as_dataset(X, given | _columns(chosen, fitted.project(rows, chosen)))
     if rows.in_memory:
         columns = _columns(chosen, fitted.project(rows, chosen))
         return _in_kind(X, ids, names, columns)
@@ -98,7 +102,7 @@ def _of_partitions(
     """Return a frame of Dask with the partitions of another one, each read once, and its index or columns."""
     taken = set(X.columns) - set(features)
     ids = [name for name in names if name in taken]  # and not levels of the index
-    call = Call(project, (fitted.model, fitted.kernel, outputs), Declared.by("X", rows.X), None)
+    call = call_of(rows, project, fitted.model, fitted.kernel, outputs, outputs=outputs)
     return X.map_partitions(
         _of_partition,
         dask.delayed(call, traverse=False, pure=False),
@@ -127,7 +131,8 @@ def _of_blocks(fitted: FittedMap, rows: RowBlocks, names: Names, outputs: Output
     meta = _of_block([_nothing(outputs), *nothing], tuple(names), outputs, 0)
     from dask.dataframe import from_graph  # noqa: PLC0415 - an extra, which `meta` has asked for
 
-    arrays = [map_blocks(rows, project, fitted.model, fitted.kernel, outputs), *names.values()]
+    call = call_of(rows, project, fitted.model, fitted.kernel, outputs, outputs=outputs)
+    arrays = [map_blocks(rows, call), *names.values()]
     if not planned(arrays[0]):
         arrays = list(dask.optimize(*arrays))
     graph: dict[Any, Any] = {}

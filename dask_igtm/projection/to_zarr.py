@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import math
@@ -16,6 +17,7 @@ from dask_igtm.data.zarr_labels import Label, check_run, claim, label_of, set_la
 from dask_igtm.data.zarr_tables import Table, create, missing_chunks, write_rows
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.passes.digests import digests
+from dask_igtm.passes.empty_rows import AroundEmpty
 from dask_igtm.passes.graph import fold_size, prepare
 from dask_igtm.passes.map_rows import write
 from dask_igtm.posterior.row_outputs import OF_TOP, Output, project
@@ -40,7 +42,8 @@ def project_to_zarr(
         _check(found, label, target, resume=resume)
     height = found["chunk_rows"] if found else _chunk_rows(rows, outputs)
     tables = {o.name: Table(o.shape(rows.X.shape[0]), o.dtype, o.fill, height) for o in outputs}
-    source = prepare(rows, math.ceil(height / rows.X.chunks[0][0]))
+    function = AroundEmpty(project, outputs) if rows.skip_empty else project
+    source = prepare(dataclasses.replace(rows, skip_empty=False), math.ceil(height / rows.X.chunks[0][0]))
     label |= {"chunk_rows": height, "blocks": digests(source), "run": uuid.uuid4().hex, "complete": False}
     if found is None:
         if not claim(target, label):  # another run was first; look at what it makes
@@ -56,7 +59,7 @@ def project_to_zarr(
     logger.info("projecting to %s: %d of %d parts", target, len(missing), len(source.folds))
     sink = functools.partial(write_rows, path=target, names=tuple(tables), run=label["run"])
     parts = source.only(tuple(fold for part, fold in enumerate(source.folds) if part in missing))
-    write(parts, project, sink, fitted.model, fitted.kernel, outputs, label="igtm-project")
+    write(parts, function, sink, fitted.model, fitted.kernel, outputs, label="igtm-project")
     return _certified(target, tables, label)
 
 
@@ -69,6 +72,7 @@ def _label(fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...]) -> L
         "kernel": fitted.kernel,
         "version": __version__,
         **rows.layout,
+        "skip_empty": rows.skip_empty or None,  # as labels of older projections, which lack it
         "outputs": [output.name for output in outputs],
     }
     tops = [output.width for output in outputs if output.name in OF_TOP]

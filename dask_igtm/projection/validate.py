@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.column_names import Names, check_same_names, column_names
 from dask_igtm.data.containers import array_in, check_table, is_lazy, opened
+from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.frames import with_numbers
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.row_index import with_rows_of
@@ -60,7 +62,7 @@ def rows_of(
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
-    X = opened(X)
+    X = opened(X) if reset else in_order_of_fit(estimator, opened(X))
     array = array_in(X)  # which refuses what is no table
     names = column_names(X) if names is None else names
     if not reset:
@@ -68,11 +70,30 @@ def rows_of(
     weights = with_rows_of(X, sample_weight, "sample_weight")
     numbers = X if is_lazy(X) else _numbers(estimator, array)
     rows = row_blocks(numbers, weights, with_rows_of(X, y, "y"), **blocking)
+    rows = dataclasses.replace(rows, skip_empty=_keeps_empty_rows(estimator))
     n_columns = rows.X.shape[1]
     if reset:
         _learn_columns(estimator, names, n_columns)
     _check_width(estimator, n_columns)
     return rows
+
+
+def in_order_of_fit(estimator: Any, X: Any) -> Any:
+    """Return a Dataset of xarray, whose variables have names but no order, with these as in the fit.
+
+    Where it has other variables it stays as it is, and so does everything else.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or not is_dataset(X):
+        return X
+    keys = {str(key): key for key in X.data_vars}
+    return X[[keys[name] for name in names]] if set(keys) == set(names) else X
+
+
+def _keeps_empty_rows(estimator: Any) -> bool:
+    """Return that parameter of an estimator, or of the map that it searches."""
+    held = getattr(estimator, "estimator", estimator)
+    return bool(getattr(held, "keep_empty_rows", False))
 
 
 def _numbers(estimator: Any, array: Any) -> Any:

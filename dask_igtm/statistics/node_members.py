@@ -62,15 +62,16 @@ class NodeMembers:
         return _rank(self.place)
 
 
-def of_rows(
-    X: Rows, sample_weight: Array | None, model: Model, kernel: str, region: Array | None, top: int
+def members_of(
+    X: Rows, ids: NDArray[Any] | None, model: Model, kernel: str, region: Array | None, top: int
 ) -> NodeMembers:
     """Return the likeliest rows of a block at each node, or in a region.
 
     Parameters
     ----------
     X : array of shape (n, D)
-    sample_weight : ignored
+    ids : ndarray of shape (n,) or None
+        What the rows are called.
     model : Model
     kernel : str
         Name of the kernel.
@@ -79,20 +80,6 @@ def of_rows(
     top : int
         The most rows of a place.
     """
-    return of_rows_with_ids(X, sample_weight, None, model, kernel, region, top)
-
-
-def of_rows_with_ids(
-    X: Rows,
-    sample_weight: Array | None,
-    ids: NDArray[Any] | None,
-    model: Model,
-    kernel: str,
-    region: Array | None,
-    top: int,
-) -> NodeMembers:
-    """Return the same with the ids of these rows, of (n,)."""
-    del sample_weight
     numbers = np.arange(X.shape[0])
     found = [np.empty((3, 0))]
     for tile in posteriors(X, model, kernel):

@@ -92,7 +92,8 @@ def test_lazy_frames_stay_lazy(kind):
         results = [fitted.transform(given), fitted.score_samples(given), fitted.impute(given)]
         fitted.set_params(model="complete").transform(given)
         fitted.set_params(model="means").set_output(transform="pandas").transform(given)
-    assert all(isinstance(result, da.Array) for result in results)
+    held = [result.data if kind == "lazy xarray" else result for result in results]
+    assert all(isinstance(result, da.Array) for result in held)
 
 
 def test_frames_in_memory_keep_their_index():
@@ -120,6 +121,18 @@ def test_names_that_are_no_strings(labels):
     assert fitted.feature_names_in_.tolist() == igtm().fit(frame).feature_names_in_.tolist() == names
     with pytest.raises(ValueError, match="same order"):
         fitted.transform(spectra[:, ::-1])
+
+
+def test_levels_of_a_stacked_coordinate_make_one_name():
+    by_level = xr.DataArray(X[:, :4].reshape(len(X), 2, 2), dims=("row", "level", "kind"))
+    cube = xr.Dataset(
+        {"t": by_level.assign_coords(level=[850, 1000], kind=list("pq")), "rain": ("row", X[:, 4])}
+    )
+    stacked = cube.to_stacked_array("column", sample_dims=["row"])
+    fitted = igtm().fit(stacked)
+    assert fitted.feature_names_in_.tolist() == ["t_850_p", "t_850_q", "t_1000_p", "t_1000_q", "rain"]
+    with pytest.raises(ValueError, match="column 0 is 'rain' and was 't_850_p'"):
+        fitted.transform(stacked[:, ::-1])
 
 
 def test_columns_that_are_numbered_have_no_names_but_an_order():

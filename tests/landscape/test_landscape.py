@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
@@ -29,6 +30,30 @@ def test_a_landscape_comes_back_from_a_file(igtm, tmp_path):
         assert (back.support is None) == (found.support is None)
     with pytest.raises(ValueError, match="not a dask_igtm model"):
         load(tmp_path / "landscape")
+
+
+def test_a_dataset_lies_on_the_grid(igtm, monkeypatch):
+    for found in (
+        landscape.classes(igtm, X, SPECIES),
+        landscape.density(igtm, X),
+        landscape.magnification(igtm),
+        landscape.property(igtm, X, SIZES),
+    ):
+        grid = found.to_xarray()
+        assert dict(grid.sizes) == {"x1": 6, "x2": 6}
+        assert grid.attrs == {"kind": found.kind, **found.summary}
+        names = [str(column) for column in found.columns]
+        others = {"support"} if found.support is not None else set()
+        assert set(grid) == set(names) | others
+        for name, values in zip(names, found.values.T, strict=True):
+            nodes = xr.DataArray(igtm.nodes_, dims=("node", "axis"))
+            at_nodes = grid[name].sel(x1=nodes[:, 0], x2=nodes[:, 1])
+            assert_array_equal(at_nodes, values)
+        if found.support is not None:
+            assert_array_equal(grid["support"].values.ravel(), found.support)
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ImportError, match="pip install"):
+        found.to_xarray()
 
 
 def test_a_frame_has_one_row_a_node(igtm, monkeypatch):

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+import xarray as xr
 import zarr
 from helpers.csr_groups import zarr_csr
 from helpers.data import correlated
@@ -21,7 +22,7 @@ from helpers.lazy import computing
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal, assert_index_equal
 
-from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM, landscape
 
 X = correlated(600, 4)
 WORDS = np.array([f"molecule {i}" for i in range(len(X))], object)
@@ -282,6 +283,72 @@ def test_estimators_on_a_map_have_tables():
 def test_what_makes_no_table_is_refused(named, table, ids, error, said):
     with pytest.raises(error, match=said):
         named.table(table, ids=ids)
+
+
+# xarray
+
+
+def cube(lazy=False):
+    """A cube of 4 variables over 20 x 30 points, of which some are empty."""
+    values = X.reshape(20, 30, 4).copy()
+    values[3, 5:9] = np.nan
+    axes = {"lat": np.arange(20.0), "lon": np.arange(30.0)}
+    found = xr.Dataset({name: (("lat", "lon"), values[..., i]) for i, name in enumerate(NAMES)}, axes)
+    return found.chunk({"lat": 6, "lon": 7}) if lazy else found
+
+
+@pytest.fixture(scope="module")
+def of_points():
+    return IGTM(**SETTINGS, keep_empty_rows=True).fit(cube())
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_dataset_becomes_one_on_its_dimensions(of_points, lazy):
+    table = of_points.table(cube(lazy), ids=cube(lazy)["a"].rename("first"))
+    described = of_points.describe(cube())
+    assert list(table.data_vars) == ["first", *PLAIN]
+    assert table.chunks == (cube(lazy).chunks if lazy else {})
+    table = table.compute()
+    xr.testing.assert_allclose(table["first"], cube()["a"].rename("first"))
+    xr.testing.assert_allclose(table["x1"], described["means"].sel(igtm="x1", drop=True).rename("x1"))
+    xr.testing.assert_equal(table["node"], described["node"])
+    assert (table["node"][3, 5:9] == -1).all()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_stacked_array_becomes_a_dataset_that_unstacks(of_points, lazy):
+    stacked = cube(lazy).to_dataarray("column").stack(row=("lat", "lon")).transpose("row", "column")
+    stacked = stacked.chunk({"column": -1}) if lazy else stacked
+    table = of_points.table(stacked).unstack().compute()
+    xr.testing.assert_allclose(table["x2"], of_points.table(cube())["x2"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_members_of_a_cube_are_named_by_their_coordinates(of_points, lazy):
+    found = landscape.members(of_points, cube(lazy), top=3)
+    assert list(found.columns) == ["node", "rank", "lat", "lon", "probability"]
+    R = of_points.describe(cube(), ("responsibilities",))["responsibilities"]
+    at = {name: xr.DataArray(found[name]) for name in ("lat", "lon")}
+    expected = R.sel(**at, igtm_node=xr.DataArray(found["node"]))
+    np.testing.assert_allclose(found["probability"], expected, rtol=1e-5, atol=1e-7)
+    first = found[found["rank"] == 1].set_index("node")["probability"]
+    largest = R.max(("lat", "lon")).to_series()
+    np.testing.assert_allclose(first, largest[first.index], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_empty_rows_keep_their_places(lazy):
+    rows = X.copy()
+    rows[[0, 7, 300]] = np.nan
+    igtm = IGTM(**SETTINGS, keep_empty_rows=True).fit(rows)
+    given = da.from_array(rows, chunks=(150, 4)) if lazy else rows
+    table = igtm.table(given).compute() if lazy else igtm.table(given)
+    assert np.flatnonzero(table["node"] == -1).tolist() == [0, 7, 300]
+    framed = dd.from_pandas(pd.DataFrame(rows, index=WORDS), npartitions=3, sort=False)
+    assert_array_equal(igtm.table(framed).compute()["node"], table["node"])
+    found = landscape.members(igtm, given, top=1)
+    R = igtm.describe(rows, ("responsibilities",))["responsibilities"]
+    np.testing.assert_allclose(found["probability"], R[found["row"], found["node"]], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from dask_igtm import IGTM
 from dask_igtm.posterior.kernels import best_kernel
-from dask_igtm.statistics.node_members import of_rows, of_rows_with_ids
+from dask_igtm.statistics.node_members import members_of
 
 X = correlated(300, 4)
 IDS = np.array([f"row {i}" for i in range(300)], object)
@@ -25,7 +25,7 @@ def model():
 def test_parts_add_in_any_grouping(model, cuts, top):
     cuts = sorted(cuts)
     a, b, c = (
-        of_rows_with_ids(rows, None, ids, model, best_kernel(), None, top)
+        members_of(rows, ids, model, best_kernel(), None, top)
         for rows, ids in zip(np.split(X, cuts), np.split(IDS, cuts), strict=True)
     )
     one, other = (a + b) + c, a + (b + c)
@@ -35,7 +35,7 @@ def test_parts_add_in_any_grouping(model, cuts, top):
 
 
 def test_no_more_than_a_few_rows_a_node_are_kept(model):
-    parts = [of_rows(rows, None, model, best_kernel(), None, 3) for rows in np.split(X, 6)]
+    parts = [members_of(rows, None, model, best_kernel(), None, 3) for rows in np.split(X, 6)]
     whole = sum(parts[1:], parts[0])
     assert all(np.bincount(part.place).max() == 3 for part in (*parts, whole))
     assert whole.rank.max() == 2

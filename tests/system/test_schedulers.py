@@ -174,6 +174,13 @@ for estimator in (IGTM(niter=2, solver="em"), IGTMClassifier(niter=2, solver="em
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 assert held_out[0][0] + held_out[2][0] == len(X)
 assert all(len(set(lengths)) == 1 for lengths in held_out)
+import xarray as xr
+lazy = da.from_array(np.asarray(stored).reshape(2, -1, stored.shape[1]), chunks=(1, 50, -1))
+cube = xr.Dataset({{str(i): (("a", "b"), lazy[..., i]) for i in range(stored.shape[1])}}, {{"a": [0, 1]}})
+assert hasattr(cube["0"].data, "expr")
+on_cube = IGTM(k=6, m=3, niter=3, tol=0).fit(cube, sample_weight=cube["a"] + 1)
+assert dask.compute(on_cube.transform(cube))[0].shape == (*lazy.shape[:2], 2)
+assert dask.compute(on_cube.describe(cube))[0]["node"].dims == ("a", "b")
 report(igtm, X, {str(tmp_path / "map.html")!r}, y=X[:, 0])
 weight = da.from_array(np.arange(len(X)) % 3, chunks=7)
 assert quality(igtm, X, weight, n_sample=20).n_samples == (np.arange(len(X)) % 3).sum()
