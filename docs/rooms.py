@@ -29,8 +29,8 @@ ROOMS = {
     "solvers": "spectrum leading_axes wide_spectrum initialize m_step em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
-    " zarr_tables opened_files csr_rows no_tables frames containers column_names row_index row_arrays"
-    " row_blocks rechunk csr_groups table_files sparse_files convert",
+    " stored_tables zarr_tables opened_files csr_rows table_columns parquet_rows csv_files table_files no_tables"
+    " frames containers column_names row_index row_arrays row_blocks rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
     " fit fit_many fit_stream cost",

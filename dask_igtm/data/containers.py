@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -12,21 +13,25 @@ import zarr
 from scipy.sparse import csr_array
 
 from dask_igtm.data.csr_rows import CsrRows, csr_rows
+from dask_igtm.data.csv_files import CsvTable
 from dask_igtm.data.encodings import BY_ROWS, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.opened_files import Hdf5Rows, XarrayRows, dataset_rows, hdf5_kind, refuse_closed
+from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.places import hdf5_group, zarr_group
-from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
+from dask_igtm.data.stored_tables import rows_in
+from dask_igtm.data.table_files import NamedTable, open_path
+from dask_igtm.data.zarr_io import StoredRows, stored_rows
 
-Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows
+Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows | ParquetRows
 
 
 def is_lazy(X: Any) -> bool:
     """Whether `X` names or promises data instead of holding them."""
     if is_xarray(X):
         return not X.variable._in_memory
-    kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored)
+    kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored, CsvTable)
     return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None or is_backed(X)
 
 
@@ -35,11 +40,19 @@ def is_xarray(X: Any) -> bool:
     return type(X).__module__.startswith("xarray.") and type(X).__name__ == "DataArray"
 
 
-def opened(X: Any) -> Any:
-    """Return what is at a path or URL of Zarr, the group of a backed matrix, everything else as it is."""
+def opened(X: Any, columns: Sequence[str] = ()) -> Any:
+    """Return what is at a path or URL, the group of a backed matrix, everything else as it is.
+
+    That is an array or group of Zarr, of which a table with ids gives its rows; ParquetRows; or a lazy data
+    frame of CSV. Of rows in files that have all these columns, they alone are taken.
+    """
     if is_backed(X):
         return X.group
-    return open_zarr(X) if isinstance(X, (str, os.PathLike)) else X
+    if isinstance(X, (str, os.PathLike)):
+        X = open_path(os.fspath(X), columns)
+    if isinstance(X, NamedTable):
+        X = X.choose(columns)
+    return X.numbers if isinstance(X, CsvTable) else rows_in(X)
 
 
 def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
@@ -47,7 +60,7 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
     Parameters
     ----------
-    X : path or URL of Zarr, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray, data frame or
+    X : path or URL of Zarr, Parquet or CSV, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray, data frame or
         series of Dask, or anything else
     name : str
         What it is, for messages.
@@ -75,6 +88,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
             return csr_rows(X, name)
         message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
         raise TypeError(message(X, name, table=table))
+    if isinstance(X, Stored):
+        return X
     refuse(X, name, table=table)
     if isinstance(X, zarr.Array):
         return stored_rows(X)

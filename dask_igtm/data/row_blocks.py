@@ -7,7 +7,7 @@ import functools
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
 from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
+from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
@@ -24,6 +25,7 @@ ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
 TINY_BYTES, TINY_COUNT = 2**18, 5000
 HUGE_BYTES = 2**30
+GROUP_BYTES = 64 * 2**20  # of a row group of Parquet that is read at once
 INDEX_BYTES = 4  # of the column of an entry of sparse rows, as SciPy holds it
 
 
@@ -114,6 +116,9 @@ class RowBlocks:
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
+        if self.stored is not None:  # to be cut anew
+            X = as_dask(self.stored, (height, self.X.shape[1]))
+            return RowBlocks(X, origin=(X.name, self.stored))
         return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
 
     def numbered(self, who: str) -> RowBlocks:
@@ -183,6 +188,8 @@ def row_blocks(
 
 
 def _as_dask(X: Any, n_blocks: int, n_rows: int | None, remedy: str) -> da.Array:
+    if isinstance(X, ParquetRows) and not n_blocks:
+        return _from_row_groups(X, n_rows)
     if isinstance(X, Stored):
         return _from_store(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
     if not isinstance(X, da.Array):
@@ -232,13 +239,42 @@ def _part(X: Any, start: int, stop: int) -> Any:
     return csr_of_parts(X.data[entries], X.indices[entries], indptr - indptr[0], X.shape[1])
 
 
-def _from_store(X: Stored, rows: int) -> da.Array:
+def _from_row_groups(X: ParquetRows, n_rows: int | None) -> da.Array:
+    """Take row groups as blocks: small ones several at a time, large ones divided, for others to work too."""
+    largest = max(1, GROUP_BYTES // row_bytes(X))
+    _warn_of_cut_pieces(
+        X, min(largest, X.piece[0]), "write Parquet in row groups of fewer rows, or convert it"
+    )
+    sizes = tuple(divided(X.row_groups.sizes, n_rows or READ_BYTES // row_bytes(X), largest))
+    return as_dask(X, (sizes, X.shape[1]))
+
+
+def divided(sizes: Iterable[int], least: int, most: int) -> Iterator[int]:
+    """Yield sizes of blocks: neighbours together up to `least` rows, what has more than `most` in parts."""
+    held = 0
+    for size in sizes:
+        held += size if size <= most else 0
+        if held and (held >= least or size > most):
+            yield held
+            held = 0
+        if size > most:
+            height = math.ceil(size / math.ceil(size / most))
+            yield from (min(height, size - start) for start in range(0, size, height))
+    if held:
+        yield held
+
+
+def _warn_of_cut_pieces(X: Stored, rows: int, remedy: str) -> None:
     stored = X.piece[0]
     if rows % stored and stored > 4 * rows and stored * row_bytes(X) > READ_BYTES:
         warn(
             f"Blocks of {rows} rows cut through stored chunks of {stored} rows, which are then read more "
-            "than once in every pass; leave n_blocks=0, or store X in chunks of that size."
+            f"than once in every pass; {remedy}."
         )
+
+
+def _from_store(X: Stored, rows: int) -> da.Array:
+    _warn_of_cut_pieces(X, rows, "leave n_blocks=0, or store X in chunks of that size")
     array = as_dask(X, (rows, X.shape[1]))
     _warn_of_chunk_sizes(array, row_bytes(X), "store X in chunks of fewer rows")
     return array

@@ -60,11 +60,12 @@ def rows_of(
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
-    X = opened(X)
+    expected = None if reset else getattr(estimator, "feature_names_in_", None)
+    X = opened(X, () if expected is None else tuple(expected))
     array = array_in(X)  # which refuses what is no table
     names = column_names(X) if names is None else names
     if not reset:
-        check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)
+        check_same_names(expected, names, type(estimator).__name__)
     weights = with_rows_of(X, sample_weight, "sample_weight")
     numbers = X if is_lazy(X) else _numbers(estimator, array)
     rows = row_blocks(numbers, weights, with_rows_of(X, y, "y"), **blocking)
