@@ -27,21 +27,26 @@ class CsvTable:
 
     Attributes
     ----------
-    frame : dask.dataframe.DataFrame
+    frames : tuple of dask.dataframe.DataFrame
+        One of each file.
     columns : list of str
         Those of X, which hold numbers; numbered from 0 where the files have no names.
-    index : list of str
+    ids : list of str
         The ids of the rows, text as it stands in the files.
     """
 
-    frame: Any
+    frames: tuple[Any, ...]
     columns: list[Any]
-    index: list[str]
+    ids: list[str]
 
     @property
     def numbers(self) -> Any:
         """The columns of X, float64; a gap is NaN."""
-        return self.frame[self.columns]
+        return _joined([frame[self.columns].astype(np.float64) for frame in self.frames])
+
+    def id_column(self, name: str) -> Any:
+        """Return the ids of a name, a lazy series."""
+        return _joined([frame[name] for frame in self.frames])
 
     def choose(self, columns: Sequence[str]) -> CsvTable:
         """Return the table with these columns in this order, if it has them all; the same table if not."""
@@ -77,10 +82,11 @@ def open_csv(source: str, choice: Choice = ALL, *, header: bool | None = None) -
     for path, frame in frames.items():
         taken = (*names, *choice.index)
         check_same_columns(path, taken, _numeric(first), _numeric(frame), everything=everything)
-    index = list(choice.index)
-    types = dict.fromkeys(names, np.float64)
-    alike = [frame[[*names, *index]].astype(types) for frame in frames.values()]
-    return CsvTable(alike[0] if len(alike) == 1 else _dataframes().concat(alike), names, index)
+    return CsvTable(tuple(frames.values()), names, list(choice.index))
+
+
+def _joined(frames: list[Any]) -> Any:
+    return frames[0] if len(frames) == 1 else _dataframes().concat(frames)
 
 
 def _read(path: str, choice: Choice, header: bool | None) -> Any:
@@ -173,7 +179,8 @@ def _dataframes() -> Any:
 
 def csv_rows(table: CsvTable) -> Iterator[tuple[Any, ...]]:
     """Yield rows and their ids, as many parts at a time as there are processors."""
-    parts = table.frame.to_delayed()
+    parts = [part for frame in table.frames for part in frame[[*table.columns, *table.ids]].to_delayed()]
     for start in range(0, len(parts), CPU_COUNT):
         for part in dask.compute(*parts[start : start + CPU_COUNT], scheduler="threads"):
-            yield part[table.columns].to_numpy(), *(part[name].to_numpy(object) for name in table.index)
+            numbers = part[table.columns].to_numpy(np.float64, na_value=np.nan)
+            yield numbers, *(part[name].to_numpy(object) for name in table.ids)

@@ -47,6 +47,32 @@ def in_pandas(X: Any) -> Any:
     return held if is_table else held["values"]
 
 
+def is_pandas_frame(X: Any) -> bool:
+    """Whether `X` is a data frame of pandas, which need not be installed."""
+    return _is_pandas(X, "DataFrame")
+
+
+def arrow_frame(X: Any) -> Any:
+    """Return a table in memory of polars, pyarrow or their like as a frame of narwhals; None of others.
+
+    What speaks Arrow's protocol and is unknown to narwhals becomes a table of pyarrow.
+    """
+    known = is_pandas_frame(X) or is_dask_frame(X) or isinstance(getattr(X, "dtype", None), np.dtype)
+    if known or len(getattr(X, "shape", ())) != 2 or not any(hasattr(X, method) for method in ARROW):
+        return None
+    try:
+        import narwhals as nw  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError(
+            f"A {type(X).__name__} is taken apart by narwhals, which is not installed; "
+            "pip install 'dask_igtm[tables]', or give a frame of pandas."
+        ) from error
+    held = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(held, nw.DataFrame):
+        return held
+    return nw.from_native(importlib.import_module("pyarrow").table(X), eager_only=True)
+
+
 def frame(values: Any, names: Any) -> Any:
     """Return a pandas.DataFrame with columns of these names; raise ImportError if pandas is not installed."""
     try:

@@ -317,7 +317,8 @@ def _opened(path: str) -> Any:
         return pq.ParquetFile(name, filesystem=files, pre_buffer=not isinstance(files, LocalFileSystem))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"There is no file {path!r} as {socket.gethostname()} sees it; give a path that every worker sees."
+            f"There is no file {path!r} as {socket.gethostname()} sees it; give a path that every worker "
+            "sees."
         ) from None
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path!r} cannot be read as Parquet ({error}); write it anew.") from None

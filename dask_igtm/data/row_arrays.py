@@ -44,6 +44,19 @@ def values_of(X: da.Array, y: Any, in_memory: bool, remedy: str) -> da.Array:
     return _aligned(X, values, "y", "value", (remedy, sizes_remedy(y, "y")))
 
 
+def ids_of(X: da.Array, ids: Any, remedy: str) -> da.Array:
+    """Return the ids (n,) of the rows of a lazy `X` in its chunks; raises as `values_of`."""
+    return _aligned(X, id_array(ids), "ids", "id", (remedy, sizes_remedy(ids, "ids")))
+
+
+def id_array(ids: Any, *, in_memory: bool = False) -> Any:
+    """Return ids as an array of one dimension, strings as objects; raise ValueError of other shapes."""
+    values = _array(target_in(ids), "ids", in_memory=in_memory)
+    if values.ndim != 1:
+        raise ValueError(f"ids has shape {values.shape}; give one id a row, or names of columns of X.")
+    return values.astype(object) if values.dtype.kind in "UT" else values
+
+
 def sizes_remedy(given: Any, name: str) -> str:
     """Say how the chunk sizes of what a user gave become known, if it is lazy."""
     if is_dask_frame(given):

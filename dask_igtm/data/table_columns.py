@@ -1,4 +1,4 @@
-"""Which columns of a file are taken: those of numbers, or those that are chosen; some are the ids of the rows."""
+"""Which columns of a file are taken: those of numbers, or those that are chosen; some are ids of the rows."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def chosen_columns(there: Mapping[Any, bool], choice: Choice, source: str) -> li
     if len(taken) < len(left):
         warn(
             f"{source!r} has columns that are no numbers: {_listed(name for name in left if name in words)}; "
-            "they are left out. As ids of the rows one is kept by --index (index=), and --drop (drop=) leaves "
-            "it out without a word."
+            "they are left out. One that is an id of the rows is kept by --index (index=), and --drop "
+            "(drop=) leaves one out without a word."
         )
     return taken
 

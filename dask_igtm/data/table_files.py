@@ -60,13 +60,13 @@ def open_table(
     return table
 
 
-def open_path(path: str, of_fit: Sequence[str] = ()) -> Any:
+def open_path(path: str, of_fit: Sequence[str] = (), index: Sequence[str] = ()) -> Any:
     """Return what is at a path as X: an array or group of Zarr, or a table of Parquet or CSV.
 
-    `of_fit` are columns of a fit: a table that has them all may have others too. Raises as `open_table` and
-    `open_zarr` do.
+    `of_fit` are columns of a fit: a table that has them all may have others too. Those of `index` are ids.
+    Raises as `open_table` and `open_zarr` do.
     """
-    table = _opened(path, Choice(of_fit=of_fit))
+    table = _opened(path, Choice(of_fit=of_fit, index=index))
     return open_zarr(path) if table is None else table
 
 

@@ -32,6 +32,7 @@ from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.blocks import project_blocks
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.table import table
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
 from dask_igtm.projection.validate import fitted_map, rows_of
@@ -383,6 +384,53 @@ class BaseMap(
         chosen = fitted.outputs(outputs, top)
         arrays = fitted.project(rows_of(self, X), chosen)
         return {output.name: array for output, array in zip(chosen, arrays, strict=True)}
+
+    def table(
+        self,
+        X: Any,
+        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
+        *,
+        top: int = 5,
+        ids: Any = None,
+    ) -> Any:
+        """Return what `describe` does as a table that says which row is which.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D) without columns that are ids
+        outputs, top
+            As in `describe`.
+        ids : str, sequence of str, or array or series of n, optional
+            Columns of X that name the rows and are no data, or a name for each row. By default the index of
+            a frame of pandas or Dask, and row numbers where there is none.
+
+        Returns
+        -------
+        frame with n rows
+            Columns "x1", "x2" of means, "mode_x1", "mode_x2" of modes, "node", "entropy", "top_node_1"... A
+            frame of pandas, Dask, polars, or a pyarrow.Table where X is one; of pandas for anything else in
+            memory, and a lazy one of Dask for anything else that is lazy. Names of the rows are the index
+            of a frame that has one, and else its first columns. Of Dask several names are columns, and rows
+            without names are numbered; within each block where chunk sizes are unknown.
+
+        Raises
+        ------
+        ImportError
+            If pandas, or what else the frame needs, is not installed.
+        ValueError
+            As `describe`; if X has no such columns, or there is not one id a row; or if an id has the name of
+            a column of the table.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM
+        >>> X = load_iris(as_frame=True).data.rename_axis("flower")
+        >>> flowers = IGTM(k=8, scale="standard", solver="em").fit(X).table(X, ["node", "entropy"])
+        >>> flowers.index.name, list(flowers.columns)
+        ('flower', ['node', 'entropy'])
+        """
+        return table(self, X, outputs, top=top, ids=ids)
 
     def score_samples(self, X: Any) -> Any:
         """Return ln p(x) of each row, (n,), as a density in the units of X; lazy for lazy X."""

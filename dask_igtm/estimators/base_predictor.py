@@ -27,6 +27,7 @@ from dask_igtm.fitting.progress import Listener
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.row_outputs import Output
+from dask_igtm.projection.table import table
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import prediction
 
@@ -115,6 +116,17 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
             self._learn(igtm, rows, column_names(opened(y)))
             self.igtm_ = igtm
             return self
+
+    def table(
+        self,
+        X: Any,
+        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
+        *,
+        top: int = 5,
+        ids: Any = None,
+    ) -> Any:
+        """Return what the map says of each row, with the names of the rows; see `IGTM.table`."""
+        return table(self, X, outputs, top=top, ids=ids)
 
     def _rows_with_target(self, X: Any, y: Any, sample_weight: Any, *, reset: bool = False) -> RowBlocks:
         """Return the rows and what is to be predicted of them, checked as far as that reads nothing lazy."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -215,6 +216,17 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Any:
         """Return the positions of the rows on the best map; lazy for lazy X."""
         return self._best().transform(X)
+
+    def table(
+        self,
+        X: Any,
+        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
+        *,
+        top: int = 5,
+        ids: Any = None,
+    ) -> Any:
+        """Return what the best map says of each row, with the names of the rows; see `IGTM.table`."""
+        return self._best().table(X, outputs, top=top, ids=ids)
 
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities (n, K) of the best map belong."""

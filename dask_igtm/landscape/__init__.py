@@ -2,8 +2,8 @@
 
 `density`, `property`, `classes`, `coverage` and `compare` take a map, fitted anywhere, and rows, and
 compute. Lazy data are read a block at a time where they are, and stay lazy. What comes back is a
-`Landscape`, with one row a node. The room knows what a fitted map can do with rows, and no estimator;
-estimators, pictures and users call it.
+`Landscape`, with one row a node; `members` names the rows that lie there. The room knows what a fitted map
+can do with rows, and no estimator; estimators, pictures and users call it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dask_igtm._lazy import lazy
 if TYPE_CHECKING:
     from dask_igtm.landscape.from_rows import classes, compare, coverage, density, magnification, property
     from dask_igtm.landscape.landscape import Landscape, load_landscape
+    from dask_igtm.landscape.rows_at_nodes import members
 
 __all__ = [
     "Landscape",
@@ -24,12 +25,14 @@ __all__ = [
     "density",
     "load_landscape",
     "magnification",
+    "members",
     "property",
 ]
 
 _HOMES = dict.fromkeys(__all__, "landscape.from_rows") | {
     "Landscape": "landscape.landscape",
     "load_landscape": "landscape.landscape",
+    "members": "landscape.rows_at_nodes",
 }
 __getattr__ = lazy(__name__, _HOMES)
 

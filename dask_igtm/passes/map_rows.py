@@ -38,14 +38,21 @@ def map_rows(
     outputs : sequence of Output
         What the arrays of that tuple are.
     """
-    node: Any = _Shared(function, shared, Declared.by("X", rows.X), rows.starts)
+    tuples = map_blocks(rows, function, *shared)
+    return tuple(_pick(tuples, index, output) for index, output in enumerate(outputs))
+
+
+def map_blocks(rows: RowBlocks, function: Callable[..., Any], *shared: Any) -> da.Array:
+    """Return what `function(X, *shared)` makes of each block, whatever that is.
+
+    It is an array in name only: a chunk of it is what was made of a block.
+    """
+    node: Any = Call(function, shared, Declared.by("X", rows.X), rows.starts)
     if not planned(rows.X):
         node = dask.delayed(node, traverse=False, pure=False)
-    # An array in name only: a chunk of it is the tuple of a block.
-    tuples = rows.X.map_blocks(
+    return rows.X.map_blocks(
         _map_block, node, chunks=(rows.X.chunks[0], (1,)), dtype=np.float64, meta=np.empty((0, 0))
     )
-    return tuple(_pick(tuples, index, output) for index, output in enumerate(outputs))
 
 
 def _pick(tuples: da.Array, index: int, output: Output) -> da.Array:
@@ -92,21 +99,37 @@ def write(
 
 
 @dataclass(frozen=True)
-class _Shared:
+class Call:
+    """A function with its further arguments, to be called with each block of rows.
+
+    Attributes
+    ----------
+    function : callable
+    arguments : tuple
+    declared : Declared
+        What X says of its blocks.
+    rows : tuple of int or None
+        First row of each block, and the row after the last; None where sizes are unknown.
+    version : str
+    """
+
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     declared: Declared
     rows: tuple[int, ...] | None
     version: str = __version__
 
+    def __call__(self, X: Any, number: int) -> Any:
+        """Return what the function makes of a block, by its number."""
+        check_version(self.version)
+        rows = None if self.rows is None else (self.rows[number], self.rows[number + 1])
+        with single_threaded_blas, naming(number, rows):
+            self.declared.check(X, rows)
+            return self.function(X, *self.arguments)
 
-def _map_block(X: Any, shared: _Shared, block_id: tuple[int, ...] | None = None) -> Any:
-    check_version(shared.version)
-    index = block_id[0] if block_id else 0
-    rows = None if shared.rows is None else (shared.rows[index], shared.rows[index + 1])
-    with single_threaded_blas, naming(index, rows):
-        shared.declared.check(X, rows)
-        return shared.function(X, *shared.arguments)
+
+def _map_block(X: Any, call: Call, block_id: tuple[int, ...] | None = None) -> Any:
+    return call(X, block_id[0] if block_id else 0)
 
 
 def _write(

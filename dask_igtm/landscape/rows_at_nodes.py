@@ -1,0 +1,100 @@
+"""Which rows lie at the nodes of a map, or in a region of it, by their names."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data.column_names import check_distinct
+from dask_igtm.data.frames import frame
+from dask_igtm.data.row_names import NUMBER, Names, split_names
+from dask_igtm.landscape.regions import node_mask
+from dask_igtm.model.checks import check_whole
+from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.statistics.node_members import NodeMembers, of_rows, of_rows_with_ids
+
+
+def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = None) -> Any:
+    """Which rows lie at each node, or in a region: the likeliest of them, from one pass.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    X : as in `IGTM.table`; shape (n, D) without columns that are ids
+    ids : str, sequence of str, or array or series of n, optional
+        As in `IGTM.table`: what the rows are called, by default the index of a frame, or row numbers.
+    top : int, default=5
+        The most rows of a node, or of the region.
+    region : int, sequence of int, (K,) bools, four floats, or (P, 2) numbers, optional
+        Numbers of nodes, a mask of them, a box (x1_min, x1_max, x2_min, x2_max), or the corners of a
+        polygon, edges included; whole numbers in one dimension are nodes, fractions a box. By default
+        each node stands by itself.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Sorted, with the columns "node" (not of a region), "rank" from 1, the names of the row, and
+        "probability" in float32: that the row lies at the node, which is its responsibility, or in the
+        region, the sum of these. Equal ones are in the order of the rows. A node has as many rows as have
+        a probability above 0 there; one far from all rows has some of next to none. What is in memory
+        is `top` rows a node.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed.
+    ValueError
+        As `density` and `IGTM.table`, and if the region is none or has no node in it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dask_igtm import IGTM, landscape
+    >>> towns = pd.DataFrame({"x": [0.0, 0.1, 8.0], "y": [0.0, 0.2, 9.0]}, ["Ost", "Nord", "West"])
+    >>> igtm = IGTM(k=2, m=2, scale="center", solver="em").fit(towns)
+    >>> west = igtm.describe(towns.loc[["West"]], ["node"])["node"]
+    >>> landscape.members(igtm, towns.rename_axis("town"), region=west)["town"].tolist()
+    ['West']
+    """
+    check_whole("top", top, least=1)
+    fitted = fitted_map(model)
+    mask = None if region is None else node_mask(fitted.nodes, region).astype(np.float64)
+    rest, names = split_names(X, ids)
+    check_distinct(("node", "rank", *(names or ()), "probability"), "The table of members")
+    frame({}, None)  # which says now that pandas is not installed, and not after the pass
+    rows = rows_of(model, rest)
+    carried = names is not None and not rows.in_memory
+    if names and carried:
+        rows = dataclasses.replace(rows, y=_records(names))
+    function = of_rows_with_ids if carried else of_rows
+    found: NodeMembers = fitted.reduce(rows, function, mask, top, label="igtm-members")
+    node = {} if region is not None else {"node": found.place}
+    columns = node | {"rank": found.rank + 1} | _names_of(found, names)
+    return frame(columns | {"probability": found.probability}, None)
+
+
+def _records(names: Names) -> da.Array:
+    """Return lazy names of rows as one array with a field for each."""
+    kinds = np.dtype([(name, array.dtype) for name, array in names.items()])
+    return da.map_blocks(_record, *names.values(), kinds, dtype=kinds, meta=np.empty(0, kinds))
+
+
+def _record(*arguments: Any) -> NDArray[Any]:
+    *arrays, kinds = arguments
+    records = np.empty(len(arrays[0]), kinds)
+    for name, array in zip(kinds.names, arrays, strict=True):
+        records[name] = array
+    return records
+
+
+def _names_of(found: NodeMembers, names: Names | None) -> Names:
+    if names is None:
+        return {NUMBER: found.row}
+    if found.ids is None:
+        return {name: array[found.row] for name, array in names.items()}
+    return {name: found.ids[name] for name in names}
