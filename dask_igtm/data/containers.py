@@ -60,8 +60,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
     Parameters
     ----------
-    X : path or URL of Zarr, Parquet or CSV, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray, data frame or
-        series of Dask, or anything else
+    X : path or URL of Zarr, Parquet or CSV, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray,
+        data frame or series of Dask, or anything else
     name : str
         What it is, for messages.
     table : bool
@@ -81,6 +81,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         If columns of a data frame of Dask hold no numbers, or the arrays of a CSR group do not fit.
     """
     X = opened(X)
+    if isinstance(X, Stored):
+        return X
     if hdf5_kind(X):
         refuse_closed(X, name)
     if isinstance(X, zarr.Group) or hdf5_kind(X) == "group":
@@ -88,24 +90,27 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
             return csr_rows(X, name)
         message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
         raise TypeError(message(X, name, table=table))
-    if isinstance(X, Stored):
-        return X
     refuse(X, name, table=table)
+    return _array_of(X, name, table)
+
+
+def _array_of(X: Any, name: str, table: bool) -> Any:
     if isinstance(X, zarr.Array):
         return stored_rows(X)
     if hdf5_kind(X) == "dataset":
         return dataset_rows(X, name)
-    if is_xarray(X):
-        loaded = X.variable._in_memory or X.chunks is not None
-        return array_in(X.data, name, table=table) if loaded else XarrayRows(X)
     if is_dask_frame(X):
         return numbers_in(X, name)
+    if is_xarray(X) and not (X.variable._in_memory or X.chunks is not None):
+        return XarrayRows(X)
+    if is_xarray(X):
+        return array_in(X.data, name, table=table)
     if table and not isinstance(X, da.Array):
         _check_shape(getattr(X, "shape", (1, 1)))
     return X
 
 
-def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:
+def as_dask(rows: Stored, chunks: tuple[Any, ...]) -> da.Array:
     """Return rows that are stored somewhere as a dask array in chunks of a size."""
     if isinstance(rows, CsrRows):
         return da.from_array(

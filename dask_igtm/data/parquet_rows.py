@@ -232,7 +232,7 @@ def open_parquet(source: str, choice: Choice = ALL) -> ParquetRows:
     index = {name: stored.get(name, column) for name, column in index.items()}
     own = set(stored.values())
     there = {name: numbers for name, numbers in _numeric(schema).items() if name not in own}
-    asked = choice._replace(index=[column for column in index.values() if column not in own])
+    asked = dataclasses.replace(choice, index=[column for column in index.values() if column not in own])
     columns = chosen_columns(there, asked, source)
     single = True
     everything = not choice.columns and columns != list(choice.of_fit)

@@ -121,6 +121,13 @@ class RowBlocks:
             return RowBlocks(X, origin=(X.name, self.stored))
         return RowBlocks(self.X.rechunk({0: height}), in_memory=self.in_memory)
 
+    def counted(self) -> RowBlocks:
+        """Return the rows with sizes of blocks that are known; where they are not, the rows are computed."""
+        if not unknown(self.X.chunks[0]):
+            return self
+        counts = self.X.map_blocks(_count, chunks=((1,) * self.X.numblocks[0], (1,)), dtype=np.int64)
+        return dataclasses.replace(self, X=with_sizes(self.X, tuple(counts.compute()[:, 0].tolist())))
+
     def numbered(self, who: str) -> RowBlocks:
         """Return the rows with their numbers as `y`, by which some of them can be chosen.
 
@@ -133,6 +140,20 @@ class RowBlocks:
             raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
         numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.int64)
         return dataclasses.replace(self, y=numbers)
+
+
+def with_sizes(array: da.Array, sizes: tuple[int, ...]) -> da.Array:
+    """Return an array whose blocks are said to have these numbers of rows."""
+    chunks = (sizes, *array.chunks[1:])
+    return array.map_blocks(_same, chunks=chunks, dtype=array.dtype, meta=array._meta)
+
+
+def _same(block: Any) -> Any:
+    return block
+
+
+def _count(block: Any) -> Any:
+    return np.full((1, 1), block.shape[0])
 
 
 def planned(array: da.Array) -> bool:

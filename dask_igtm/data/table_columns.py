@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from dask_igtm.data.user_warnings import warn
 
 SHOWN = 8  # names in a message
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """What is asked of a file.
 
     Attributes
@@ -63,7 +65,7 @@ def chosen_columns(there: Mapping[Any, bool], choice: Choice, source: str) -> li
         If a name is not there or asked for twice, both `columns` and `drop` are given, a column that was
         chosen holds no numbers, or none is left.
     """
-    columns, drop, index, of_fit = choice
+    columns, drop, index, of_fit = choice.columns, choice.drop, choice.index, choice.of_fit
     if columns and drop:
         raise ValueError(f"columns={_listed(columns)} and drop={_listed(drop)} are given; give one of them.")
     for names in (columns, drop, index):

@@ -20,8 +20,8 @@ from dask_igtm.data.zarr_io import stored_rows
 NATIVE = "iufbMO"  # kinds of types of ids that are as they are read; text of Zarr is none of NumPy 1
 
 
-def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array]] | None:
-    """Return a table in files and the ids of its rows, lazy in its blocks; None of what has no such ids.
+def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array] | None] | None:
+    """Return a table in files and the ids of its rows, lazy in its blocks, or None; None of all else.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array]] | None
         X = open_path(os.fspath(X), index=wanted or ())
     known = list(X.ids) if isinstance(X, NamedTable) else ids_of(X)
     if not known:
-        return None
+        return (X, None) if isinstance(X, NamedTable) else None
     absent = [name for name in wanted or () if name not in known]
     if absent:
         raise ValueError(f"X has no id {', '.join(absent)}; its ids are {', '.join(known)}.")
