@@ -30,8 +30,8 @@ ROOMS = {
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
     " stored_tables zarr_tables parquet_parts opened_files csr_rows table_columns parquet_rows csv_files"
-    " table_files no_tables frames containers column_names row_index row_arrays row_blocks table_ids row_names"
-    " rechunk csr_groups sparse_files convert",
+    " table_files no_tables frames containers column_names row_index row_arrays row_blocks table_ids"
+    " row_names rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint progress"
     " fit fit_many fit_stream cost",

@@ -111,7 +111,7 @@ def _numeric(frame: Any) -> dict[Any, bool]:
 def _files(source: str) -> list[str]:
     """Return the paths or URLs of the files that a pattern names, in the order of their numbers."""
     files, _, paths = fsspec.core.get_fs_token_paths(source)
-    if not paths:
+    if not paths or not files.exists(paths[0]):
         raise FileNotFoundError(f"There is no file {source!r}.")
     return [files.unstrip_protocol(path) for path in sorted(paths, key=natural_sort_key)]
 

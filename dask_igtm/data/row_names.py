@@ -10,11 +10,13 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import zarr
 
 from dask_igtm.data.column_names import SHOWN, series_name
 from dask_igtm.data.containers import is_lazy, opened
 from dask_igtm.data.frames import arrow_frame, is_dask_frame, is_pandas_frame
 from dask_igtm.data.no_tables import refuse
+from dask_igtm.data.opened_files import hdf5_kind
 from dask_igtm.data.row_arrays import id_array, ids_of, sizes_message, sizes_remedy, unknown
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.data.row_index import with_rows_of
@@ -58,7 +60,8 @@ def split_names(X: Any, ids: Any = None) -> tuple[Any, Names | None]:
 
 
 def _split(X: Any, ids: Any) -> tuple[Any, Names | None]:
-    refuse(X)
+    if not isinstance(X, zarr.Group) and hdf5_kind(X) is None:  # which may be sparse rows
+        refuse(X)
     if ids is None:
         return X, _own_names(X)
     columns = id_columns(X, ids)
