@@ -70,8 +70,8 @@ def look(source: Path, result: Path) -> None:
 
         print(
             duckdb.sql(
-                f"select node, site, count(*) as n from '{result}/*.parquet' join '{source}/*.parquet' using (id) "
-                "group by node, site order by n desc, node limit 5"
+                f"select node, site, count(*) as n from '{result}/*.parquet' join '{source}/*.parquet' "
+                "using (id) group by node, site order by n desc, node limit 5"
             )
         )
     if importlib.util.find_spec("polars"):

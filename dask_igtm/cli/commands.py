@@ -339,12 +339,16 @@ def _rows(path: str) -> str:
 
 
 def _at(path: str) -> Facts:
-    """Say what is at a path of a table or projection."""
+    """Say what is at a path of a table or projection, and warn of nothing in it."""
+    import warnings
+
     from dask_igtm.data.csv_files import CsvTable
     from dask_igtm.data.parquet_rows import ParquetRows
     from dask_igtm.data.table_files import open_path
 
-    found = open_path(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = open_path(path)
     if isinstance(found, CsvTable):
         return {"columns": found.columns}
     return _parquet(found) if isinstance(found, ParquetRows) else _found(found)

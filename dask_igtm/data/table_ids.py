@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -50,6 +51,14 @@ def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array] | None]
     values = _of_csv if isinstance(X, CsvTable) else functools.partial(_of_store, row_blocks(X).X.chunks[0])
     rest = X if isinstance(X, NamedTable) else opened(X)
     return rest, {name: values(X, name) for name in wanted or known}
+
+
+def opened_with_ids(X: Any, ids: Any, of_fit: Sequence[str]) -> Any:
+    """Return what is at a path, with the columns of a fit, and with ids if they are names; X if it is none."""
+    if not isinstance(X, str | os.PathLike):
+        return X
+    named = isinstance(ids, list | tuple) and all(isinstance(name, str) for name in ids)
+    return open_path(os.fspath(X), of_fit, [ids] if isinstance(ids, str) else ids if named else ())
 
 
 def _of_csv(table: CsvTable, name: str) -> da.Array:

@@ -15,11 +15,12 @@ from dask_igtm.data.row_arrays import records_of
 from dask_igtm.data.row_blocks import RowBlocks, with_sizes
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
+from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.data.whole_outputs import Path, absolute, check_writable
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
 
 CSV, ZARR = (".csv",), (".zarr",)
 
@@ -49,7 +50,7 @@ def write_table(
     chosen = fitted.outputs(outputs, top)
     if target.endswith(CSV):
         _check_file(target, overwrite=overwrite)
-    rest, names = split_names(X, ids)
+    rest, names = split_names(opened_with_ids(X, ids, names_of_fit(estimator)), ids)
     to_zarr = target.endswith(ZARR)
     taken = [output.name for output in chosen] if to_zarr else [c for o in chosen for c in o.columns]
     check_id_names(tuple(names or ()), taken)
