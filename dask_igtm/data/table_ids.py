@@ -54,7 +54,7 @@ def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array] | None]
 
 
 def opened_with_ids(X: Any, ids: Any, of_fit: Sequence[str]) -> Any:
-    """Return what is at a path, with the columns of a fit, and with ids if they are names; X if it is none."""
+    """Return what is at a path, with columns of a fit, and with ids if these are names; X if it is none."""
     if not isinstance(X, str | os.PathLike):
         return X
     named = isinstance(ids, list | tuple) and all(isinstance(name, str) for name in ids)
