@@ -75,6 +75,7 @@ def open_csv(source: str, choice: Choice = ALL, *, header: bool | None = None) -
     """
     if choice and header is False:
         raise ValueError(f"{source!r} has no names to choose columns by; leave the choice of columns out.")
+    _dataframes()  # or say what to install
     frames = {path: _read(path, choice, header) for path in _files(source)}
     first = next(iter(frames.values()))
     names = chosen_columns(_numeric(first), choice, source)
