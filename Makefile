@@ -4,7 +4,7 @@ PYTHON ?= python3
 INSTALLED = .venv/installed
 RUN = .venv/bin/python
 
-.PHONY: venv demo moses fingerprints cells test check slow lowest wheel docs benchmarks clean
+.PHONY: venv demo moses fingerprints molecules cells test check slow lowest wheel docs benchmarks clean
 
 venv: $(INSTALLED)
 
@@ -16,6 +16,9 @@ moses: .venv/moses
 
 fingerprints: .venv/moses
 	$(RUN) examples/fingerprints.py
+
+molecules: .venv/moses
+	$(RUN) examples/molecules.py
 
 cells: .venv/cells
 	$(RUN) examples/cells.py

@@ -10,13 +10,11 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
 
 from dask_igtm.data.column_names import SHOWN, series_name
 from dask_igtm.data.containers import is_lazy, opened
 from dask_igtm.data.frames import arrow_frame, is_dask_frame, is_pandas_frame
 from dask_igtm.data.no_tables import refuse
-from dask_igtm.data.opened_files import hdf5_kind
 from dask_igtm.data.row_arrays import id_array, ids_of, sizes_message, sizes_remedy, unknown
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.data.row_index import with_rows_of
@@ -60,7 +58,7 @@ def split_names(X: Any, ids: Any = None) -> tuple[Any, Names | None]:
 
 
 def _split(X: Any, ids: Any) -> tuple[Any, Names | None]:
-    if not isinstance(X, zarr.Group) and hdf5_kind(X) is None:  # which may be sparse rows
+    if not is_lazy(X):
         refuse(X)
     if ids is None:
         return X, _own_names(X)
@@ -99,7 +97,7 @@ def id_columns(X: Any, ids: Any) -> list[str]:
         columns = ", ".join(map(repr, known[:SHOWN])) + (", ..." if len(known) > SHOWN else "")
         raise ValueError(
             f"X has no column {', '.join(map(repr, missing))}, of ids, and its columns are "
-            f"{columns or 'unnamed'}; give names of columns of X, or an id for each row."
+            f"{columns or 'unnamed'}; give names of columns of X, or an array with an id for each row."
         )
     return []
 

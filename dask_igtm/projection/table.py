@@ -65,7 +65,9 @@ def _in_kind(X: Any, ids: Any, names: Names, columns: Columns) -> Any:
         return _indexed(names, columns, X.index if is_pandas_frame(X) and ids is None else None)
     import narwhals as nw  # noqa: PLC0415 - an extra, which has made `held`
 
-    own = {} if ids is None else {name: held[name] for name in id_columns(X, ids)}  # in their own types
+    own = (
+        {} if ids is None else {name: held[name].to_native() for name in id_columns(X, ids)}
+    )  # of their own types
     numbers = {} if names else {NUMBER: np.arange(len(held))}
     return nw.from_dict({**numbers, **names, **own, **columns}, backend=held.implementation).to_native()
 
@@ -93,7 +95,8 @@ def _of_partitions(
     fitted: FittedMap, rows: RowBlocks, X: Any, features: Any, names: Names, outputs: Outputs
 ) -> Any:
     """Return a frame of Dask with the partitions of another one, each read once, and its index or columns."""
-    ids = [name for name in names if name in X.columns]  # and not levels of the index
+    taken = set(X.columns) - set(features)
+    ids = [name for name in names if name in taken]  # and not levels of the index
     call = Call(project, (fitted.model, fitted.kernel, outputs), Declared.by("X", rows.X), None)
     return X.map_partitions(
         _of_partition,

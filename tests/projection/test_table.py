@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import date
 
 import dask
 import dask.array as da
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import zarr
+from helpers.csr_groups import zarr_csr
 from helpers.data import correlated
 from helpers.lazy import computing
 from numpy.testing import assert_array_equal
@@ -123,10 +125,10 @@ def test_a_frame_of_another_kind_comes_back_as_one(named, expected, kind):
 
 
 def test_columns_of_ids_keep_their_types(named):
-    kinds = pl.Series("kind", ["x", "y"] * 300, dtype=pl.Categorical)
-    table = named.table(pl.from_pandas(frame()).with_columns(kinds), ["node"], ids=["kind"])
-    assert table["kind"].equals(kinds)
-    assert table.dtypes == [kinds.dtype, pl.Int32]
+    days = pl.Series("day", [date(2026, 1, 1), None] * 300)
+    table = named.table(pl.from_pandas(frame()).with_columns(days), ["node"], ids=["day"])
+    assert table["day"].equals(days)
+    assert table.dtypes == [pl.Date, pl.Int32]
 
 
 def test_what_speaks_arrow_comes_back_as_arrow(named):
@@ -206,6 +208,16 @@ def test_lazy_arrays_become_frames_of_dask(igtm, expected, kind, tmp_path):
     same(table.loc[250:260, ["x1", "node"]].compute(), expected.loc[250:260, ["x1", "node"]])
     same(given.compute(), expected.set_index(pd.Index(WORDS, name="id")))
     assert not given.known_divisions
+
+
+def test_sparse_rows_on_disk_become_a_frame_of_dask(igtm, expected, tmp_path):
+    zarr_csr(tmp_path / "x.zarr", sp.csr_array(X))
+    same(igtm.table(tmp_path / "x.zarr", ids=WORDS).compute(), expected.set_index(pd.Index(WORDS, name="id")))
+
+
+def test_an_index_may_have_the_name_of_a_column(named, expected):
+    lazy = dd.from_pandas(frame(pd.Index(range(600), name="a")), npartitions=2)
+    same(named.table(lazy).compute(), expected.set_index(pd.Index(range(600), name="a")))
 
 
 def test_lazy_ids_stay_lazy_where_sizes_are_unknown(igtm, expected):

@@ -32,7 +32,7 @@ NOT_RUN, FIGURES_VARY = "<!-- not run", "<!-- figures vary"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(#[^)]*)?\)")
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:e[-+]\d+)?|inf")
-NEEDED = ["altair", "anndata", "vl_convert", "pandas"]
+NEEDED = ["altair", "anndata", "vl_convert", "pandas", "polars"]
 
 
 def blocks(document):
