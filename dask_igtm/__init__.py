@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dask_igtm import plot as plot
     from dask_igtm import tl as tl
     from dask_igtm.data.convert import convert
+    from dask_igtm.data.table_files import open_table
     from dask_igtm.estimators.classifier import IGTMClassifier
     from dask_igtm.estimators.igtm import IGTM
     from dask_igtm.estimators.load import load
@@ -40,6 +41,7 @@ __all__ = [
     "eIGTM",
     "landscape",
     "load",
+    "open_table",
     "quality",
     "runIGTM",
     "saturation",
@@ -61,6 +63,7 @@ _HOMES = {
     "eIGTM": "estimators.ugtm",
     "landscape": "",
     "load": "estimators.load",
+    "open_table": "data.table_files",
     "plot": "",  # not in __all__, as `report` and `tl`: they need an extra
     "quality": "projection.quality",
     "report": "plot.report",

@@ -29,14 +29,14 @@ ROOMS = {
     "solvers": "spectrum leading_axes wide_spectrum initialize m_step em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
-    " zarr_tables opened_files planning block_shapes cubes csr_rows no_tables frames containers column_names"
-    " row_index row_arrays row_blocks xarray_names row_names rechunk csr_groups table_files sparse_files"
-    " convert",
+    " stored_tables zarr_tables parquet_parts opened_files planning block_shapes cubes csr_rows table_columns"
+    " parquet_rows csv_files table_files no_tables frames containers column_names row_index row_arrays"
+    " row_blocks xarray_names table_ids row_names rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint"
     " checkpoint_many progress row_parts fit fit_many fit_stream cost",
-    "projection": "fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table to_zarr"
-    " quality",
+    "projection": "fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table parts"
+    " to_zarr to_csv written quality",
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
     "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
     " folds search saturation",

@@ -35,6 +35,18 @@ FILL_UNSTORED = click.option(
     help="Read chunks of X that are not stored as its fill value, where they were left out for being empty; "
     "lost ones then pass for it too.",
 )
+OF_TABLES = (
+    click.option(
+        "--columns", default="", metavar="A,B,...", help="Of CSV or Parquet.  [default: all numbers]"
+    ),
+    click.option("--drop", default="", metavar="A,B,...", help="Columns of CSV or Parquet to leave out."),
+    click.option(
+        "--index",
+        multiple=True,
+        metavar="A,B,...",
+        help="Columns that are the ids of the rows, and no numbers of X.",
+    ),
+)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
@@ -56,7 +68,7 @@ def main() -> None:
 @click.argument("source")
 @click.argument("target", metavar="X")
 @options(
-    click.option("--columns", default="", metavar="A,B,...", help="Of CSV or Parquet.  [default: all]"),
+    *OF_TABLES,
     click.option(
         "--header/--no-header",
         default=None,
@@ -72,9 +84,18 @@ def main() -> None:
     OVERWRITE,
 )
 def convert(
-    source: str, target: str, columns: str, header: bool | None, codec: str, overwrite: bool
+    source: str,
+    target: str,
+    columns: str,
+    drop: str,
+    index: tuple[str, ...],
+    header: bool | None,
+    codec: str,
+    overwrite: bool,
 ) -> Facts:
     """Write NPY, CSV or Parquet as a Zarr array X, and sparse matrices as a CSR group.
+
+    With --index it is a group of X and its ids, which is taken as X wherever that is a path.
 
     X gets chunks of about 16 MB. NPY is mapped from disk; CSV and Parquet need the extra `tables`, may be
     patterns such as "part-*.csv", and leave their names to X. Columns of several files are put together by
@@ -83,7 +104,7 @@ def convert(
     """
     from dask_igtm import convert as written
 
-    chosen: Any = {"columns": _listed(columns), "header": header}
+    chosen: Any = {**_chosen(columns, drop, index), "header": header}
     array = written(source, target, **chosen, overwrite=overwrite, codec=codec)
     return {"path": target, **_found(array)}
 
@@ -96,6 +117,7 @@ def convert(
         "--checkpoint", metavar="PATH", help="Keep the state here after every iteration; go on from it."
     ),
     click.option("--init", metavar="MODEL", help="A map to set out from."),
+    *OF_TABLES,
     OVERWRITE,
     FILL_UNSTORED,
     SCHEDULER,
@@ -104,6 +126,9 @@ def convert(
 def fit(
     x: str,
     output: str,
+    columns: str,
+    drop: str,
+    index: tuple[str, ...],
     checkpoint: str | None,
     init: str | None,
     overwrite: bool,
@@ -112,17 +137,21 @@ def fit(
     workers: int | None,
     **parameters: Any,
 ) -> Facts:
-    """Fit a map to the rows of X, a Zarr array."""
+    """Fit a map to the rows of X: Zarr, Parquet or CSV.
+
+    Parquet is a file, a folder of such, or a pattern, and is read by row groups. CSV is parsed anew in every
+    pass, so that it is faster to convert it first.
+    """
     from dask_igtm import IGTM
     from dask_igtm.fitting.progress import shown
 
-    x = _rows(x)
+    X: Any = _table(x, _chosen(columns, drop, index))
     _check_target(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
     igtm, begun = IGTM(**parameters), time.perf_counter()
     try:
         with computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
-            igtm.fit(x, checkpoint=checkpoint, init=_map(init) if init else None, callbacks=callbacks)
+            igtm.fit(X, checkpoint=checkpoint, init=_map(init) if init else None, callbacks=callbacks)
     except KeyboardInterrupt as interrupt:
         kept = (
             f"the checkpoint {checkpoint!r} keeps what was done, and the same command goes on from it"
@@ -141,7 +170,10 @@ def fit(
 @click.argument("model")
 @click.argument("X")
 @options(
-    target("The Zarr group to write to; what was cut short goes on."),
+    target(
+        "What to write, by its ending: .parquet, a folder of Parquet, and .zarr, a group, go on where they "
+        "were cut short; .csv is one file, written anew."
+    ),
     click.option(
         "--outputs",
         default="means,modes,log_likelihood",
@@ -149,6 +181,13 @@ def fit(
         metavar="A,B,...",
         help="What to write of each row.",
     ),
+    click.option(
+        "--index",
+        multiple=True,
+        metavar="A,B,...",
+        help="Columns of X that are the ids of its rows, which come first.  [default: those X has]",
+    ),
+    OVERWRITE,
     FILL_UNSTORED,
     SCHEDULER,
     WORKERS,
@@ -158,19 +197,29 @@ def transform(
     x: str,
     output: str,
     outputs: str,
+    index: tuple[str, ...],
+    overwrite: bool,
     fill_unstored: bool,
     scheduler: str | None,
     workers: int | None,
 ) -> Facts:
-    """Write where each row of X lies on the map."""
+    """Write where each row of X lies on the map.
+
+    The ids of the rows come first: those beside a Zarr array, the index that pandas writes to Parquet, or
+    the columns of --index. Of Parquet and CSV the columns of the fit are taken, by their names.
+    """
     x = _rows(x)
     igtm = _map(model)
+    ids = _names(index)
     try:
         with computing(scheduler, workers), filling(fill_unstored):
-            group = igtm.project_to_zarr(x, output, _listed(outputs))
+            igtm.write_table(x, output, _listed(outputs), ids=ids or None, overwrite=overwrite)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted; the same command goes on with what is missing") from None
-    return {"path": output, **_group(group)}
+        kept = (
+            "nothing is kept" if output.endswith(".csv") else "the same command goes on with what is missing"
+        )
+        raise KeyboardInterrupt(f"interrupted; {kept}") from None
+    return {"path": output, **_at(output)}
 
 
 @main.command(cls=Command)
@@ -203,30 +252,38 @@ def report(
 @click.argument("path")
 @options()
 def info(path: str) -> Facts:
-    """Say what is in a model, array or projection."""
+    """Say what is in a model, array, table or projection."""
     import fsspec
 
-    from dask_igtm.data.zarr_io import open_zarr
+    from dask_igtm.data.places import CSV, PARQUET
 
     files, name = fsspec.core.url_to_fs(path)
-    if not (files.isdir(name) or path.endswith(".zip")):
+    if not (files.isdir(name) or path.endswith((".zip", *CSV, *PARQUET))):
         return {"path": path, **_model(_map(path))}
-    return {"path": path, **_found(open_zarr(path))}
+    return {"path": path, **_at(path)}
 
 
 @main.command(cls=EstimatorCommand)
 @click.argument("X")
-@options(SCHEDULER, WORKERS)
-def estimate(x: str, scheduler: str | None, workers: int | None, **parameters: Any) -> Facts:
+@options(*OF_TABLES, SCHEDULER, WORKERS)
+def estimate(
+    x: str,
+    columns: str,
+    drop: str,
+    index: tuple[str, ...],
+    scheduler: str | None,
+    workers: int | None,
+    **parameters: Any,
+) -> Facts:
     """Say what a fit to X would take.
 
     That is what it would read, hold and compute; nothing is read.
     """
     from dask_igtm import IGTM
 
-    x = _rows(x)
+    X: Any = _table(x, _chosen(columns, drop, index))
     with computing(scheduler, workers):
-        return dict(vars(IGTM(**parameters).estimate(x)))
+        return dict(vars(IGTM(**parameters).estimate(X)))
 
 
 def _map(path: str) -> Any:
@@ -239,6 +296,23 @@ def _map(path: str) -> Any:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _names(several: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for text in several for name in _listed(text))
+
+
+def _chosen(columns: str, drop: str, index: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return what is asked of the columns of a table."""
+    return {"columns": _listed(columns), "drop": _listed(drop), "index": _names(index)}
+
+
+def _table(path: str, chosen: dict[str, tuple[str, ...]]) -> Any:
+    """Return the table at a path of which columns are chosen, or else the path."""
+    from dask_igtm import open_table
+
+    path = _rows(path)
+    return open_table(path, **chosen) if any(chosen.values()) else path
 
 
 def _check_target(path: str, *, overwrite: bool) -> None:
@@ -254,20 +328,50 @@ def _check_target(path: str, *, overwrite: bool) -> None:
 
 
 def _rows(path: str) -> str:
-    """Return a path of Zarr that workers elsewhere understand; refuse what is to be converted first."""
-    from dask_igtm.data.places import CONVERTED
+    """Return a path of a table that workers elsewhere understand; refuse what is to be converted first."""
+    from dask_igtm.data.places import H5AD, MTX, NPY, NPZ
     from dask_igtm.data.whole_outputs import absolute
 
-    if path.endswith(CONVERTED):
+    if path.endswith(NPY + NPZ + MTX + H5AD):
         zarr_path = f"{path.removesuffix('.gz').rpartition('.')[0]}.zarr"
         raise click.UsageError(f"{path} is no Zarr array; first run: dask-igtm convert {path} {zarr_path}")
     return absolute(path)
 
 
-def _found(found: Any) -> Facts:
-    """Say what an array, CSR group or projection holds."""
-    from dask_igtm.data.encodings import BY_ROWS, encoding_of
+def _at(path: str) -> Facts:
+    """Say what is at a path of a table or projection, and warn of nothing in it."""
+    import warnings
 
+    from dask_igtm.data.csv_files import CsvTable
+    from dask_igtm.data.parquet_rows import ParquetRows
+    from dask_igtm.data.table_files import open_path
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = open_path(path)
+    if isinstance(found, CsvTable):
+        return {"columns": found.columns}
+    return _parquet(found) if isinstance(found, ParquetRows) else _found(found)
+
+
+def _parquet(rows: Any) -> Facts:
+    facts = {
+        "shape": list(rows.shape),
+        "dtype": str(rows.dtype),
+        "row_groups": len(rows.row_groups.groups),
+        "columns": list(rows.columns),
+    }
+    return facts | ({"ids": list(rows.ids)} if rows.ids else {})
+
+
+def _found(found: Any) -> Facts:
+    """Say what an array, CSR group, table or projection holds."""
+    from dask_igtm.data.encodings import BY_ROWS, encoding_of
+    from dask_igtm.data.stored_tables import ids_of, rows_in
+
+    ids = ids_of(found)
+    if ids is not None:
+        return _found(rows_in(found)) | {"ids": ids}
     if not hasattr(found, "members"):
         return _array(found)
     return _csr(found) if encoding_of(found) == BY_ROWS else _group(found)

@@ -6,7 +6,6 @@ groups in an attribute, which `convert` writes. Readers of other containers belo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +15,8 @@ import zarr
 
 from dask_igtm.data.containers import is_xarray
 from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.stored_tables import rows_in
+from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.data.user_warnings import warn
 
 ATTRIBUTE = "columns"  # of a Zarr array: a list of strings, or of numbers
@@ -30,7 +31,7 @@ def column_names(table: Any) -> Names | None:
     Numbers are names too (of wavelengths, say), unless they are those of the places: 0, 1, 2...
     Raises ValueError where a name is that of several columns.
     """
-    labels = _labels(table)
+    labels = _labels(rows_in(table))
     if labels is None:
         return None
     labels = list(labels)
@@ -40,13 +41,6 @@ def column_names(table: Any) -> Names | None:
     names = tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
     check_distinct(names, "The table")
     return names
-
-
-def check_distinct(names: Sequence[str], who: str) -> None:
-    """Raise ValueError if two columns of `who` have the same name."""
-    twice = sorted(name for name, often in Counter(names).items() if often > 1)
-    if twice:
-        raise ValueError(f"{who} has several columns {', '.join(twice)}; give each another name.")
 
 
 def _labels(table: Any) -> Iterable[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -12,6 +13,7 @@ import zarr
 from scipy.sparse import csr_array
 
 from dask_igtm.data.csr_rows import CsrRows, csr_rows
+from dask_igtm.data.csv_files import CsvTable
 from dask_igtm.data.cubes import cube_rows, is_dataset, is_loaded
 from dask_igtm.data.encodings import BY_ROWS, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
@@ -24,10 +26,13 @@ from dask_igtm.data.opened_files import (
     refuse_closed,
     xarray_rows,
 )
+from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.places import hdf5_group, zarr_group
-from dask_igtm.data.zarr_io import StoredRows, open_zarr, stored_rows
+from dask_igtm.data.stored_tables import rows_in
+from dask_igtm.data.table_files import NamedTable, open_path
+from dask_igtm.data.zarr_io import StoredRows, stored_rows
 
-Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows
+Stored = StoredRows | Hdf5Rows | XarrayRows | CsrRows | ParquetRows
 
 
 def is_lazy(X: Any) -> bool:
@@ -36,7 +41,7 @@ def is_lazy(X: Any) -> bool:
         return not is_loaded(X)
     if is_dataset(X):
         return any(not is_loaded(array) for array in X.data_vars.values())
-    kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored)
+    kinds = (da.Array, zarr.Array, zarr.Group, str, os.PathLike, Stored, CsvTable)
     return isinstance(X, kinds) or is_dask_frame(X) or hdf5_kind(X) is not None or is_backed(X)
 
 
@@ -45,11 +50,19 @@ def is_xarray(X: Any) -> bool:
     return type(X).__module__.startswith("xarray.") and type(X).__name__ == "DataArray"
 
 
-def opened(X: Any) -> Any:
-    """Return what is at a path or URL of Zarr, the group of a backed matrix, everything else as it is."""
+def opened(X: Any, columns: Sequence[str] = ()) -> Any:
+    """Return what is at a path or URL, the group of a backed matrix, everything else as it is.
+
+    That is an array or group of Zarr, of which a table with ids gives its rows; ParquetRows; or a lazy data
+    frame of CSV. Of rows in files that have all these columns, they alone are taken.
+    """
     if is_backed(X):
         return X.group
-    return open_zarr(X) if isinstance(X, (str, os.PathLike)) else X
+    if isinstance(X, (str, os.PathLike)):
+        X = open_path(os.fspath(X), columns)
+    if isinstance(X, NamedTable):
+        X = X.choose(columns)
+    return X.numbers if isinstance(X, CsvTable) else rows_in(X)
 
 
 def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
@@ -57,8 +70,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
 
     Parameters
     ----------
-    X : path or URL of Zarr, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray or Dataset, data
-        frame or series of Dask, or anything else
+    X : path or URL of Zarr, Parquet or CSV, zarr.Array, h5py.Dataset, CSR group of either, xarray.DataArray
+        or Dataset, data frame or series of Dask, or anything else
     name : str
         What it is, for messages.
     table : bool
@@ -79,6 +92,8 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         xarray.DataArray has more dimensions than rows and columns.
     """
     X = opened(X)
+    if isinstance(X, Stored):
+        return X
     if table and is_dataset(X):
         X = cube_rows(X)
     if hdf5_kind(X):
@@ -89,14 +104,20 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         message = zarr_group if isinstance(X, zarr.Group) else hdf5_group
         raise TypeError(message(X, name, table=table))
     refuse(X, name, table=table)
-    if is_xarray(X):
-        return _in_xarray(X, name, table)
+    return _in_xarray(X, name, table) if is_xarray(X) else _array_of(X, name, table)
+
+
+def _array_of(X: Any, name: str, table: bool) -> Any:
     if isinstance(X, zarr.Array):
         return stored_rows(X)
     if hdf5_kind(X) == "dataset":
         return dataset_rows(X, name)
     if is_dask_frame(X):
         return numbers_in(X, name)
+    if is_xarray(X) and not (X.variable._in_memory or X.chunks is not None):
+        return XarrayRows(X)
+    if is_xarray(X):
+        return array_in(X.data, name, table=table)
     if table and not isinstance(X, da.Array):
         _check_shape(getattr(X, "shape", (1, 1)))
     return X
@@ -112,7 +133,7 @@ def _in_xarray(X: Any, name: str, table: bool) -> Any:
     return array_in(X.data, name, table=table) if loaded else xarray_rows(X)
 
 
-def as_dask(rows: Stored, chunks: tuple[int, ...]) -> da.Array:
+def as_dask(rows: Stored, chunks: tuple[Any, ...]) -> da.Array:
     """Return rows that are stored somewhere as a dask array in chunks of a size."""
     if isinstance(rows, CsrRows):
         return da.from_array(

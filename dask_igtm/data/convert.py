@@ -17,12 +17,15 @@ from dask_igtm.data.codecs import CODEC, CODECS, compressors
 from dask_igtm.data.column_names import ATTRIBUTE
 from dask_igtm.data.containers import check_table
 from dask_igtm.data.csr_groups import write_csr
+from dask_igtm.data.csv_files import csv_rows, open_csv
 from dask_igtm.data.encodings import BY_ROWS, encoding_of
+from dask_igtm.data.parquet_rows import open_parquet
 from dask_igtm.data.places import CONVERTED, CSV, H5AD, MTX, NPY, NPZ, PARQUET
-from dask_igtm.data.rechunk import rechunk
+from dask_igtm.data.rechunk import Columns, rechunk
 from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
-from dask_igtm.data.table_files import csv_rows, parquet_rows
+from dask_igtm.data.stored_tables import ROWS, TEXT, as_text, check_id_names, id_type, ids_of, label
+from dask_igtm.data.table_columns import Choice
 from dask_igtm.data.whole_outputs import is_url, whole_zarr
 from dask_igtm.data.zarr_io import open_zarr
 from dask_igtm.posterior.tiles import is_sparse
@@ -39,6 +42,8 @@ def convert(
     target: str,
     *,
     columns: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    index: Sequence[str] | str = (),
     header: bool | None = None,
     overwrite: bool = False,
     codec: str = CODEC,
@@ -56,7 +61,13 @@ def convert(
         of the file: transpose a matrix of 10x Genomics, whose columns are the cells, before it is written.
     target : path or URL
     columns : sequence of str, optional
-        Columns of CSV or Parquet to take; all of them by default, which must be numbers then.
+        Columns of CSV or Parquet to take. By default all that hold numbers; a warning names the others.
+    drop : sequence of str, optional
+        Columns to leave out, instead of those to take.
+    index : str or sequence of str, optional
+        Columns that are the ids of the rows, and are kept beside them: numbers, dates and text of Parquet,
+        of which dates become text; text of CSV as it stands there; "obs_names" of AnnData. The index that
+        pandas writes to Parquet is chosen by its name, "index" if it has none.
     header : bool, optional
         Whether the first line of a CSV file names the columns. By default it does, and a line of numbers
         alone, which may be either, is refused.
@@ -72,6 +83,8 @@ def convert(
         In chunks of whole rows of about 16 MB. Its attribute "columns" has the names, which fits keep and
         compare. NPY keeps its dtype; tables become float64, float32 where all columns are, and their gaps
         NaN. Sparse rows become a CSR group of `data`, `indices` and `indptr`, as AnnData writes them.
+        With an `index` a group, whose attribute "dask_igtm" says what it is: the rows are its `X`, and each
+        id is an array beside that. It is taken as X wherever that may be a path or a group.
 
     Raises
     ------
@@ -83,10 +96,12 @@ def convert(
     """
     if codec not in CODECS:
         raise ValueError(f"codec={codec!r}; give one of {', '.join(CODECS)}.")
-    names, blocks = _table(source, columns, header)
+    ids = (index,) if isinstance(index, str) else tuple(index)
+    names, blocks = _table(source, Choice(columns, drop, ids), header)
+    check_id_names(ids)
     _check_target(target, overwrite=overwrite)
     with whole_zarr(target, overwrite=overwrite) as partial:
-        _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, codec)
+        _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, ids, codec)
     try:
         return open_zarr(target)
     except FileNotFoundError:
@@ -94,24 +109,39 @@ def convert(
 
 
 def _table(
-    source: str, columns: Sequence[str], header: bool | None
-) -> tuple[list[str] | None, Iterator[Any]]:
-    """Return the names of the columns, where they have some, and the rows, some at a time."""
+    source: str, choice: Choice, header: bool | None
+) -> tuple[Sequence[str] | None, Iterator[Columns]]:
+    """Return the names of the columns, where they have some, and the rows with their ids, some at a time."""
     if source.endswith(CSV):
-        return csv_rows(source, columns, header=header)
+        table = open_csv(source, choice, header=header)
+        return (None if header is False else table.columns), csv_rows(table)
     if source.endswith(PARQUET):
-        return parquet_rows(source, columns)
-    if source.endswith(NPY + NPZ + MTX) and (columns or header):
-        raise ValueError(f"{source!r} has no names of columns; convert it without --columns or --header.")
-    if source.endswith(H5AD) and (columns or header):
-        raise ValueError(f"All columns of {source!r} are taken; convert it without --columns or --header.")
+        return _parquet(source, choice)
+    if source.endswith(NPY + NPZ + MTX) and (choice or header):
+        raise ValueError(
+            f"{source!r} has no names of columns; convert it without --columns, --drop, --index or --header."
+        )
+    if source.endswith(H5AD) and (choice.columns or choice.drop or header):
+        raise ValueError(
+            f"All columns of {source!r} are taken; convert it without --columns, --drop or --header."
+        )
     if source.endswith(H5AD):
-        return h5ad_rows(source)
+        return h5ad_rows(source, choice.index)
     for endings, read in ((NPY, _npy), (NPZ, npz_rows), (MTX, mtx_rows)):
         if source.endswith(endings):
-            return None, read(source)
+            return None, ((rows,) for rows in read(source))
     known = ", ".join(CONVERTED)
     raise ValueError(f"{source!r} is of no kind that is known by its ending; give one of {known}.")
+
+
+def _parquet(source: str, choice: Choice) -> tuple[Sequence[str], Iterator[Columns]]:
+    rows = open_parquet(source, choice)
+    ids = [rows.id_column(name) for name in choice.index]
+    n_rows, height = rows.shape[0], max(1, CHUNK_BYTES // row_bytes(rows))
+    edges = [*range(0, n_rows, height), n_rows]
+    spans = itertools.pairwise(edges)
+    parts = zip(rows.walk(edges), spans, strict=True)
+    return rows.columns, ((part, *(column[(slice(*span),)] for column in ids)) for part, span in parts)
 
 
 def _npy(source: str) -> Iterator[Rows]:
@@ -123,37 +153,74 @@ def _npy(source: str) -> Iterator[Rows]:
     return (np.asarray(mapped[start : start + height]) for start in range(0, len(mapped), height))
 
 
-def _write(path: str, blocks: Iterator[Rows], attributes: dict[str, Any], codec: str) -> None:
-    array, first = None, next(filter(_n_rows, blocks), None)
+def _write(
+    path: str, blocks: Iterator[Columns], attributes: dict[str, Any], ids: Sequence[str], codec: str
+) -> None:
+    first = next(filter(_n_rows, blocks), None)
     if first is None:
         raise ValueError("The file has no rows; give one with some.")
-    if is_sparse(first):
-        write_csr(path, itertools.chain([first], blocks), attributes, codec=codec, chunk_bytes=CHUNK_BYTES)
+    place = f"{path}/{ROWS}" if ids else path
+    if ids:
+        zarr.create_group(path, zarr_format=3, attributes=label(ids))
+    if is_sparse(first[0]):
+        _write_sparse(path, place, itertools.chain([first], blocks), attributes, ids, codec)
         return
-    for (rows,) in rechunk(_chain(first, blocks), _height(first)):
-        if array is None:
-            array = zarr.create_array(
-                path,
-                shape=(0, rows.shape[1]),
-                chunks=rows.shape,
-                dtype=rows.dtype,
-                compressors=compressors(codec, rows.nbytes),
-                zarr_format=3,
-                attributes=attributes,
-                config={"write_empty_chunks": True},  # what is not stored passes for lost
-            )
-        array.append(rows)
-        if array.shape[0] // rows.shape[0] % 64 == 0:
-            logger.info("%s rows are written", f"{array.shape[0]:,}")
+    arrays: list[zarr.Array[Any]] = []
+    for pieces in rechunk(itertools.chain([first], filter(_n_rows, blocks)), _height(first[0])):
+        if not arrays:
+            paths = [place, *(f"{path}/{name}" for name in ids)]
+            several = [attributes, *({} for _ in ids)]
+            arrays = [_created(*facts, codec) for facts in zip(paths, pieces, several, strict=True)]
+        for array, piece in zip(arrays, pieces, strict=True):
+            array.append(_storable(piece))
+        if arrays[0].shape[0] // len(pieces[0]) % 64 == 0:
+            logger.info("%s rows are written", f"{arrays[0].shape[0]:,}")
 
 
-def _chain(first: Rows, blocks: Iterator[Rows]) -> Iterator[tuple[Rows]]:
-    yield (first,)
-    yield from ((rows,) for rows in blocks if len(rows))
+def _write_sparse(
+    path: str,
+    place: str,
+    blocks: Iterator[Columns],
+    attributes: dict[str, Any],
+    ids: Sequence[str],
+    codec: str,
+) -> None:
+    """Write a CSR group, and then the ids, which wait in memory as the lengths of its rows do."""
+    held: list[Columns] = []
+
+    def sparse_rows() -> Iterator[Any]:
+        for rows, *values in blocks:
+            held.append(tuple(values))
+            yield rows
+
+    write_csr(place, sparse_rows(), attributes, codec=codec, chunk_bytes=CHUNK_BYTES)
+    for name, parts in zip(ids, zip(*held, strict=True), strict=False):
+        values = np.concatenate(parts)
+        height = max(1, CHUNK_BYTES // 8)
+        _created(f"{path}/{name}", values[:height], {}, codec).append(_storable(values))
 
 
-def _n_rows(rows: Any) -> int:
-    return int(rows.shape[0])
+def _created(path: str, rows: Rows, attributes: dict[str, Any], codec: str) -> zarr.Array[Any]:
+    """Return an array with nothing in it, in chunks of the size of these rows."""
+    return zarr.create_array(
+        path,
+        shape=(0, *rows.shape[1:]),
+        chunks=rows.shape,
+        dtype=id_type(rows.dtype) if rows.ndim == 1 else rows.dtype,
+        compressors=compressors(codec, rows.nbytes) if rows.dtype != object else "auto",
+        zarr_format=3,
+        attributes=attributes,
+        config={"write_empty_chunks": True},  # what is not stored passes for lost
+    )
+
+
+def _storable(rows: Rows) -> Rows:
+    text = rows.ndim == 1 and id_type(rows.dtype) == TEXT
+    return as_text(rows) if text else rows
+
+
+def _n_rows(block: Columns) -> int:
+    return int(block[0].shape[0])
 
 
 def _height(rows: Rows) -> int:
@@ -167,7 +234,8 @@ def _check_target(target: str, *, overwrite: bool) -> None:
     if not overwrite:
         raise FileExistsError(f"There is something at {target!r}; give another path, or --overwrite.")
     there = _opened(target)
-    if not isinstance(there, zarr.Array) and not (there and encoding_of(there) == BY_ROWS):
+    table = isinstance(there, zarr.Group) and (encoding_of(there) == BY_ROWS or ids_of(there) is not None)
+    if not (table or isinstance(there, zarr.Array)):
         raise FileExistsError(f"What is at {target!r} is no table in Zarr; give another path, or remove it.")
 
 

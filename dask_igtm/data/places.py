@@ -10,7 +10,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 SHOWN = 8  # arrays of a group
 
-# Endings of files that `convert` writes as Zarr,
+# Endings of files that `convert` writes as Zarr, of which CSV and Parquet are opened as they are,
 NPY, CSV, PARQUET = (".npy",), (".csv", ".csv.gz"), (".parquet", ".pq")
 NPZ, MTX, H5AD = (".npz",), (".mtx", ".mtx.gz"), (".h5ad",)
 CONVERTED = NPY + CSV + PARQUET + NPZ + MTX + H5AD
@@ -20,10 +20,6 @@ READERS = {
     ".npz": "scipy.sparse.load_npz({0}), or an array of numpy.load({0})",
     ".mtx": "scipy.io.mmread({0})",
     ".mtx.gz": "scipy.io.mmread({0})",
-    ".csv": "dask.dataframe.read_csv({0})",
-    ".csv.gz": "pandas.read_csv({0})",
-    ".parquet": "dask.dataframe.read_parquet({0})",
-    ".pq": "dask.dataframe.read_parquet({0})",
     ".h5ad": "anndata.read_h5ad({0}, backed='r').X",
     ".h5": "a dataset of h5py.File({0})",
     ".hdf5": "a dataset of h5py.File({0})",

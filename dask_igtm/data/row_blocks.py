@@ -7,7 +7,7 @@ import functools
 import hashlib
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_table, is_lazy
 from dask_igtm.data.csr_rows import CsrRows, csr_of_parts
+from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.planning import planned
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
@@ -25,6 +26,7 @@ ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
 TINY_BYTES, TINY_COUNT = 2**18, 5000
 HUGE_BYTES = 2**30
+GROUP_BYTES = 64 * 2**20  # of a row group of Parquet that is read at once
 INDEX_BYTES = 4  # of the column of an entry of sparse rows, as SciPy holds it
 
 
@@ -118,8 +120,18 @@ class RowBlocks:
         if all(size == sizes[0] for size in sizes) and (not sizes or last <= sizes[0]):
             return self
         height = math.ceil(self.X.shape[0] / self.X.numblocks[0])
+        if self.stored is not None:  # to be cut anew
+            X = as_dask(self.stored, (height, self.X.shape[1]))
+            return RowBlocks(X, skip_empty=self.skip_empty, origin=(X.name, self.stored))
         X = self.X.rechunk({0: height})
         return RowBlocks(X, in_memory=self.in_memory, skip_empty=self.skip_empty)
+
+    def counted(self) -> RowBlocks:
+        """Return the rows with sizes of blocks that are known; where they are not, the rows are computed."""
+        if not unknown(self.X.chunks[0]):
+            return self
+        counts = self.X.map_blocks(_count, chunks=((1,) * self.X.numblocks[0], (1,)), dtype=np.int64)
+        return dataclasses.replace(self, X=with_sizes(self.X, tuple(counts.compute()[:, 0].tolist())))
 
     def numbered(self, who: str) -> RowBlocks:
         """Return the rows with their numbers as `y`, by which some of them can be chosen.
@@ -133,6 +145,20 @@ class RowBlocks:
             raise ValueError(sizes_message(who, self.remedy, "store X in Zarr first"))
         numbers = da.arange(self.X.shape[0], chunks=(self.X.chunks[0],), dtype=np.dtype(np.int64))
         return dataclasses.replace(self, y=numbers)
+
+
+def with_sizes(array: da.Array, sizes: tuple[int, ...]) -> da.Array:
+    """Return an array whose blocks are said to have these numbers of rows."""
+    chunks = (sizes, *array.chunks[1:])
+    return array.map_blocks(_same, chunks=chunks, dtype=array.dtype, meta=array._meta)
+
+
+def _same(block: Any) -> Any:
+    return block
+
+
+def _count(block: Any) -> Any:
+    return np.full((1, 1), block.shape[0])
 
 
 def row_bytes(X: Any) -> int:
@@ -180,6 +206,8 @@ def row_blocks(
 
 
 def _as_dask(X: Any, n_blocks: int, n_rows: int | None, remedy: str) -> da.Array:
+    if isinstance(X, ParquetRows) and not n_blocks:
+        return _from_row_groups(X, n_rows)
     if isinstance(X, Stored):
         return _from_store(X, _rows_per_block(X.shape[0], n_blocks) or _rows_per_read(X, n_rows))
     if not isinstance(X, da.Array):
@@ -229,13 +257,42 @@ def _part(X: Any, start: int, stop: int) -> Any:
     return csr_of_parts(X.data[entries], X.indices[entries], indptr - indptr[0], X.shape[1])
 
 
-def _from_store(X: Stored, rows: int) -> da.Array:
+def _from_row_groups(X: ParquetRows, n_rows: int | None) -> da.Array:
+    """Take row groups as blocks: small ones several at a time, large ones divided, for others to work too."""
+    largest = max(1, GROUP_BYTES // row_bytes(X))
+    _warn_of_cut_pieces(
+        X, min(largest, X.piece[0]), "write Parquet in row groups of fewer rows, or convert it"
+    )
+    sizes = tuple(divided(X.row_groups.sizes, n_rows or READ_BYTES // row_bytes(X), largest))
+    return as_dask(X, (sizes, X.shape[1]))
+
+
+def divided(sizes: Iterable[int], least: int, most: int) -> Iterator[int]:
+    """Yield sizes of blocks: neighbours together up to `least` rows, what has more than `most` in parts."""
+    held = 0
+    for size in sizes:
+        held += size if size <= most else 0
+        if held and (held >= least or size > most):
+            yield held
+            held = 0
+        if size > most:
+            height = math.ceil(size / math.ceil(size / most))
+            yield from (min(height, size - start) for start in range(0, size, height))
+    if held:
+        yield held
+
+
+def _warn_of_cut_pieces(X: Stored, rows: int, remedy: str) -> None:
     stored = X.piece[0]
     if rows % stored and stored > 4 * rows and stored * row_bytes(X) > READ_BYTES:
         warn(
             f"Blocks of {rows} rows cut through stored chunks of {stored} rows, which are then read more "
-            "than once in every pass; leave n_blocks=0, or store X in chunks of that size."
+            f"than once in every pass; {remedy}."
         )
+
+
+def _from_store(X: Stored, rows: int) -> da.Array:
+    _warn_of_cut_pieces(X, rows, "leave n_blocks=0, or store X in chunks of that size")
     array = as_dask(X, (rows, X.shape[1]))
     _warn_of_chunk_sizes(array, row_bytes(X), "store X in chunks of fewer rows")
     return array

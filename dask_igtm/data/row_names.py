@@ -12,7 +12,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from dask_igtm.data.column_names import SHOWN, check_distinct, series_name
+from dask_igtm.data.column_names import SHOWN, series_name
 from dask_igtm.data.containers import is_lazy, is_xarray, opened
 from dask_igtm.data.cubes import grid_of, is_dataset
 from dask_igtm.data.frames import arrow_frame, is_dask_frame, is_pandas_frame
@@ -20,6 +20,8 @@ from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.row_arrays import id_array, ids_of, sizes_message, sizes_remedy, unknown
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.data.row_index import with_rows_of
+from dask_igtm.data.table_columns import check_distinct
+from dask_igtm.data.table_ids import table_ids
 from dask_igtm.data.xarray_names import coordinates_of_rows
 
 Names = dict[str, Any]
@@ -55,7 +57,10 @@ def named_rows(X: Any, ids: Any = None) -> tuple[Any, Names]:
 
 def split_names(X: Any, ids: Any = None) -> tuple[Any, Names | None]:
     """Return what `named_rows` does, but None for rows that have numbers alone."""
-    X = opened(X)
+    return table_ids(X, ids) or _split(opened(X), ids)
+
+
+def _split(X: Any, ids: Any) -> tuple[Any, Names | None]:
     if not (is_lazy(X) or is_dataset(X)):
         refuse(X)
     if ids is None:

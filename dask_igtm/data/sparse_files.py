@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fsspec
@@ -12,16 +12,19 @@ import scipy.io
 import scipy.sparse
 from scipy.sparse import csr_array
 
-from dask_igtm.data.column_names import check_distinct
 from dask_igtm.data.containers import array_in, check_table
 from dask_igtm.data.csr_rows import CsrRows, csr_rows
 from dask_igtm.data.encodings import BY_COLUMNS, encoding_of
+from dask_igtm.data.rechunk import Columns
+from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import is_url
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
 
-Table = tuple[list[str] | None, Iterator[Any]]  # names of the columns, where they have some, and the rows
+# Names of the columns, where they have some, and the rows with their ids.
+Table = tuple[list[str] | None, Iterator[Columns]]
 
+OBS_NAMES = "obs_names"  # as AnnData calls the index of its rows
 READ_BYTES = 16 * 2**20  # of rows at a time
 
 
@@ -50,8 +53,11 @@ def mtx_rows(source: str) -> Iterator[Any]:
     return _whole(X, source)
 
 
-def h5ad_rows(source: str) -> Table:
-    """Return names of the variables, and the rows of the X in a file of AnnData, some at a time."""
+def h5ad_rows(source: str, index: Sequence[str] = ()) -> Table:
+    """Return names of the variables, and the rows of the X in a file of AnnData, some at a time.
+
+    The only `index` that they may have beside them is "obs_names", or what the file calls it.
+    """
     try:
         import h5py  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -65,10 +71,30 @@ def h5ad_rows(source: str) -> Table:
         if encoding_of(X) == BY_COLUMNS:
             rows_of_transpose = csr_rows(X, source, transposed=True)
             (transpose,) = rows_of_transpose.walk((0, rows_of_transpose.shape[0]))
-            return _names(file, source), _whole(transpose.T, source)
-        rows = array_in(X, source)
-        check_table(rows)
-        return _names(file, source), _parts(rows)
+            rows: Any = _whole(transpose.T, source)
+        else:
+            held = array_in(X, source)
+            check_table(held)
+            rows = _parts(held)
+        return _names(file, source), _with_ids(rows, [_obs_names(file, source, name) for name in index])
+
+
+def _obs_names(file: Any, source: str, name: str) -> Any:
+    """Return what AnnData calls the rows."""
+    index = file["obs"].attrs.get("_index", "_index") if "obs" in file else None
+    if index not in file.get("obs", ()) or name not in (OBS_NAMES, index):
+        raise ValueError(
+            f"{source!r} has no ids of rows called {name!r}; give {OBS_NAMES!r}, if it has names of the rows."
+        )
+    return file["obs"][index].asstr()[:]
+
+
+def _with_ids(rows: Iterator[Any], ids: Sequence[Any]) -> Iterator[Columns]:
+    start = 0
+    for part in rows:
+        stop = start + part.shape[0]
+        yield part, *(values[start:stop] for values in ids)
+        start = stop
 
 
 def _names(file: Any, source: str) -> list[str] | None:

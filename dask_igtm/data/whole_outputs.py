@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,33 @@ def write_whole(path: Path, content: bytes) -> None:
     with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         _write(partial, content)
         os.replace(partial, name)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, overwrite: bool) -> Iterator[str]:
+    """Yield the local path of a file to write, which then takes its place at `path`, whole.
+
+    Raises
+    ------
+    FileExistsError
+        If something has come there meanwhile that is not to be replaced.
+    """
+    files, name = fsspec.core.url_to_fs(absolute(path))
+    local = isinstance(files, LocalFileSystem)
+    folder = os.path.dirname(name) if local else tempfile.gettempdir()
+    disk = LocalFileSystem()
+    with _or_nothing(
+        disk, os.path.join(folder, f"{os.path.basename(name)}.{uuid.uuid4().hex}.part")
+    ) as partial:
+        yield partial
+        files.invalidate_cache()
+        if files.exists(name) and not overwrite:
+            raise FileExistsError(f"Something has come to {str(path)!r} meanwhile; give another path.")
+        if local:
+            os.replace(partial, name)
+        else:
+            files.put_file(partial, name)  # an object appears whole
+            disk.rm_file(partial)
 
 
 def create_whole(path: Path, content: bytes) -> None:

@@ -72,6 +72,11 @@ def set_label(path: str, label: Label) -> None:
 def check_run(group: zarr.Group, path: str, run: str) -> None:
     """Raise FileExistsError unless a group belongs to a run."""
     label: Any = group.attrs.get(ATTRIBUTE, {})
+    check_label(label, path, run)
+
+
+def check_label(label: Label, path: str, run: str) -> None:
+    """Raise FileExistsError unless a label is that of a run."""
     if label.get("run") != run:
         raise FileExistsError(
             f"Another run has begun to write to {path!r}, so that this one stops; let that one end, or give "

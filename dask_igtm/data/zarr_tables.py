@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.errors import ContainsArrayError
 
 from dask_igtm.data.codecs import CODEC, compressors
+from dask_igtm.data.stored_tables import TEXT
 from dask_igtm.data.zarr_labels import check_run
 
 Rows = NDArray[Any]
@@ -25,13 +26,18 @@ class Table(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
-    fill: float  # which says that nothing was written
+    fill: float | str  # which says that nothing was written
     chunk_rows: int
 
     @property
     def chunks(self) -> tuple[int, ...]:
         """Shape of a chunk, which holds whole rows."""
         return (min(self.chunk_rows, self.shape[0]), *self.shape[1:])
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a chunk of numbers."""
+        return math.prod(self.chunks) * np.dtype(self.dtype).itemsize
 
 
 def create(path: str, tables: Mapping[str, Table]) -> None:
@@ -40,7 +46,7 @@ def create(path: str, tables: Mapping[str, Table]) -> None:
     for name, table in tables.items():
         if name in group:
             continue
-        stored = compressors(CODEC, math.prod(table.chunks) * np.dtype(table.dtype).itemsize)
+        stored: Any = "auto" if table.dtype == TEXT else compressors(CODEC, table.chunk_bytes)
         with contextlib.suppress(ContainsArrayError):  # another run of the same label has just made it
             group.create_array(
                 name,
@@ -94,8 +100,9 @@ def _open(group: zarr.Group, name: str, table: Table) -> Any:
 def _is(found: zarr.Array[Any] | zarr.Group, table: Table) -> bool:
     return (
         isinstance(found, zarr.Array)
-        and (found.shape, found.chunks, found.dtype) == (table.shape, table.chunks, np.dtype(table.dtype))
-        and np.array_equal(found.fill_value, table.fill, equal_nan=True)
+        and (found.shape, found.chunks) == (table.shape, table.chunks)
+        and (found.dtype.kind in "TO" if table.dtype == TEXT else found.dtype == np.dtype(table.dtype))
+        and str(found.fill_value) == str(np.asarray(table.fill, found.dtype))  # NaN is like itself then
     )
 
 

@@ -38,6 +38,7 @@ from dask_igtm.projection.table import table
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
 from dask_igtm.projection.validate import fitted_map, in_order_of_fit, rows_of
+from dask_igtm.projection.written import write_table
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
@@ -446,6 +447,47 @@ class BaseMap(
         ('flower', ['node', 'entropy'])
         """
         return table(self, X, outputs, top=top, ids=ids)
+
+    def write_table(
+        self,
+        X: Any,
+        path: Path,
+        outputs: Sequence[str] = ("means", "modes", "log_likelihood"),
+        *,
+        top: int = 5,
+        ids: Any = None,
+        resume: bool = True,
+        overwrite: bool = False,
+    ) -> None:
+        """Write what `table` says of each row, as Parquet, CSV or Zarr by the ending of the path.
+
+        Parameters
+        ----------
+        X : as in `table`
+            Blocks of several sizes are divided anew; where their sizes are unknown, as those of CSV, they are
+            computed once more to be counted.
+        path : path or URL
+            `.parquet` or `.pq`: a folder of Parquet, which goes on where it was cut, and belongs to one run
+            at a time, as a projection to Zarr does. Until it is complete, one of its files is no Parquet, so
+            that others refuse to read it. `.zarr`: what `project_to_zarr` writes, with the ids beside it.
+            `.csv`: one file, written anew each time, that is whole or not there. Every worker must see it.
+        outputs, top, ids
+            As in `table`. Rows without ids are numbered in a column "row" of Parquet and CSV.
+        resume : bool, default=True
+            As in `project_to_zarr`.
+        overwrite : bool, default=False
+            Replace what is there: a CSV file once the new one is whole, and a projection at once.
+
+        Raises
+        ------
+        FileExistsError
+            If something is at `path` that is not to be replaced or gone on with, or another run takes over.
+        ImportError
+            If pyarrow, which writes Parquet and CSV, is not installed.
+        ValueError
+            If the ending is unknown, or else as `table` and `project_to_zarr`.
+        """
+        write_table(self, X, path, outputs, top=top, ids=ids, resume=resume, overwrite=overwrite)
 
     def score_samples(self, X: Any) -> Any:
         """Return ln p(x) of each row, (n,), a density in the units of X, in the way of `describe`."""

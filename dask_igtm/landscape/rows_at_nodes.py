@@ -9,9 +9,9 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.data.column_names import check_distinct
 from dask_igtm.data.frames import frame
 from dask_igtm.data.row_names import NUMBER, Names, split_names
+from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
 from dask_igtm.passes.empty_rows import occupied

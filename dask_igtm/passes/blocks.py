@@ -15,6 +15,7 @@ from dask.task_spec import DataNode, Task
 
 from dask_igtm.data.containers import Stored
 from dask_igtm.data.csr_rows import CsrRows
+from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.row_blocks import READ_BYTES, row_bytes
 from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.empty_rows import without_empty
@@ -211,7 +212,7 @@ def naming(index: int, rows: tuple[int, int] | None) -> Iterator[None]:
 
 def _rows_between(stored: Stored, edges: tuple[int, ...]) -> Iterator[Any]:
     """Yield the rows of a store between neighbouring edges."""
-    if isinstance(stored, CsrRows):
+    if isinstance(stored, CsrRows | ParquetRows):
         yield from stored.walk(edges)
         return
     most = READ_BYTES // row_bytes(stored)

@@ -24,17 +24,24 @@ def digests(source: Source) -> dict[str, str]:
     """Return a digest of each of those blocks under its rows "first:last", which must be known.
 
     A digest is one of the numbers as float64, however they are stored, laid out or computed; but sparse rows
-    are known again as sparse ones alone.
+    are known again as sparse ones alone. Of rows that have values, such as ids, it is one of these too.
     """
     return dict(walk([source.alone(sampled)], _digests, (), "igtm-digest")[0])
 
 
 def _digests(blocks: Blocks, values: dict[Any, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((_name(block), _digest(X)) for block, (X, *_) in blocks.read(values))
+    return tuple(
+        (_name(block), _digest(X) + "".join(map(_digest_of_values, of_rows)))
+        for block, (X, _, *of_rows) in blocks.read(values)
+    )
 
 
 def _name(block: Block) -> str:
     return ":".join(map(str, span([block]) or ()))
+
+
+def _digest_of_values(values: Any) -> str:
+    return hashlib.blake2b(repr(values.tolist()).encode(), digest_size=8).hexdigest()
 
 
 def _digest(X: Any) -> str:

@@ -96,8 +96,8 @@ def write(
     function : callable
         Takes the rows of a block, returns a tuple of arrays with one row for each.
     sink : callable
-        Takes the number of the first row, and those arrays for all rows of a fold. It runs on the
-        workers, and again for the same rows where a worker is lost.
+        Takes the number of the first row, and those arrays for all rows of a fold; the values of rows that
+        have some follow them. It runs on the workers, and again for the same rows where a worker is lost.
     *shared, label
         As in `reduce`.
     """
@@ -146,9 +146,9 @@ def _write(
     shared: tuple[Any, ...],
 ) -> int:
     parts = []
-    for block, (X, *_) in blocks.read(values):
+    for block, (X, _, *values_of_rows) in blocks.read(values):
         with naming(*block):
-            parts.append(function(X, *shared))
+            parts.append((*function(X, *shared), *values_of_rows))
     columns = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
     sink(cast(int, blocks.edges[0]), columns)
     return len(columns[0])

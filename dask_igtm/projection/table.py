@@ -11,17 +11,17 @@ import numpy as np
 from dask.core import flatten
 from dask.task_spec import List, Task, TaskRef
 
-from dask_igtm.data.column_names import check_distinct
-from dask_igtm.data.containers import opened
 from dask_igtm.data.frames import arrow_frame, frame, is_dask_frame, is_pandas_frame, numbers_in
 from dask_igtm.data.planning import planned
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.row_names import NUMBER, Names, id_columns, split_names
+from dask_igtm.data.table_columns import check_distinct
+from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.passes.map_rows import Call, call_of, map_blocks
 from dask_igtm.posterior.row_outputs import Output, project
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_results import as_dataset, is_labelled
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
 
 Columns = dict[str, Any]
 Outputs = tuple[Output, ...]
@@ -39,8 +39,7 @@ def table(estimator: Any, X: Any, outputs: Sequence[str], *, top: int = 5, ids: 
     """
     fitted = fitted_map(estimator)
     chosen = fitted.outputs(outputs, top)
-    X = opened(X)
-    rest, names = split_names(X, ids)
+    rest, names = split_names(opened_with_ids(X, ids, names_of_fit(estimator)), ids)
     names = names or {}
     check_distinct((*names, *(name for output in chosen for name in output.columns)), "The table")
     rows = rows_of(estimator, rest)

@@ -1,139 +1,98 @@
-"""Projections to Zarr, which can be cut and gone on with, and belong to one run at a time."""
+"""Projections to Zarr: whole chunks of an array for each output, and of one for each id of the rows."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import logging
-import math
-import uuid
+from dataclasses import dataclass
+from typing import Any
 
+import fsspec
+import numpy as np
 import zarr
 
-from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.stored_tables import TEXT, as_text, id_type
 from dask_igtm.data.whole_outputs import Path, absolute
 from dask_igtm.data.zarr_labels import Label, check_run, claim, label_of, set_label
 from dask_igtm.data.zarr_tables import Table, create, missing_chunks, write_rows
-from dask_igtm.model.arrays import digest, pack
-from dask_igtm.passes.digests import digests
-from dask_igtm.passes.empty_rows import AroundEmpty
-from dask_igtm.passes.graph import fold_size, prepare
-from dask_igtm.passes.map_rows import write
-from dask_igtm.posterior.row_outputs import OF_TOP, Output, project
+from dask_igtm.posterior.row_outputs import Output
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.parts import write_parts
 
-logger = logging.getLogger("dask_igtm")
+FILLS = {"f": np.nan, "i": -1, "u": 0, "b": 0}  # of ids, by the kind of their type
 
-FORMAT_VERSION = 2  # 1 had no digests of rows, and no id of its run
+
+@dataclass(frozen=True)
+class ZarrParts:
+    """A group of Zarr whose arrays are written in chunks of whole rows, a part being one of each.
+
+    Attributes
+    ----------
+    path : str
+    n_rows : int
+    outputs : tuple of Output
+    ids : dict of str to numpy.dtype
+        Names and types of the ids of the rows.
+    """
+
+    path: str
+    n_rows: int
+    outputs: tuple[Output, ...]
+    ids: dict[str, Any]
+
+    def label(self) -> Label | None:
+        """Return the label of the group."""
+        return label_of(self.path)
+
+    def claim(self, label: Label) -> bool:
+        """Make the group."""
+        return claim(self.path, label)
+
+    def set_label(self, label: Label) -> None:
+        """Label the group anew."""
+        set_label(self.path, label)
+
+    def create(self, height: int) -> None:
+        """Make the arrays that are not there."""
+        create(self.path, self._tables(height))
+
+    def missing(self, _n_parts: int, height: int) -> set[int]:
+        """Return the numbers of the chunks that some array lacks."""
+        return missing_chunks(self.path, self._tables(height))
+
+    def write(self, first_row: int, arrays: tuple[Any, ...], height: int, run: str) -> None:
+        """Write a chunk of each array."""
+        outputs = arrays[: len(self.outputs)]
+        ids = [_storable(records[name]) for records in arrays[len(outputs) :] for name in self.ids]
+        write_rows(first_row, (*outputs, *ids), self.path, tuple(self._tables(height)), run)
+
+    def check_run(self, run: str) -> None:
+        """Raise FileExistsError unless the group belongs to a run."""
+        check_run(zarr.open_group(self.path, mode="r"), self.path, run)
+
+    def remove(self) -> None:
+        """Remove the group."""
+        files, name = fsspec.core.url_to_fs(self.path)
+        files.rm(name, recursive=True)
+
+    def _tables(self, height: int) -> dict[str, Table]:
+        tables = {o.name: Table(o.shape(self.n_rows), o.dtype, o.fill, height) for o in self.outputs}
+        return tables | {name: _table(self.n_rows, dtype, height) for name, dtype in self.ids.items()}
+
+
+def _table(n_rows: int, dtype: Any, height: int) -> Table:
+    kind = id_type(dtype)
+    return Table((n_rows,), kind, "" if kind == TEXT else FILLS[np.dtype(kind).kind], height)
+
+
+def _storable(values: Any) -> Any:
+    return as_text(values) if id_type(values.dtype) == TEXT else values
 
 
 def project_to_zarr(
     fitted: FittedMap, rows: RowBlocks, path: Path, outputs: tuple[Output, ...], *, resume: bool
 ) -> zarr.Group:
-    """Write some outputs of all rows to a Zarr group, whole chunks at a time; see the estimator's method.
-
-    A part is a chunk along the rows of every output, and a fold of the pass that writes it. A run that finds
-    an unfinished projection puts its own id into the label, and an earlier run that still works stops there.
-    """
-    target, rows = absolute(path), rows.regular()
-    label, found = _label(fitted, rows, outputs), label_of(target)
-    if found is not None:
-        _check(found, label, target, resume=resume)
-    height = found["chunk_rows"] if found else _chunk_rows(rows, outputs)
-    tables = {o.name: Table(o.shape(rows.X.shape[0]), o.dtype, o.fill, height) for o in outputs}
-    function = AroundEmpty(project, outputs) if rows.skip_empty else project
-    source = prepare(dataclasses.replace(rows, skip_empty=False), math.ceil(height / rows.X.chunks[0][0]))
-    label |= {"chunk_rows": height, "blocks": digests(source), "run": uuid.uuid4().hex, "complete": False}
-    if found is None:
-        if not claim(target, label):  # another run was first; look at what it makes
-            return project_to_zarr(fitted, rows, path, outputs, resume=resume)
-        missing = set(range(len(source.folds)))
-    else:
-        missing = missing_chunks(target, tables)
-        _check_blocks(found, label, target, missing)
-        if found["complete"] and not missing:
-            return zarr.open_group(target, mode="r")
-        set_label(target, label)
-    create(target, tables)
-    logger.info("projecting to %s: %d of %d parts", target, len(missing), len(source.folds))
-    sink = functools.partial(write_rows, path=target, names=tuple(tables), run=label["run"])
-    parts = source.only(tuple(fold for part, fold in enumerate(source.folds) if part in missing))
-    write(parts, function, sink, fitted.model, fitted.kernel, outputs, label="igtm-project")
-    return _certified(target, tables, label)
-
-
-def _label(fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...]) -> Label:
-    """Say what decides the rows of a projection, beside the values of X."""
-    label: Label = {
-        "format": "dask_igtm projection",
-        "format_version": FORMAT_VERSION,
-        "model": digest(pack(fitted.model)),
-        "kernel": fitted.kernel,
-        "version": __version__,
-        **rows.layout,
-        "skip_empty": rows.skip_empty or None,  # as labels of older projections, which lack it
-        "outputs": [output.name for output in outputs],
-    }
-    tops = [output.width for output in outputs if output.name in OF_TOP]
-    return label | {"top": tops[0]} if tops else label
-
-
-def _chunk_rows(rows: RowBlocks, outputs: tuple[Output, ...]) -> int:
-    """Return how many rows a part of a new projection has."""
-    n_rows, block_rows = int(rows.X.shape[0]), int(rows.X.chunks[0][0])
-    bytes_per_row = rows.row_bytes + sum(output.row_bytes for output in outputs)
-    return min(n_rows, block_rows * fold_size(rows.X, bytes_per_row))
-
-
-def _check(found: Label, label: Label, target: str, *, resume: bool) -> None:
-    """Refuse a projection that is not to be gone on with, or is not this one."""
-    if not resume:
-        raise FileExistsError(
-            f"There is a projection at {target!r} already; give resume=True to finish it, another path, or "
-            "remove it."
-        )
-    if found.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"The projection at {target!r} has format {found.get('format_version')}, and this release goes "
-            f"on with format {FORMAT_VERSION}; give another path, or remove it."
-        )
-    other = [
-        f"{name} was {found.get(name)!r} and is {value!r}"
-        for name, value in label.items()
-        if found.get(name) != value
-    ]
-    if other:
-        raise ValueError(
-            f"The projection at {target!r} is another one: {'; '.join(other)}. Give another path, or remove "
-            "it."
-        )
-
-
-def _check_blocks(found: Label, label: Label, target: str, missing: set[int]) -> None:
-    """Refuse rows that differ, in the blocks that have digests, from those of a part that is there."""
-    other = [
-        rows
-        for rows, value in label["blocks"].items()
-        if int(rows.partition(":")[0]) // label["chunk_rows"] not in missing
-        and found["blocks"][rows] != value
-    ]
-    if other:
-        raise ValueError(
-            f"What is at {target!r} is the projection of other data: rows {other[0]} of X are not what they "
-            "were; give another path, or remove it."
-        )
-
-
-def _certified(target: str, tables: dict[str, Table], label: Label) -> zarr.Group:
-    """Say that a projection is complete, if all chunks are there and it still belongs to this run."""
-    missing = missing_chunks(target, tables)
-    if missing:
-        n_parts = math.ceil(label["shape"][0] / label["chunk_rows"])
-        raise FileNotFoundError(
-            f"{len(missing)} of {n_parts} parts of the projection at {target!r} are not there, although they "
-            "were written; give a path that every worker sees, and call again to write them."
-        )
-    check_run(zarr.open_group(target, mode="r"), target, label["run"])
-    set_label(target, label | {"complete": True})
-    return zarr.open_group(target, mode="r")
+    """Write some outputs of all rows to a Zarr group; see the estimator's method."""
+    rows = rows.regular()
+    target = ZarrParts(absolute(path), rows.X.shape[0], outputs, {})
+    write_parts(fitted, rows, outputs, target, resume=resume)
+    return zarr.open_group(target.path, mode="r")

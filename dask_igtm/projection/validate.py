@@ -38,6 +38,11 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def names_of_fit(estimator: Any) -> Names:
+    """Return the names of the columns of a fit; none where it had none."""
+    return tuple(getattr(estimator, "feature_names_in_", ()))
+
+
 def rows_of(
     estimator: Any,
     X: Any,
@@ -62,11 +67,11 @@ def rows_of(
     **blocking
         `n_blocks` or `n_rows` of `row_blocks`.
     """
-    X = opened(X) if reset else in_order_of_fit(estimator, opened(X))
+    X = opened(X) if reset else in_order_of_fit(estimator, opened(X, names_of_fit(estimator)))
     array = array_in(X)  # which refuses what is no table
     names = column_names(X) if names is None else names
     if not reset:
-        check_same_names(getattr(estimator, "feature_names_in_", None), names, type(estimator).__name__)
+        check_same_names(names_of_fit(estimator) or None, names, type(estimator).__name__)
     weights = with_rows_of(X, sample_weight, "sample_weight")
     numbers = X if is_lazy(X) else _numbers(estimator, array)
     rows = row_blocks(numbers, weights, with_rows_of(X, y, "y"), **blocking)

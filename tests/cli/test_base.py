@@ -62,7 +62,8 @@ FAILURES = [
     (["fit", "x.zarr", "-o", "n.npz", "--solver", "newton"], 2, "'em', 'accelerated'"),
     (["fit", "x.zarr", "-o", "n.npz", "--k", "many"], 2, "not a valid integer"),
     (["fit", "x.npy", "-o", "n.npz"], 2, "first run: dask-igtm convert x.npy x.zarr"),
-    (["fit", "x.csv.gz", "-o", "n.npz"], 2, "dask-igtm convert x.csv.gz x.zarr"),
+    (["fit", "x.csv.gz", "-o", "n.npz"], 1, "There is no file"),
+    (["transform", "m.npz", "x.zarr", "-o", "y.feather"], 1, "give one of .parquet, .pq, .csv, .zarr"),
     (["fit", "x.zarr", "-o", "n.npz", "--scheduler", "tcp://a:1", "--workers", "2"], 2, "not both"),
     (["fit", "x.zarr", "-o", "n.npz", "--workers", "0"], 2, "--workers"),
     (["nothing"], 2, "No such command"),
@@ -111,7 +112,7 @@ def test_debug_shows_the_error_itself(model):
 
 
 def test_an_error_without_words_is_named(cli, model, monkeypatch):
-    monkeypatch.setattr(IGTM, "project_to_zarr", lambda *_: 1 / 0)
+    monkeypatch.setattr(IGTM, "write_table", lambda *_, **__: 1 / 0)
     code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr")
     assert (code, err) == (1, "Error: ZeroDivisionError: division by zero, see --debug\n")
 

@@ -8,6 +8,7 @@ import types
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from helpers.command_line import FIT, HEEDING
@@ -275,3 +276,44 @@ def test_help_loads_nothing_slow():
     assert done.stderr.strip() == ""
     assert all(command in done.stdout for command in COMMANDS)
     assert "130  interrupted" in done.stdout
+
+
+# Tables of files with ids
+
+
+@pytest.fixture
+def table():
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(id=[f"m{i:03}" for i in range(600)], smiles="C")
+    frame.to_parquet("cells.parquet", row_group_size=100)
+    return frame
+
+
+@pytest.mark.parametrize("source", ["cells.parquet", "cells.csv", "cells.zarr"])
+def test_from_a_table_to_a_table(cli, table, source):
+    table.to_csv("cells.csv", index=False)
+    assert cli("convert", "cells.parquet", "cells.zarr", "--index", "id", "--drop", "smiles")[0] == 0
+    chosen = () if source == "cells.zarr" else ("--index", "id", "--drop", "smiles")
+    assert cli("fit", source, "-o", "m.npz", *SMALL, *chosen)[0] == 0
+    index = () if source == "cells.zarr" else ("--index", "id")
+    expected = load("m.npz").transform(table[list("abcde")])
+    for ending, read in (("parquet", pd.read_parquet), ("csv", pd.read_csv)):
+        command = ("transform", "m.npz", source, "-o", f"map.{ending}", "--outputs", "means,node", *index)
+        code, _, said = cli(*command)
+        assert code == 0
+        assert "Warning" not in said  # of columns that the map does not know
+        found = read(f"map.{ending}")
+        assert list(found.columns) == ["id", "x1", "x2", "node"]
+        assert found["id"].tolist() == table["id"].tolist()
+        np.testing.assert_allclose(found[["x1", "x2"]], expected, rtol=1e-9, atol=1e-12)
+        told = json.loads(cli("info", f"map.{ending}", "--json")[1])
+        assert told["columns"] == ["x1", "x2", "node"]
+    assert cli(*command)[0] == 1  # a CSV file is written anew only if asked
+    assert cli(*command, "--overwrite")[0] == 0
+    assert cli("transform", "m.npz", source, "-o", "map.zarr", "--outputs", "means", *index)[0] == 0
+    assert sorted(zarr.open_group("map.zarr").array_keys()) == ["id", "means"]
+
+
+def test_info_tells_ids(cli, table):
+    assert cli("convert", "cells.parquet", "cells.zarr", "--index", "id,smiles")[0] == 0
+    assert json.loads(cli("info", "cells.zarr", "--json")[1])["ids"] == ["id", "smiles"]
+    assert json.loads(cli("info", "cells.parquet", "--json")[1])["row_groups"] == 6

@@ -39,7 +39,7 @@ def test_a_path_without_array_is_named(fitted, tmp_path, convert, method):
 
 
 def test_a_path_of_something_else_is_named(fitted, tmp_path):
-    path = tmp_path / "rows.csv"
+    path = tmp_path / "rows.txt"
     path.write_text("1,2,3,4,5\n")
     assert_says(raised((ValueError, OSError), fitted.transform, str(path)), re.escape(str(path)), "zarr")
 

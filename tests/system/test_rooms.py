@@ -22,7 +22,7 @@ THIRD_PARTY = {
     "posterior": {"numpy", "scipy", "numba", "llvmlite"},
     "statistics": {"numpy", "scipy"},
     "solvers": {"numpy", "scipy"},
-    "data": {"numpy", "scipy", "dask", "zarr", "fsspec", "pandas", "narwhals", "h5py"},
+    "data": {"numpy", "scipy", "dask", "zarr", "fsspec", "pandas", "pyarrow", "narwhals", "h5py"},
     "passes": {"numpy", "dask", "distributed", "cloudpickle", "threadpoolctl"},
     "fitting": {"numpy", "dask", "rich"},
 }
