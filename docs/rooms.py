@@ -38,8 +38,8 @@ ROOMS = {
     "projection": "fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table parts"
     " to_zarr to_csv written quality",
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
-    "estimators": "rollback set_output saving base_map igtm ugtm base_predictor classifier regressor load"
-    " folds search saturation",
+    "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
+    " regressor load folds search saturation",
     "plot": "style row_charts node_charts charts report",
     "cli": "estimator_options base commands",
 }

@@ -20,6 +20,7 @@ from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
 from dask_igtm.estimators.rollback import unchanged_on_error
+from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.estimators.set_output import FramesForMemoryOnlyMixin
 from dask_igtm.fitting.cost import Estimate, estimate
 from dask_igtm.fitting.fit import fit
@@ -34,11 +35,9 @@ from dask_igtm.projection.blocks import project_blocks
 from dask_igtm.projection.columns import centers_table
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_results import as_given, columns_of, labelled
-from dask_igtm.projection.table import table
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
 from dask_igtm.projection.validate import fitted_map, in_order_of_fit, rows_of
-from dask_igtm.projection.written import write_table
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
@@ -52,6 +51,7 @@ SLACK = 1e-6  # of a deviance: another block size or precision may round it so m
 class BaseMap(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     FramesForMemoryOnlyMixin,
+    RowTablesMixin,
     BaseEstimator,  # type: ignore[misc]
 ):
     """A map as an estimator of scikit-learn; the parameters are those of `IGTM`."""
@@ -400,94 +400,6 @@ class BaseMap(
             output.name: labelled(X, array, output.name, columns_of(output))
             for output, array in zip(chosen, arrays, strict=True)
         }
-
-    def table(
-        self,
-        X: Any,
-        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
-        *,
-        top: int = 5,
-        ids: Any = None,
-    ) -> Any:
-        """Return what `describe` does as a table that says which row is which.
-
-        Parameters
-        ----------
-        X : as in `fit`; shape (n, D) without columns that are ids
-        outputs, top
-            As in `describe`.
-        ids : str, sequence of str, or array or series of n, optional
-            Columns of X that name the rows and are no data, or a name for each row. By default the index of
-            a frame of pandas or Dask, and row numbers where there is none.
-
-        Returns
-        -------
-        frame with n rows
-            Columns "x1", "x2" of means, "mode_x1", "mode_x2" of modes, "node", "entropy", "top_node_1"... A
-            frame of pandas, Dask, polars, or a pyarrow.Table where X is one; of pandas for anything else in
-            memory, and a lazy one of Dask for anything else that is lazy. Names of the rows are the index
-            of a frame that has one, and else its first columns. Of Dask several names are columns, and rows
-            without names are numbered; within each block where chunk sizes are unknown.
-
-        Raises
-        ------
-        ImportError
-            If pandas, or what else the frame needs, is not installed.
-        ValueError
-            As `describe`; if X has no such columns, or there is not one id a row; or if an id has the name of
-            a column of the table.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from dask_igtm import IGTM
-        >>> X = load_iris(as_frame=True).data.rename_axis("flower")
-        >>> flowers = IGTM(k=8, scale="standard", solver="em").fit(X).table(X, ["node", "entropy"])
-        >>> flowers.index.name, list(flowers.columns)
-        ('flower', ['node', 'entropy'])
-        """
-        return table(self, X, outputs, top=top, ids=ids)
-
-    def write_table(
-        self,
-        X: Any,
-        path: Path,
-        outputs: Sequence[str] = ("means", "modes", "log_likelihood"),
-        *,
-        top: int = 5,
-        ids: Any = None,
-        resume: bool = True,
-        overwrite: bool = False,
-    ) -> None:
-        """Write what `table` says of each row, as Parquet, CSV or Zarr by the ending of the path.
-
-        Parameters
-        ----------
-        X : as in `table`
-            Blocks of several sizes are divided anew; where their sizes are unknown, as those of CSV, they are
-            computed once more to be counted.
-        path : path or URL
-            `.parquet` or `.pq`: a folder of Parquet, which goes on where it was cut, and belongs to one run
-            at a time, as a projection to Zarr does. Until it is complete, one of its files is no Parquet, so
-            that others refuse to read it. `.zarr`: what `project_to_zarr` writes, with the ids beside it.
-            `.csv`: one file, written anew each time, that is whole or not there. Every worker must see it.
-        outputs, top, ids
-            As in `table`. Rows without ids are numbered in a column "row" of Parquet and CSV.
-        resume : bool, default=True
-            As in `project_to_zarr`.
-        overwrite : bool, default=False
-            Replace what is there: a CSV file once the new one is whole, and a projection at once.
-
-        Raises
-        ------
-        FileExistsError
-            If something is at `path` that is not to be replaced or gone on with, or another run takes over.
-        ImportError
-            If pyarrow, which writes Parquet and CSV, is not installed.
-        ValueError
-            If the ending is unknown, or else as `table` and `project_to_zarr`.
-        """
-        write_table(self, X, path, outputs, top=top, ids=ids, resume=resume, overwrite=overwrite)
 
     def score_samples(self, X: Any) -> Any:
         """Return ln p(x) of each row, (n,), a density in the units of X, in the way of `describe`."""

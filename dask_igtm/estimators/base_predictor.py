@@ -24,18 +24,18 @@ from dask_igtm.estimators import saving
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.igtm import IGTM
 from dask_igtm.estimators.rollback import unchanged_on_error
+from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.fitting.progress import Listener
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.row_outputs import Output
-from dask_igtm.projection.table import table
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import prediction
 
 Array = NDArray[np.float64]
 
 
-class BasePredictor(BaseEstimator):  # type: ignore[misc]
+class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
     """A map, fitted to X alone, and a landscape of y over it."""
 
     igtm_: IGTM
@@ -118,17 +118,6 @@ class BasePredictor(BaseEstimator):  # type: ignore[misc]
             self._learn(igtm, rows, None if is_dataset(X) else column_names(opened(y)))
             self.igtm_ = igtm
             return self
-
-    def table(
-        self,
-        X: Any,
-        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
-        *,
-        top: int = 5,
-        ids: Any = None,
-    ) -> Any:
-        """Return what the map says of each row, with the names of the rows; see `IGTM.table`."""
-        return table(self, X, outputs, top=top, ids=ids)
 
     def _map(self) -> IGTM:
         """Return the map on which it stands, not fitted."""

@@ -32,6 +32,7 @@ from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
 from dask_igtm.estimators.classifier import IGTMClassifier
 from dask_igtm.estimators.folds import Fold, Folds, folds_of
 from dask_igtm.estimators.rollback import unchanged_on_error
+from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fit_many import Candidate, Judged, check_side_by_side, fit_many, open_checkpoint
 from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
@@ -60,7 +61,7 @@ def _classifying(search: Any) -> bool:
     return isinstance(search.estimator, IGTMClassifier)
 
 
-class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """Search a grid of settings by likelihood of rows held out, in one fit's passes.
 
     All candidates, times all folds, advance side by side: a pass over the data is an iteration of each that
@@ -399,17 +400,6 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the positions of the rows on the best map; lazy for lazy X."""
         return self._best().transform(X)
 
-    def table(
-        self,
-        X: Any,
-        outputs: Sequence[str] = ("means", "node", "entropy", "log_likelihood"),
-        *,
-        top: int = 5,
-        ids: Any = None,
-    ) -> Any:
-        """Return what the best map says of each row, with the names of the rows; see `IGTM.table`."""
-        return self._best().table(X, outputs, top=top, ids=ids)
-
     def inverse_transform(self, R: Any) -> Any:
         """Return the points of data space to which responsibilities (n, K) of the best map belong."""
         return self._best().inverse_transform(R)
@@ -444,6 +434,9 @@ class IGTMSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         if sample_weight is not None and self.scoring is not None and not _takes_weights(self.scoring):
             raise ValueError("scoring takes no sample_weight; give none, or call it with best_estimator_.")
         return self._score(self._best(), X, y, sample_weight)
+
+    def _with_map(self) -> Any:
+        return self._best()
 
     def _best(self) -> Any:
         check_is_fitted(self, "best_params_")

@@ -7,11 +7,12 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 import zarr
 from helpers.data import correlated
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import IGTM, convert, open_table
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, convert, open_table
 from dask_igtm.data.parquet_parts import LABEL, ParquetParts
 
 duckdb = pytest.importorskip("duckdb")
@@ -215,3 +216,36 @@ def test_objects_in_a_store_are_written_too(igtm):
         igtm.write_table(rows, f"memory://written/map.{ending}", ("node",), ids=ids)
     assert open_table("memory://written/map.parquet", index="id").shape == (2000, 1)
     assert list(open_table("memory://written/map.csv", index="id").columns) == ["node"]
+
+
+def test_all_that_have_a_map_write(igtm):
+    labels = np.where(X[:, 0] > 0, "a", "b")
+    rows, settings = FRAME[list("abcd")], {"k": 4, "m": 2, "niter": 2, "scale": "center", "solver": "em"}
+    fitted = (
+        IGTMClassifier(**settings).fit(rows, labels),
+        IGTMRegressor(**settings).fit(rows, X[:, 0]),
+        IGTMSearch(IGTM(**settings), {"k": [4]}, cv=2).fit(rows),
+    )
+    for i, one in enumerate(fitted):
+        one.write_table(FRAME.drop(columns="code"), f"{i}.parquet", ["node"], ids="id")
+        written = duck(f"{i}.parquet")
+        table = one.table(FRAME.drop(columns="code"), ["node"], ids="id").sort_index()
+        assert_array_equal(written["node"], table["node"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_points_of_a_cube_are_written_with_their_coordinates(lazy):
+    values = X.reshape(40, 50, 4).copy()
+    values[3, 7:] = np.nan
+    axes = {"lat": np.arange(40.0), "lon": np.arange(50.0)}
+    cube = xr.Dataset({name: (("lat", "lon"), values[..., i]) for i, name in enumerate("abcd")}, axes)
+    settings = {"k": 4, "m": 2, "niter": 2, "scale": "center", "solver": "em"}
+    igtm = IGTM(**settings, keep_empty_rows=True).fit(cube)
+    given = cube.chunk(lat=15, lon=20) if lazy else cube
+    igtm.write_table(given, "cube.parquet", ["means", "node"])
+    igtm.write_table(given, "cube.csv", ["means", "node"])
+    expected = igtm.table(cube, ["means", "node"])
+    for written in (pd.read_parquet("cube.parquet"), pd.read_csv("cube.csv")):
+        found = written.set_index(["lat", "lon"]).to_xarray()
+        xr.testing.assert_allclose(found, expected)
+    assert (found["node"].values[3, 7:] == -1).all()
