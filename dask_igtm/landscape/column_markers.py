@@ -56,7 +56,7 @@ def markers(model: Any, X: Any = None, n: int = 5, region: Any = None, sample_we
 
     Notes
     -----
-    The noise of a column is sqrt(beta_inv_) * scale_; with `n_components` too, so that a column which the
+    The noise of a column is `sqrt(beta_inv_) * scale_`; with `n_components` too, so that a column which the
     axes leave out is no marker.
 
     Examples
