@@ -45,7 +45,7 @@ def data(path):
 
 
 def estimator(**changed):
-    return IGTM(**({"k": 8, "m": 3, "niter": NITER, "tol": 0, "persist": False} | changed))
+    return IGTM(**({"k": 8, "m": 3, "niter": NITER, "tol": 0, "solver": "em", "persist": False} | changed))
 
 
 def bits(igtm, group):

@@ -43,7 +43,7 @@ def soon():
 
 
 def estimator(**changed):
-    return IGTM(**({"k": 6, "m": 3, "niter": 3, "tol": 0} | changed))
+    return IGTM(**({"k": 6, "m": 3, "niter": 3, "tol": 0, "solver": "em"} | changed))
 
 
 @pytest.fixture
