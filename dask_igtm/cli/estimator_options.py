@@ -12,7 +12,7 @@ import click
 
 SHOWN_OTHERWISE = {"self", "verbose"}  # commands have --verbose/--quiet
 WORDS = {"none": None, "true": True, "false": False}
-TYPES = {"int": click.INT, "float": click.FLOAT}
+TYPES = {"int": click.INT, "float": click.FLOAT, "bool": click.Choice(["true", "false"])}
 
 
 @functools.cache

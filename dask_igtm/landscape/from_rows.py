@@ -220,7 +220,7 @@ def coverage(
     """
     check_number("min_support", min_support)
     fitted = fitted_map(model)
-    queries = _named_sets(X_query if isinstance(X_query, Mapping) else {"query": X_query})
+    queries = _named_sets(X_query if _are_named(X_query) else {"query": X_query})
     tables = {"reference": X_reference, **queries}
     reference, *found = _weights(fitted, model, tables, sample_weight)
     shares = {
@@ -315,8 +315,12 @@ def _named_weights(tables: dict[str, Any], sample_weight: Mapping[str, Any] | No
     return sample_weight
 
 
+def _are_named(tables: Any) -> bool:
+    return isinstance(tables, Mapping) and not is_dataset(tables)  # which is a mapping, of its variables
+
+
 def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(tables, Mapping) or not tables:
+    if not _are_named(tables) or not tables:
         raise TypeError("Give a dict of names to tables, with at least one of them.")
     for name in tables:
         if not isinstance(name, str) or name in RESERVED:

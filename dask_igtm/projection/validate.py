@@ -23,6 +23,10 @@ LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes loo
 
 def map_estimator(model: Any) -> Any:
     """Return a fitted IGTM; of a classifier or regressor, that on which it stands."""
+    if hasattr(model, "best_estimator_"):
+        raise TypeError(
+            f"{type(model).__name__} is a search; give the best map that it found, best_estimator_."
+        )
     igtm = getattr(model, "igtm_", model)
     check_is_fitted(igtm, "model_")
     return igtm

@@ -41,6 +41,7 @@ def test_help_names_every_option(cli, command):
     [
         (["--persist", "false"], {"persist": False}),
         (["--persist", "auto"], {"persist": "auto"}),
+        (["--keep-empty-rows", "true"], {"keep_empty_rows": True}),
         (["--scale", "none", "--n-components", "2"], {"scale": None, "n_components": 2}),
         (["--n-components", "0.9", "--regul", "1e-2"], {"n_components": 0.9, "regul": 0.01}),
         (["--random-state", "none", "--missing", "median"], {"random_state": None, "missing": "median"}),

@@ -23,7 +23,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from ugtm import ugtm_landscape
 
-from dask_igtm import IGTM, IGTMRegressor, eIGTM, landscape, load
+from dask_igtm import IGTM, IGTMRegressor, IGTMSearch, eIGTM, landscape, load
 from dask_igtm.statistics import node_sums
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -465,3 +465,21 @@ def test_a_lost_chunk_of_what_goes_with_the_rows_is_an_error_and_not_zeros(igtm,
     for lazy in (X, da.from_array(X, chunks=(40, 4))):
         with pytest.raises(FileNotFoundError, match="not stored"):
             function(igtm, lazy, tmp_path / "y")
+
+
+def test_a_dataset_is_one_set_of_rows_and_no_dict_of_them():
+    values = X[:60].reshape(6, 10, -1)
+    cube = xr.Dataset({f"v{i}": (("lat", "lon"), values[..., i]) for i in range(values.shape[2])})
+    igtm = IGTM(k=4, m=2, niter=2, scale="center", solver="em").fit(cube)
+    one = landscape.coverage(igtm, cube, cube)
+    assert one.columns == ("query", "reference")
+    assert_allclose(one.values[:, 0], one.values[:, 1])
+    with pytest.raises(TypeError, match="dict of names to tables"):
+        landscape.compare(igtm, cube)
+
+
+def test_a_search_is_no_map_and_says_where_it_is():
+    search = IGTMSearch(IGTM(k=4, m=2, niter=2, scale="center"), {"k": [3]}, cv=2).fit(X)
+    with pytest.raises(TypeError, match=r"IGTMSearch is a search; give .*best_estimator_"):
+        landscape.density(search, X)
+    assert landscape.density(search.best_estimator_, X).values.shape == (9, 2)
