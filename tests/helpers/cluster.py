@@ -46,7 +46,9 @@ class Cluster:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **options)
 
     def start_scheduler(self):
-        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+        # Even without a dashboard it serves pages, on a port that other tests need.
+        pages = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, *pages)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
