@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -143,10 +144,11 @@ def fit(
     pass, so that it is faster to convert it first.
     """
     from dask_igtm import IGTM
+    from dask_igtm.data.whole_outputs import check_new_file
     from dask_igtm.fitting.progress import shown
 
     X: Any = _table(x, _chosen(columns, drop, index))
-    _check_target(output, overwrite=overwrite)
+    check_new_file(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
     igtm, begun = IGTM(**parameters), time.perf_counter()
     try:
@@ -240,9 +242,10 @@ def report(
     It opens offline.
     """
     from dask_igtm import report as written
+    from dask_igtm.data.whole_outputs import check_new_file
 
     x = _rows(x)
-    _check_target(output, overwrite=overwrite)
+    check_new_file(output, overwrite=overwrite)
     with computing(scheduler, workers), filling(fill_unstored):
         written(_map(model), x, output)
     return {"path": output}
@@ -315,18 +318,6 @@ def _table(path: str, chosen: dict[str, tuple[str, ...]]) -> Any:
     return open_table(path, **chosen) if any(chosen.values()) else path
 
 
-def _check_target(path: str, *, overwrite: bool) -> None:
-    """Refuse, before any work is done, what could not be written or is not to be replaced."""
-    import fsspec
-
-    from dask_igtm.data.whole_outputs import check_writable
-
-    check_writable(path)
-    files, name = fsspec.core.url_to_fs(path)
-    if files.isdir(name) or (files.exists(name) and not overwrite):
-        raise FileExistsError(f"There is something at {path!r}; give another path, or --overwrite a file.")
-
-
 def _rows(path: str) -> str:
     """Return a path of a table that workers elsewhere understand; refuse what is to be converted first."""
     from dask_igtm.data.places import H5AD, MTX, NPY, NPZ
@@ -351,17 +342,24 @@ def _at(path: str) -> Facts:
         found = open_path(path)
     if isinstance(found, CsvTable):
         return {"columns": found.columns}
-    return _parquet(found) if isinstance(found, ParquetRows) else _found(found)
+    return _parquet(path, found) if isinstance(found, ParquetRows) else _found(found)
 
 
-def _parquet(rows: Any) -> Facts:
+def _parquet(path: str, rows: Any) -> Facts:
+    from dask_igtm.data.parquet_parts import ParquetParts
+
+    label: Any = {}
+    with contextlib.suppress(FileExistsError):  # of what is no projection
+        label = ParquetParts(path, {}).label() or {}
+    ids = list(rows.ids) or label.get("ids", [])
+    columns = [name for name in rows.columns if name not in ids]
     facts = {
-        "shape": list(rows.shape),
+        "shape": [rows.shape[0], len(columns)],
         "dtype": str(rows.dtype),
         "row_groups": len(rows.row_groups.groups),
-        "columns": list(rows.columns),
+        "columns": columns,
     }
-    return facts | ({"ids": list(rows.ids)} if rows.ids else {})
+    return facts | ({"ids": ids} if ids else {}) | _certificate(label)
 
 
 def _found(found: Any) -> Facts:
@@ -406,7 +404,12 @@ def _columns(table: Any) -> Facts:
 def _group(group: Any) -> Facts:
     label = dict(group.attrs.get("dask_igtm", {}))
     facts = {name: list(array.shape) for name, array in sorted(group.arrays())}
-    return facts | {name: label[name] for name in ("complete", "model", "kernel", "version") if name in label}
+    return facts | _certificate(label)
+
+
+def _certificate(label: Any) -> Facts:
+    """Say what a projection is, by its label."""
+    return {name: label[name] for name in ("complete", "model", "kernel", "version") if name in label}
 
 
 def _model(igtm: Any) -> Facts:

@@ -145,6 +145,17 @@ def target_in(y: Any) -> Any:
     return _target(y) if _is_pandas(y, "DataFrame", "Series") else y
 
 
+def ids_in(ids: Any) -> Any:
+    """Return the ids in a series or index as an array, lazy of one of Dask; others as they are.
+
+    Whole numbers that might have gaps stay whole numbers; raise ValueError where there is a gap after all.
+    """
+    if is_dask_frame(ids):
+        return _mapped(ids, _ids)
+    ids = in_pandas(ids)
+    return _ids(ids) if _is_pandas(ids, "DataFrame", "Series") else ids
+
+
 def _is_pandas(X: Any, *kinds: str) -> bool:
     """Whether `X` is of one of these classes of pandas, which need not be installed."""
     pd = sys.modules.get("pandas")
@@ -153,6 +164,15 @@ def _is_pandas(X: Any, *kinds: str) -> bool:
 
 def _mapped(X: Any, function: Any) -> Any:
     return X.map_partitions(function, meta=function(X._meta))
+
+
+def _ids(ids: Any) -> NDArray[Any]:
+    whole = getattr(ids.dtype, "numpy_dtype", None) if ids.ndim == 1 else None
+    if whole is None or whole.kind not in "iub":
+        return np.asarray(ids.to_numpy())
+    if ids.isna().any():
+        raise ValueError("Some rows have no id; give whole numbers without gaps, or strings.")
+    return np.asarray(ids.to_numpy(dtype=whole))
 
 
 def _target(y: Any) -> NDArray[Any]:

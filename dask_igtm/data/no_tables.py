@@ -30,7 +30,7 @@ INSTEAD: dict[str, tuple[str, ...]] = {
     "xarray.DataTree": ("an array of one of its nodes",),
     "zarr.Store": ("zarr.open({0}, mode='r')",),
 }
-KNOWN = "an array, a data frame, or the path or URL of a Zarr array"
+KNOWN = "an array, a data frame, or the path or URL of a Zarr array, of Parquet or CSV"
 READABLE = ("shape", "__array__", "__array_interface__", "__arrow_c_stream__")
 
 

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 
 from dask_igtm.data.containers import Stored, array_in, as_dask, check_columns_known, is_xarray
-from dask_igtm.data.frames import is_dask_frame, numbers_in, target_in
+from dask_igtm.data.frames import ids_in, is_dask_frame, numbers_in, target_in
 
 
 def weights_of(X: da.Array, sample_weight: Any, in_memory: bool, remedy: str) -> da.Array:
@@ -66,7 +66,7 @@ def _records(*columns: Any, record: Any) -> Any:
 
 def id_array(ids: Any, *, in_memory: bool = False) -> Any:
     """Return ids as an array of one dimension, strings as objects; raise ValueError of other shapes."""
-    values = _array(target_in(ids), "ids", in_memory=in_memory)
+    values = _array(ids_in(ids), "ids", in_memory=in_memory)
     if values.ndim != 1:
         raise ValueError(f"ids has shape {values.shape}; give one id a row, or names of columns of X.")
     return values.astype(object) if values.dtype.kind in "UT" else values

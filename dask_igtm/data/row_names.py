@@ -15,7 +15,7 @@ import numpy as np
 from dask_igtm.data.column_names import SHOWN, series_name
 from dask_igtm.data.containers import is_lazy, is_xarray, opened
 from dask_igtm.data.cubes import grid_of, is_dataset
-from dask_igtm.data.frames import arrow_frame, is_dask_frame, is_pandas_frame
+from dask_igtm.data.frames import arrow_frame, ids_in, is_dask_frame, is_pandas_frame
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.row_arrays import id_array, ids_of, sizes_message, sizes_remedy, unknown
 from dask_igtm.data.row_blocks import row_blocks
@@ -71,12 +71,10 @@ def _split(X: Any, ids: Any) -> tuple[Any, Names | None]:
     own = _own_names(X) or {}
     if set(columns) <= set(own):
         return X, {name: own[name] for name in columns}
-    if is_pandas_frame(X):
-        return X.drop(columns=columns), {name: _plain(X[name]) for name in columns}
-    if is_dask_frame(X):
-        return X.drop(columns=columns), {name: _mapped(X[name], _plain) for name in columns}
+    if is_pandas_frame(X) or is_dask_frame(X):
+        return X.drop(columns=columns), {name: ids_in(X[name]) for name in columns}
     held = arrow_frame(X)
-    return held.drop(columns).to_native(), {name: id_array(held[name].to_numpy()) for name in columns}
+    return held.drop(columns).to_native(), {name: id_array(held[name].to_native()) for name in columns}
 
 
 def id_columns(X: Any, ids: Any) -> list[str]:
@@ -118,13 +116,15 @@ def _known_names(X: Any) -> list[str]:
 def _own_names(X: Any) -> Names | None:
     """Return the names that a container has for its rows; None where it has none."""
     if is_pandas_frame(X):
-        return None if _is_numbering(X.index) else _of_levels(X.index, lambda level: _plain(X.index, level))
+        return None if _is_numbering(X.index) else _of_levels(X.index, lambda level: _of_level(X, level))
     if is_dask_frame(X):
         index = X._meta.index
         # Such as Parquet without an index has: it begins anew in every partition.
         if _is_numbering(index) and not X.known_divisions:
             return None
-        return _of_levels(index, lambda level: _mapped(X, _plain_index, level))
+        return _of_levels(
+            index, lambda level: X.map_partitions(_of_level, level, meta=_of_level(X._meta, level))
+        )
     if is_xarray(X) or is_dataset(X):
         return coordinates_of_rows(X) or None
     return None
@@ -142,17 +142,8 @@ def _of_levels(index: Any, values: Callable[[int], Any]) -> Names:
     return {name: values(i) for i, name in enumerate(names)}
 
 
-def _plain_index(part: Any, level: int) -> Any:
-    return _plain(part.index, level)
-
-
-def _plain(values: Any, level: int = 0) -> Any:
-    """Return a series, or a level of an index, of pandas as an ndarray, strings as objects."""
-    return (values.get_level_values(level) if hasattr(values, "get_level_values") else values).to_numpy()
-
-
-def _mapped(X: Any, function: Callable[..., Any], *arguments: Any) -> da.Array:
-    return X.map_partitions(function, *arguments, meta=function(X._meta, *arguments))
+def _of_level(X: Any, level: int) -> Any:
+    return ids_in(X.index.get_level_values(level))
 
 
 def _given(X: Any, ids: Any) -> Any:

@@ -43,6 +43,17 @@ def check_writable(path: Path) -> None:
         raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
 
 
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Raise OSError, before any work is done, if a file could not be written, or is not to be replaced."""
+    check_writable(path)
+    files, name = fsspec.core.url_to_fs(path)
+    if files.isdir(name) or (files.exists(name) and not overwrite):
+        raise FileExistsError(
+            f"There is something at {str(path)!r}; give another path, or overwrite=True (--overwrite) to "
+            "replace a file."
+        )
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there; one that exists is replaced."""
     files, name = fsspec.core.url_to_fs(absolute(path))

@@ -88,9 +88,10 @@ class BaseMap(
         ----------
         X : table of shape (n, D)
             In memory: an array, data frame, or sparse matrix. Lazy: a dask array (also of sparse chunks) or
-            data frame, a `zarr.Array`, or the path or URL of one, or a dataset of h5py. Either: an
-            xarray.DataArray of rows and columns, or an xarray.Dataset, whose variables are the columns and
-            share their dimensions; each point of these is a row.
+            data frame, a `zarr.Array`, a dataset of h5py, or the path or URL of Zarr, Parquet or CSV, of
+            which `open_table` chooses columns. Either: an xarray.DataArray of rows and columns, or an
+            xarray.Dataset, whose variables are the columns and share their dimensions; each point of these
+            is a row.
         y : ignored
         sample_weight : array or dask array of shape (n,), optional
             How often each row counts; not negative. Of a Dataset a DataArray on some of its dimensions.

@@ -34,16 +34,16 @@ class RowTablesMixin:
             As in `describe`.
         ids : str, sequence of str, or array or series of n, optional
             Columns of X that name the rows and are no data, or a name for each row. By default the index of
-            a frame of pandas or Dask, and row numbers where there is none.
+            a frame, the ids that a table in a file keeps, or the coordinates of xarray; row numbers else.
 
         Returns
         -------
         frame with n rows
             Columns "x1", "x2" of means, "mode_x1", "mode_x2" of modes, "node", "entropy", "top_node_1"... A
-            frame of pandas, Dask, polars, or a pyarrow.Table where X is one; of pandas for anything else in
-            memory, and a lazy one of Dask for anything else that is lazy. Names of the rows are the index
-            of a frame that has one, and else its first columns. Of Dask several names are columns, and rows
-            without names are numbered; within each block where chunk sizes are unknown.
+            frame of pandas, Dask, polars, or a pyarrow.Table where X is one; an xarray.Dataset for xarray; of
+            pandas for anything else in memory, and a lazy one of Dask for anything else. Names of the rows
+            are the index of a frame that has one, and else its first columns. Of Dask several names are
+            columns, and rows without names are numbered; within each block where chunk sizes are unknown.
 
         Raises
         ------

@@ -38,7 +38,8 @@ def fingerprint(
     chosen = {name: value for name, value in dataclasses.asdict(settings).items() if name != "niter"}
     if not drawn:
         del chosen["seed"]
-    return {**rows.layout, **chosen, **({} if names is None else {NAMES: list(names)})}
+    empty = {"keep_empty_rows": rows.skip_empty or None}  # as in older files, which lack it
+    return {**rows.layout, **chosen, **empty, **({} if names is None else {NAMES: list(names)})}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from dask_igtm.data.parquet_parts import ParquetParts
@@ -16,20 +15,20 @@ from dask_igtm.data.row_blocks import RowBlocks, with_sizes
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
 from dask_igtm.data.table_ids import opened_with_ids
-from dask_igtm.data.whole_outputs import Path, absolute, check_writable
+from dask_igtm.data.whole_outputs import Path, absolute, check_new_file
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts
 from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
 
-CSV, ZARR = (".csv",), (".zarr",)
+CSV_FILE, ZARR = (".csv",), (".zarr",)  # of what is written, and not compressed
 
 
 def check_ending(path: Path) -> str:
     """Return a path in full, or raise ValueError unless its ending says what is to be written."""
     target = absolute(path)
-    if not target.endswith(PARQUET + CSV + ZARR):
-        known = ", ".join(PARQUET + CSV + ZARR)
+    if not target.endswith(PARQUET + CSV_FILE + ZARR):
+        known = ", ".join(PARQUET + CSV_FILE + ZARR)
         raise ValueError(f"{str(path)!r} does not end as a table does; give one of {known}.")
     return target
 
@@ -48,8 +47,8 @@ def write_table(
     """Write what `table` says of the rows, by the ending of the path; see `IGTM.write_table`."""
     fitted, target = fitted_map(estimator), check_ending(path)
     chosen = fitted.outputs(outputs, top)
-    if target.endswith(CSV):
-        _check_file(target, overwrite=overwrite)
+    if target.endswith(CSV_FILE):
+        check_new_file(target, overwrite=overwrite)
     rest, names = split_names(opened_with_ids(X, ids, names_of_fit(estimator)), ids)
     to_zarr = target.endswith(ZARR)
     taken = [output.name for output in chosen] if to_zarr else [c for o in chosen for c in o.columns]
@@ -57,7 +56,7 @@ def write_table(
     rows = _with_names(rows_of(estimator, rest), names, numbered=not to_zarr)
     kinds = {} if rows.y is None else {name: rows.y.dtype[name] for name in rows.y.dtype.names}
     columns = kinds | {column: np.dtype(output.dtype) for output in chosen for column in output.columns}
-    if target.endswith(CSV):
+    if target.endswith(CSV_FILE):
         project_to_csv(fitted, rows, target, chosen, columns, overwrite=overwrite)
         return
     place: Any = (
@@ -78,14 +77,3 @@ def _with_names(rows: RowBlocks, names: Names | None, *, numbered: bool) -> RowB
         names = {NUMBER: known.numbered("A table").y} if numbered else {}
     records = records_of(known.X, names, known.remedy) if names else None
     return dataclasses.replace(known, y=records)
-
-
-def _check_file(target: str, *, overwrite: bool) -> None:
-    """Refuse, before anything is read, what could not be written or is not to be replaced."""
-    check_writable(target)
-    files, name = fsspec.core.url_to_fs(target)
-    if files.isdir(name) or (files.exists(name) and not overwrite):
-        raise FileExistsError(
-            f"There is something at {target!r}; give another path, or overwrite=True (--overwrite) to "
-            "replace a file."
-        )

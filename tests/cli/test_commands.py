@@ -307,6 +307,7 @@ def test_from_a_table_to_a_table(cli, table, source):
         np.testing.assert_allclose(found[["x1", "x2"]], expected, rtol=1e-9, atol=1e-12)
         told = json.loads(cli("info", f"map.{ending}", "--json")[1])
         assert told["columns"] == ["x1", "x2", "node"]
+        assert ending == "csv" or (told["ids"], told["shape"], told["complete"]) == (["id"], [600, 3], True)
     assert cli(*command)[0] == 1  # a CSV file is written anew only if asked
     assert cli(*command, "--overwrite")[0] == 0
     assert cli("transform", "m.npz", source, "-o", "map.zarr", "--outputs", "means", *index)[0] == 0

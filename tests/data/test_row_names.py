@@ -172,3 +172,29 @@ def test_what_names_no_rows_is_refused(table, ids, said):
 def test_what_is_no_table_is_refused():
     with pytest.raises(TypeError, match=r"give X.collect\(\)"):
         named_rows(pl.LazyFrame({"a": [1.0]}))
+
+
+BIG = [2**60 + i for i in range(len(X))]  # which floats do not tell apart
+
+
+def with_whole(ids):
+    frame = pd.DataFrame(X).rename(columns=str).assign(i=pd.array(ids, dtype="Int64"))
+    return {
+        "pandas": (frame, "i"),
+        "index": (frame.set_index("i"), None),
+        "series": (frame.drop(columns="i"), frame["i"]),
+        "polars": (pl.from_pandas(frame), "i"),
+        "dask": (dd.from_pandas(frame, npartitions=2), "i"),
+        "dask index": (dd.from_pandas(frame.set_index("i"), npartitions=2, sort=False), None),
+    }
+
+
+@pytest.mark.parametrize("kind", with_whole(BIG))
+def test_whole_numbers_that_may_have_gaps_stay_what_they_are_or_are_refused(kind):
+    table, ids = with_whole(BIG)[kind]
+    (found,) = named_rows(table, ids)[1].values()
+    assert found.dtype == np.int64
+    assert np.asarray(found).tolist() == BIG
+    table, ids = with_whole([None, *BIG[1:]])[kind]
+    with pytest.raises(ValueError, match="Some rows have no id"):
+        dask.compute(*named_rows(table, ids)[1].values())

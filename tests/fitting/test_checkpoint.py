@@ -77,6 +77,14 @@ def test_another_fit_is_refused_by_what_differs(tmp_path, name):
     assert (tmp_path / "fit.npz").read_bytes() == before
 
 
+def test_whether_empty_rows_are_kept_belongs_to_a_fit(tmp_path):
+    rows = X.copy()
+    rows[::7] = np.nan
+    estimator(niter=2, missing="marginalize").fit(rows, checkpoint=tmp_path / "fit.npz")
+    with pytest.raises(ValueError, match="keep_empty_rows was None and is True"):
+        estimator(missing="marginalize", keep_empty_rows=True).fit(rows, checkpoint=tmp_path / "fit.npz")
+
+
 def test_weights_belong_to_a_fit(tmp_path):
     estimator(niter=2).fit(X, checkpoint=tmp_path / "fit.npz")
     with pytest.raises(ValueError, match="weighted was False and is True"):
