@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
 
+from dask_igtm.data.containers import is_lazy, is_xarray
+from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.frames import in_pandas
 from dask_igtm.data.row_arrays import values_of
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.row_index import with_rows_of
-from dask_igtm.fitting.row_parts import in_given_parts, in_parts
+from dask_igtm.fitting.row_parts import Chosen, in_given_parts, in_parts
 from dask_igtm.model.checks import check_whole
 from dask_igtm.statistics.row_subsets import Parts
 
@@ -123,3 +127,33 @@ def _belongs(side: Any, n_rows: int) -> NDArray[np.bool_]:
 
 def _those(belongs: NDArray[np.bool_]) -> Parts:
     return tuple(np.flatnonzero(belongs).tolist())
+
+
+class HeldRows:
+    """The rows of X in some parts as a user gives them, what is to be predicted of them, and weights."""
+
+    def __init__(self, X: Any, y: Any, folds: Folds) -> None:
+        rows = folds.rows
+        self._lazy = is_nameless(X)
+        self._X = rows.X if self._lazy else X
+        self._weight, self._chosen = rows.sample_weight, Chosen(rows, folds.n_parts)
+        self._y = None
+        if y is not None:
+            self._y = values_of(rows.X, with_rows_of(X, y, "y"), rows.in_memory, rows.remedy)
+
+    def of(self, parts: Parts) -> tuple[Any, Any, Any]:
+        """Return those rows, lazy where X is."""
+        X = self._chosen.rows(self._X, parts) if self._lazy else _taken(self._X, self._chosen.places(parts))
+        return X, self._chosen.rows(self._y, parts), self._chosen.rows(self._weight, parts)
+
+
+def _taken(X: Any, places: Any) -> Any:
+    """Return some rows of X in memory."""
+    if is_xarray(X):
+        return X[places]
+    return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else in_pandas(X), places)
+
+
+def is_nameless(X: Any) -> bool:
+    """Whether some rows of X are taken as a dask array, without the names of its columns."""
+    return is_lazy(X) or is_dataset(X)

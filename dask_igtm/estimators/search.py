@@ -15,33 +15,28 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data.column_names import column_names
-from dask_igtm.data.containers import is_lazy, is_xarray, opened
+from dask_igtm.data.containers import opened
 from dask_igtm.data.cubes import is_dataset
-from dask_igtm.data.frames import in_pandas
-from dask_igtm.data.row_arrays import values_of
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.data.row_index import with_rows_of
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
 from dask_igtm.estimators.classifier import IGTMClassifier
-from dask_igtm.estimators.folds import Fold, Folds, folds_of
+from dask_igtm.estimators.folds import Fold, Folds, HeldRows, folds_of, is_nameless
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fit_many import Candidate, Judged, check_side_by_side, fit_many, open_checkpoint
 from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
 from dask_igtm.fitting.result import Fit
-from dask_igtm.fitting.row_parts import Chosen
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.projection.validate import rows_of, seed_of
 from dask_igtm.solvers.em import State
-from dask_igtm.statistics.row_subsets import Parts
 
 Array = NDArray[np.float64]
 
@@ -347,7 +342,7 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         if self.scoring is None and not self._predicts:
             likelihoods = [np.nan if one is None else one.held_out for one in judged]
             return np.reshape(likelihoods, scores.shape)
-        chosen = _Chosen(X, y if self._predicts else None, folds)
+        chosen = HeldRows(X, y if self._predicts else None, folds)
         for number, fold in enumerate(folds.each):
             learn = self._learner(X, y, chosen, fold)
             held_out = chosen.of(fold.held_out)
@@ -357,14 +352,14 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
                     scores[i, number] = self._score(learn(estimator, found.fit), *held_out)
         return scores
 
-    def _learner(self, X: Any, y: Any, chosen: _Chosen, fold: Fold) -> Callable[[Any, Fit], Any]:
+    def _learner(self, X: Any, y: Any, chosen: HeldRows, fold: Fold) -> Callable[[Any, Fit], Any]:
         """Return what makes fitted estimators of the maps of a fold."""
 
         def as_map(estimator: Any, fit: Fit) -> BaseMap:
             fitted: BaseMap = clone(_map_of(estimator))
             fitted._keep(fit)
             fitted.n_features_in_ = self.n_features_in_
-            if hasattr(self, "feature_names_in_") and not _nameless(X):
+            if hasattr(self, "feature_names_in_") and not is_nameless(X):
                 fitted.feature_names_in_ = self.feature_names_in_
             return fitted
 
@@ -460,31 +455,6 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         return tags
 
 
-class _Chosen:
-    """The rows of X in some parts, what is to be predicted of them, and their weights."""
-
-    def __init__(self, X: Any, y: Any, folds: Folds) -> None:
-        rows = folds.rows
-        self._lazy = _nameless(X)
-        self._X = rows.X if self._lazy else X
-        self._weight, self._chosen = rows.sample_weight, Chosen(rows, folds.n_parts)
-        self._y = None
-        if y is not None:
-            self._y = values_of(rows.X, with_rows_of(X, y, "y"), rows.in_memory, rows.remedy)
-
-    def of(self, parts: Parts) -> tuple[Any, Any, Any]:
-        """Return those rows, lazy where X is."""
-        X = self._chosen.rows(self._X, parts) if self._lazy else _taken(self._X, self._chosen.places(parts))
-        return X, self._chosen.rows(self._y, parts), self._chosen.rows(self._weight, parts)
-
-
-def _taken(X: Any, places: Any) -> Any:
-    """Return some rows of X in memory."""
-    if is_xarray(X):
-        return X[places]
-    return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else in_pandas(X), places)
-
-
 def _sharing(candidates: Sequence[Candidate]) -> list[list[int]]:
     """Return the numbers of the candidates that can share passes, together."""
     groups: dict[Settings, list[int]] = {}
@@ -511,11 +481,6 @@ def _takes_weights(scoring: Callable[..., Any]) -> bool:
         return "sample_weight" in inspect.signature(scoring).parameters
     except ValueError:  # of some builtins
         return False
-
-
-def _nameless(X: Any) -> bool:
-    """Whether some rows of X are taken as a dask array, without the names of its columns."""
-    return is_lazy(X) or is_dataset(X)
 
 
 def _name(params: dict[str, Any]) -> str:

@@ -72,6 +72,20 @@ class IterationEvent:
         """Pace of this iteration."""
         return self.n_rows / max(self.seconds, 1e-9)
 
+    @property
+    def _which(self) -> str:
+        if self.share < 1:
+            return f"sample of {self.n_rows:,.0f} rows, iteration {self.number:4d}"
+        return f"iteration {self.number:4d} of {self.niter}"
+
+    @property
+    def _news(self) -> str:
+        return f"log-likelihood {self.log_likelihood:14.6f}  change {self.change:9.2e}"
+
+    @property
+    def _compact(self) -> str:
+        return f"log-likelihood {self.log_likelihood:.7g} change {self.change:.1e}"
+
 
 @dataclass(frozen=True)
 class PassEvent:
@@ -112,7 +126,18 @@ class PassEvent:
         """Pace of this pass."""
         return self.n_rows / max(self.seconds, 1e-9)
 
+    @property
+    def _which(self) -> str:
+        return f"pass {self.number:4d} of {self.n_passes}"
 
+    @property
+    def _news(self) -> str:
+        return f"{self.n_going} of {self.n_fits} fits go on"
+
+    _compact = _news
+
+
+Event = IterationEvent | PassEvent
 Listener = Callable[[IterationEvent], Any]
 PassListener = Callable[[PassEvent], Any]
 
@@ -208,41 +233,21 @@ def _told(event: Any, listeners: Sequence[Callable[[Any], Any]]) -> bool:
     stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
     if stops:
         what = "search" if isinstance(event, PassEvent) else "fit"
-        logger.info("a callback stops the %s after %s", what, " ".join(_which(event).split()))
+        logger.info("a callback stops the %s after %s", what, " ".join(event._which.split()))
     return stops
 
 
-def line(event: IterationEvent | PassEvent) -> str:
-    """One line on an iteration, in columns; `log-likelihood` is a mean per row in the units of X."""
-    if isinstance(event, PassEvent):
-        news = _going(event)
-    else:
-        news = f"log-likelihood {event.log_likelihood:14.6f}  change {event.change:9.2e}"
-    return f"{_which(event)}  {news}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
+def line(event: Event) -> str:
+    """One line on an iteration or pass, in columns; `log-likelihood` is a mean per row in the units of X."""
+    return f"{event._which}  {event._news}  {_short(event.rows_per_second):>5} rows/s  {_left(event):>8} left"
 
 
-def _which(event: IterationEvent | PassEvent) -> str:
-    if isinstance(event, PassEvent):
-        return f"pass {event.number:4d} of {event.n_passes}"
-    if event.share < 1:
-        return f"sample of {event.n_rows:,.0f} rows, iteration {event.number:4d}"
-    return f"iteration {event.number:4d} of {event.niter}"
-
-
-def _going(event: PassEvent) -> str:
-    return f"{event.n_going} of {event.n_fits} fits go on"
-
-
-def _compact(event: IterationEvent | PassEvent) -> str:
+def _compact(event: Event) -> str:
     """Say the same in the room that a bar leaves of 80 columns."""
-    if isinstance(event, PassEvent):
-        news = _going(event)
-    else:
-        news = f"log-likelihood {event.log_likelihood:.7g} change {event.change:.1e}"
-    return f"{news} {_short(event.rows_per_second)} rows/s {_left(event)} left"
+    return f"{event._compact} {_short(event.rows_per_second)} rows/s {_left(event)} left"
 
 
-def _left(event: IterationEvent | PassEvent) -> str:
+def _left(event: Event) -> str:
     if math.isnan(event.seconds_left):
         return "?"
     return str(datetime.timedelta(seconds=round(event.seconds_left)))
@@ -270,7 +275,7 @@ def shown(verbose: bool) -> Iterator[tuple[Callable[[Any], Any], ...]]:
         yield (bar,)
 
 
-def _print_line(event: IterationEvent | PassEvent) -> None:
+def _print_line(event: Event) -> None:
     print(line(event), file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -309,7 +314,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def __call__(self, event: IterationEvent | PassEvent) -> None:
+    def __call__(self, event: Event) -> None:
         number, most = _counted(event)
         self.progress.update(
             self.task,
@@ -320,7 +325,7 @@ class _Bar:
         )
 
 
-def _counted(event: IterationEvent | PassEvent) -> tuple[int, int]:
+def _counted(event: Event) -> tuple[int, int]:
     """Return the number of an iteration or a pass, 0 of one over a sample, and the most there may be."""
     if isinstance(event, PassEvent):
         return event.number, event.n_passes
