@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import dask.array as da
 import numpy as np
-from numpy.typing import NDArray
 
 from dask_igtm.data.frames import frame
+from dask_igtm.data.row_arrays import records_of
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.landscape.regions import node_mask
@@ -72,7 +71,7 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
     skip_empty = rows.skip_empty
     carried = names is not None and not rows.in_memory
     if names and carried:
-        rows = dataclasses.replace(rows, y=_records(names))
+        rows = dataclasses.replace(rows, y=records_of(rows.X, names, rows.remedy))
     function = _of_block_with_ids if carried else _of_block
     rows = dataclasses.replace(rows, skip_empty=False)  # for they are counted
     found: NodeMembers = fitted.reduce(rows, function, skip_empty, mask, top, label="igtm-members")
@@ -94,20 +93,6 @@ def _of_block_with_ids(
         return members_of(X, ids, model, kernel, region, top)
     found = members_of(X[kept], None if ids is None else ids[kept], model, kernel, region, top)
     return dataclasses.replace(found, row=np.flatnonzero(kept)[found.row], n_rows=len(X))
-
-
-def _records(names: Names) -> da.Array:
-    """Return lazy names of rows as one array with a field for each."""
-    kinds = np.dtype([(name, array.dtype) for name, array in names.items()])
-    return da.map_blocks(_record, *names.values(), kinds, dtype=kinds, meta=np.empty(0, kinds))
-
-
-def _record(*arguments: Any) -> NDArray[Any]:
-    *arrays, kinds = arguments
-    records = np.empty(len(arrays[0]), kinds)
-    for name, array in zip(kinds.names, arrays, strict=True):
-        records[name] = array
-    return records
 
 
 def _names_of(found: NodeMembers, names: Names | None) -> Names:
