@@ -43,7 +43,8 @@ def main() -> None:
         make_rows(data, arguments.rows)
     here = dask.config.set(scheduler="synchronous")
     with here if arguments.here else Client():
-        igtm = IGTM(k=16, niter=arguments.niter, tol=0, scale="standard", persist=False)
+        # Plain EM, so that each iteration is a pass of the cluster.
+        igtm = IGTM(k=16, niter=arguments.niter, tol=0, scale="standard", solver="em", persist=False)
         igtm.fit(data, checkpoint=run.with_suffix(".checkpoint.npz"))
         igtm.save(run.with_suffix(".npz"))
         positions = igtm.project_to_zarr(data, run.with_suffix(".zarr"))
