@@ -28,6 +28,7 @@ from dask_igtm import eIGTM
 from dask_igtm.data.convert import convert
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import single_threaded_blas
@@ -42,7 +43,7 @@ from dask_igtm.posterior.posterior import (
     weighted_sum,
 )
 from dask_igtm.posterior.tiles import row_tiles
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import e_step
 
 COLUMNS = {50: 40_000, 300: 20_000, 2000: 4_000}  # and how many rows of them
 GRAPH_ROWS = 200_000

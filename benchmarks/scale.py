@@ -22,11 +22,12 @@ from dask_igtm import eIGTM
 from dask_igtm.data.opened_files import Hdf5Rows
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import FAN_IN, folds_per_task, reduce
 from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.posterior.kernels import best_kernel
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import e_step
 
 COLUMNS, FUNCTIONS, HEIGHT = 50, 17, 10_000
 

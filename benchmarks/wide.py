@@ -84,7 +84,7 @@ def sparse_passes(size: Size) -> Iterator[Row]:
 
 def _anew(model: Model) -> Model:
     """Return the model as one that is new to each pass, as in a fit."""
-    return Model(model.basis, model.affine, model.weights, model.beta_inv, model.gaps)
+    return Model(model.basis, model.affine, model.weights, model.beta_inv, model.noise, model.gaps)
 
 
 def _lloyd(X: csr_array, centers: np.ndarray) -> float:

@@ -21,12 +21,13 @@ PICTURE = ROOT / "docs" / "_static" / "rooms.svg"
 
 # A room imports rooms before it only; inside a room, a file those before it.
 ROOMS = {
-    "model": "checks forks remember basis functions affine gaps model arrays",
-    "posterior": "tiles entry_checks coordinates geometry numpy_kernel sparse_rows compiled products"
-    " sparse_products reading numba_kernel kernels posterior row_outputs",
+    "model": "checks forks remember basis functions affine gaps sufficient_statistics model arrays",
+    "noise": "row_entries newton isotropic diagonal natural bernoulli poisson families",
+    "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
+    " products sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " row_subsets e_step node_sums prediction map_bins row_sample node_members",
-    "solvers": "spectrum leading_axes wide_spectrum initialize m_step em sample curvature lbfgs accelerated"
+    " row_subsets e_step node_sums prediction map_bins row_sample node_members plane_rows",
+    "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
     " stored_tables zarr_tables parquet_parts opened_files planning block_shapes cubes csr_rows table_columns"

@@ -578,8 +578,8 @@ class BaseMap(
         return self._map.weights
 
     @property
-    def beta_inv_(self) -> float:
-        """Noise variance in the units of the model."""
+    def beta_inv_(self) -> Any:
+        """Noise variance in the units of the model: a number, or (Q,) where it is one a column."""
         return self._map.model.beta_inv
 
     @property

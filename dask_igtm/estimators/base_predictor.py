@@ -56,6 +56,8 @@ class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
         scale: str | None = "auto",
         tol: float = 1e-4,
         solver: str = "auto",
+        noise: str = "isotropic",
+        exposure: str | None = None,
         missing: str = "error",
         keep_empty_rows: bool = False,
         n_components: float | None = None,
@@ -72,6 +74,8 @@ class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
         self.scale = scale
         self.tol = tol
         self.solver = solver
+        self.noise = noise
+        self.exposure = exposure
         self.missing = missing
         self.keep_empty_rows = keep_empty_rows
         self.n_components = n_components

@@ -36,8 +36,8 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
 
     Parameters
     ----------
-    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, keep_empty_rows, \
-    n_components, persist
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, noise, exposure, missing, \
+    keep_empty_rows, n_components, persist
         As in `IGTM`.
     prior : {"estimated", "equiprobable"} or dict, default="estimated"
         Probability of a class before one knows the row: its share of the rows of `fit`; the same for all; or
@@ -87,6 +87,8 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
         scale: str | None = "auto",
         tol: float = 1e-4,
         solver: str = "auto",
+        noise: str = "isotropic",
+        exposure: str | None = None,
         missing: str = "error",
         keep_empty_rows: bool = False,
         n_components: float | None = None,
@@ -104,6 +106,8 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
             scale=scale,
             tol=tol,
             solver=solver,
+            noise=noise,
+            exposure=exposure,
             missing=missing,
             keep_empty_rows=keep_empty_rows,
             n_components=n_components,

@@ -171,6 +171,8 @@ class IGTM(BaseMap):
         scale: str | None = "auto",
         tol: float = 1e-4,
         solver: str = "auto",
+        noise: str = "isotropic",
+        exposure: str | None = None,
         missing: str = "error",
         keep_empty_rows: bool = False,
         n_components: float | None = None,
@@ -188,6 +190,8 @@ class IGTM(BaseMap):
         self.scale = scale
         self.tol = tol
         self.solver = solver
+        self.noise = noise
+        self.exposure = exposure
         self.missing = missing
         self.keep_empty_rows = keep_empty_rows
         self.n_components = n_components

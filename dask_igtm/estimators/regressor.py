@@ -37,8 +37,8 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
 
     Parameters
     ----------
-    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, missing, keep_empty_rows, \
-    n_components, persist
+    k, m, s, regul, random_state, niter, verbose, n_blocks, scale, tol, solver, noise, exposure, missing, \
+    keep_empty_rows, n_components, persist
         As in `IGTM`.
 
     Attributes

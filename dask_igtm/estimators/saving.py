@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dask_igtm._version import __version__
 from dask_igtm.model import arrays as models
 from dask_igtm.model.functions import functions_of
+from dask_igtm.noise import families
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, Histogram
 
@@ -25,7 +26,7 @@ NUMBERS = (
     "regul_",
 )
 FORMER = "converged_"  # which 0.1 reads instead of `stopped_by_`
-STREAM = ("g", "functions_rx", "square")  # the averages of a stream
+STREAM, EXPOSURES = ("g", "functions_rx", "square"), "exposures"  # the averages of a stream
 # What release 0.1 took where its files are silent; signatures may say otherwise by now.
 PARAMETERS_OF_0_1 = {
     "k": 16,
@@ -41,6 +42,8 @@ PARAMETERS_OF_0_1 = {
     "scale": None,
     "tol": 1e-4,
     "solver": "em",
+    "noise": "isotropic",
+    "exposure": None,
     "missing": "error",
     "keep_empty_rows": False,
     "n_components": None,
@@ -58,7 +61,9 @@ def pack(igtm: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     }
     arrays = {"history": igtm.history_, "history_shares": igtm.history_shares_, **models.pack(igtm.model_)}
     if hasattr(igtm, "stream_"):
-        arrays |= {f"stream_{name}": np.asarray(getattr(igtm.stream_, name)) for name in STREAM}
+        averages = {name: getattr(igtm.stream_, name) for name in (*STREAM, EXPOSURES)}
+        known = {name: value for name, value in averages.items() if value is not None}
+        arrays |= {f"stream_{name}": np.asarray(value) for name, value in known.items()}
         deviance = igtm.stream_.deviance
         arrays["stream_deviance"] = np.stack([deviance.low, deviance.high, deviance.weight])
     if igtm.deviance_ is not None:
@@ -76,7 +81,7 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
         setattr(igtm, name, math.nan if value is None else value)  # of an interrupted fit, by JSON's null
     igtm.history_ = arrays["history"]
     igtm.history_shares_ = arrays.get("history_shares", np.ones(len(igtm.history_)))  # older files lack it
-    igtm.model_ = models.unpack(arrays)
+    igtm.model_ = models.unpack(arrays, families.unpack(arrays))
     igtm.deviance_ = arrays.get("deviance")  # which older releases did not save
     if "stream_g" in arrays:
         if "stream_rx" in arrays:  # of 0.1
@@ -86,7 +91,8 @@ def unpack(kind: type, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
             }
         g, functions_rx, square = (arrays[f"stream_{name}"] for name in STREAM)
         known = Histogram(*arrays["stream_deviance"]) if "stream_deviance" in arrays else NOTHING
-        averages = (g, functions_rx, float(square), known)
+        of_rows = square if square.ndim else float(square)
+        averages = (g, functions_rx, of_rows, known, arrays.get(f"stream_{EXPOSURES}"))
         igtm.stream_ = stepwise.State(igtm.model_, igtm.n_samples_seen_, *averages)
     if igtm.model_.names is not None:
         igtm.feature_names_in_ = np.array(igtm.model_.names, dtype=object)

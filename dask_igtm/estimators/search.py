@@ -41,10 +41,12 @@ from dask_igtm.solvers.em import State
 Array = NDArray[np.float64]
 
 SHARED = ("k", "m", "s", "regul")  # in which candidates of the same passes differ
-APART = ("scale", "n_components", "missing", "solver", "tol", "niter")
+APART = ("scale", "n_components", "missing", "noise", "exposure", "solver", "tol", "niter")
 INCOMPARABLE = {
     "n_components": "those of different axes are densities of different coordinates",
     "missing": "those are of what is observed, or of rows that each fills in its own way",
+    "measure": "Gaussian noise gives densities of a row, bernoulli and poisson its probability",
+    "exposure": "with 'total' a row is judged given its sum, and else with it",
 }
 
 
@@ -70,8 +72,8 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         What all candidates have in common.
     param_grid : dict of str to sequence, or list of such dicts
         Values to try, as in scikit-learn's GridSearchCV: of "k", "m", "s" and "regul" in the same passes; of
-        "scale", "n_components", "missing", "solver", "tol" and "niter" in passes of their own; and of the
-        "prior" of a classifier.
+        "scale", "n_components", "missing", "noise", "exposure", "solver", "tol" and "niter" in passes of
+        their own; and of the "prior" of a classifier.
     cv : int, splitter, or iterable of (train, test), default=3
         How many folds: a row's is drawn from its number and a seed, so it does not depend on chunks, and
         folds are of about the same size. Or, of X in memory, what scikit-learn takes: a splitter, whose tests
@@ -328,8 +330,10 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         for name, why in INCOMPARABLE.items():
             found = dict.fromkeys(getattr(one, name) for one in settings)
             if len(found) > 1:
+                told = "noise" if name == "measure" else name
+                found = dict.fromkeys(getattr(one, told) for one in settings)
                 raise ValueError(
-                    f"Candidates have {name} {', '.join(map(repr, found))}, and likelihoods do not compare "
+                    f"Candidates have {told} {', '.join(map(repr, found))}, and likelihoods do not compare "
                     f"them: {why}. Give scoring, or search each by itself."
                 )
 

@@ -22,7 +22,7 @@ class eIGTM(BaseMap):  # noqa: N801 - ugtm's name
     ----------
     k, m, s, regul, random_state, niter, verbose, model, n_blocks
         As in `IGTM`; as in ugtm's class of the same name.
-    scale, tol, solver, missing, keep_empty_rows, n_components, persist
+    scale, tol, solver, noise, exposure, missing, keep_empty_rows, n_components, persist
         As in `IGTM`; by default as ugtm does.
 
     Attributes
@@ -59,6 +59,8 @@ class eIGTM(BaseMap):  # noqa: N801 - ugtm's name
         scale: str | None = None,
         tol: float = 1e-4,
         solver: str = "em",
+        noise: str = "isotropic",
+        exposure: str | None = None,
         missing: str = "error",
         keep_empty_rows: bool = False,
         n_components: float | None = None,
@@ -76,6 +78,8 @@ class eIGTM(BaseMap):  # noqa: N801 - ugtm's name
         self.scale = scale
         self.tol = tol
         self.solver = solver
+        self.noise = noise
+        self.exposure = exposure
         self.missing = missing
         self.keep_empty_rows = keep_empty_rows
         self.n_components = n_components

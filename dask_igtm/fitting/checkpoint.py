@@ -39,6 +39,8 @@ def fingerprint(
     if not drawn:
         del chosen["seed"]
     empty = {"keep_empty_rows": rows.skip_empty or None}  # as in older files, which lack it
+    if not settings.family.pack():  # nor do they name the noise
+        chosen["noise"] = None
     return {**rows.layout, **chosen, **empty, **({} if names is None else {NAMES: list(names)})}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.model.model import Model, Prior
 from dask_igtm.solvers.initialize import Start
@@ -37,7 +39,8 @@ def warn_if_collapsed(model: Model, prior: Prior, growth: float = math.inf) -> b
     growth : float
         As in `Start`, where it is known.
     """
-    spread = float(model.centers.var(axis=0).sum()) / model.beta_inv
+    noise = np.atleast_2d(model.noise.variances(model)).mean(axis=0)
+    spread = float((model.means.var(axis=0) / np.maximum(noise, np.finfo(np.float64).tiny)).sum())
     if len(model.basis.nodes) == 1 or spread >= max(COLLAPSED, SMALL * (1.0 - growth)):
         return False
     state = "has collapsed" if spread < COLLAPSED else "will collapse"
@@ -50,7 +53,8 @@ def warn_if_collapsed(model: Model, prior: Prior, growth: float = math.inf) -> b
 
 def _remedy(model: Model, prior: Prior) -> str:
     """Say what can be changed of the settings at hand."""
-    remedies = [] if model.affine.standardised else ['scale="standard"']
+    in_units = model.affine.standardised or model.noise.natural
+    remedies = [] if in_units else ['scale="standard"']
     if prior.regul > 0:
         remedies.append(f"a smaller regul (than {prior.regul:.3g})")
     if not remedies:

@@ -88,7 +88,8 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     n_threads = CPU_COUNT if rows.in_memory else workers().n_threads
     kept = worth_keeping(rows, persist)
     total = n_rows * rows.row_bytes
-    others = 2 + PASSES.get(settings.missing, 0)
+    noise = settings.family
+    others = 2 + PASSES.get(settings.missing, 0) + noise.natural + noise.exposed
     start_passes, most_start_passes, start_bytes = start_cost(n_columns, settings)
     n_passes, typical = settings.niter + others + most_start_passes, float(TYPICAL[settings.solver])
     stages = sampled_stages(rows, settings)
@@ -118,6 +119,8 @@ def _seconds_a_row(rows: RowBlocks, k: int, m: int, settings: Settings) -> tuple
     """
     n_columns, n_components = rows.X.shape[1], settings.n_components
     X, model = _made_up_rows(rows), _made_up_map(n_columns, k, m, settings)
+    if settings.family.natural:  # which bits are, and counts too
+        X = (X > 0).astype(X.dtype)
     if is_wide(n_columns, n_components):
         block = random_block(n_columns, width_for(n_components))
         first = _seconds(lambda: wide_moments_of(X, None, block))
@@ -163,8 +166,10 @@ def _made_up_map(n_columns: int, k: int, m: int, settings: Settings) -> Model:
     affine = Affine(np.zeros(n_columns), np.ones(n_columns), axes)
     shape = (m * m + 1, n_columns if axes is None else axes.shape[1])
     weights = np.random.default_rng(1).normal(size=shape) / np.sqrt(n_columns)
+    noise = settings.family
+    beta_inv = np.ones(shape[1]) if noise.by_column else 1.0
     gaps = Gaps("marginalize") if settings.missing == "marginalize" else REFUSED
-    return Model(make_basis(k, m, settings.s), affine, weights, 1.0, gaps)
+    return Model(make_basis(k, m, settings.s), affine, weights, beta_inv, noise, gaps)
 
 
 def _size(n_bytes: int) -> str:

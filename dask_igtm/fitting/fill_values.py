@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.checks import name_columns
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.posterior.entry_checks import name_columns
 from dask_igtm.statistics import column_stats
 
 Array = NDArray[np.float64]

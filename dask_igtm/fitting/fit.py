@@ -18,12 +18,12 @@ from dask_igtm.fitting.start import check_init, prepare_fit, start_of
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import single_threaded_blas
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.em import State, run
 from dask_igtm.solvers.sample import Sample
-from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import likelihood_of
 from dask_igtm.statistics.row_sample import Draw
 
@@ -71,7 +71,7 @@ def fit(
         saved = Checkpoint.open(checkpoint, _fingerprint(rows, settings, draw, kernel, init, feature_names))
     source = prepare_fit(rows, persist)
     moments, start, drawn = start_of(source, rows.X.shape[1], settings, feature_names, init, draw)
-    seen = Seen.of(moments, feature_names, in_memory=source.in_memory)
+    seen = Seen.of(moments, start, feature_names, in_memory=source.in_memory)
     sample = None if drawn is None else Sample(drawn, moments.n_rows, moments.weight, kernel)
     state = settings.begin(start.model, sample, search=init is None)
     if saved:

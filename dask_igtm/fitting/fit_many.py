@@ -25,11 +25,20 @@ from dask_igtm.fitting.fill_values import PASSES, gaps_of
 from dask_igtm.fitting.result import Fit, outcome
 from dask_igtm.fitting.sampling import draw_beside
 from dask_igtm.fitting.settings import Settings
-from dask_igtm.fitting.start import checked, moments_statistic, prepare_fit, set_out
+from dask_igtm.fitting.start import (
+    checked,
+    leave_plane,
+    moments_statistic,
+    noise_of,
+    plane_view,
+    prepare_fit,
+    set_out,
+)
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
-from dask_igtm.fitting.wide_start import Request, WideStart, find_axes, unseen, wide_start
+from dask_igtm.fitting.wide_start import Request, View, WideStart, find_axes, unseen, wide_start
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Noise
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.passes.graph import Source, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
@@ -39,8 +48,8 @@ from dask_igtm.solvers.initialize import Start
 from dask_igtm.solvers.sample import Sample
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.statistics.covariance_images import Image, image_of
-from dask_igtm.statistics.e_step import SufficientStatistics
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
+from dask_igtm.statistics.plane_rows import first_sums
 from dask_igtm.statistics.row_sample import Draw, sums_with_samples
 from dask_igtm.statistics.row_subsets import Parts, Sums, sums
 
@@ -229,14 +238,22 @@ def _set_out(
     """Return the moments of each candidate, where it starts, and what was seen and kept of its rows."""
     settings, n_columns = candidates[0].settings, rows.X.shape[1]
     gaps: dict[Parts, Gaps] = {}
+    noises: dict[Parts, Noise] = {}
+    views: dict[Parts, View] = {}
     ways: dict[Parts, WideStart | None] = {c.train: None for c in candidates}
+    apart = settings.missing in (*PASSES, "marginalize") or settings.family.exposed
     for train in ways:
-        only = _only(rows, train) if settings.missing in (*PASSES, "marginalize") else source
+        only = _only(rows, train) if apart else source
         gaps[train] = gaps_of(only, settings.missing, names)
-        ways[train] = wide_start(only, n_columns, settings, gaps[train], names)
+        noises[train] = noise_of(only, settings, gaps[train], names)
+        views[train] = plane_view(noises[train], gaps[train], names)
+        ways[train] = wide_start(only, n_columns, settings, gaps[train], names, views[train])
     # The rows that are held out are looked at too, before work is done that they could make worthless.
-    everything = {c.held_out: moments_statistic(gaps[c.train], unseen(ways[c.train])) for c in candidates}
-    everything |= {train: moments_statistic(gaps[train], ways[train]) for train in ways}
+    everything = {
+        c.held_out: views[c.train](*moments_statistic(gaps[c.train], unseen(ways[c.train])))
+        for c in candidates
+    }
+    everything |= {train: views[train](*moments_statistic(gaps[train], ways[train])) for train in ways}
     function = next(iter(everything.values()))[0]  # of one strategy, and so the same for all
     wanted = [(some, shared) for some, (_, shared) in everything.items()]
     draws = _draws(rows, candidates)
@@ -263,29 +280,46 @@ def _set_out(
         for candidate in candidates:
             train = candidate.train
             with naming(candidate.name):
-                moments[train] = checked(found[train], names, candidate.settings.scale, ways[train])
-        spectra = _spectra(source, moments, ways, settings)
+                moments[train] = checked(found[train], names, candidate.settings.plane_scale, ways[train])
+        spectra = _spectra(source, moments, ways, views, settings)
         for candidate in candidates:
             trained, train = moments[candidate.train], candidate.train
             with naming(candidate.name):
-                start = set_out(trained, candidate.settings, gaps[train], None, names, spectra.get(train))
-            starts.append(start)
-            seen.append(Seen.of(trained, names, in_memory=source.in_memory))
+                arguments = (gaps[train], noises[train], None, names, spectra.get(train))
+                starts.append(set_out(trained, candidate.settings, *arguments))
+        if settings.family.natural:
+            wanted = [
+                (c.train, (start.model, kernel, noises[c.train]))
+                for c, start in zip(candidates, starts, strict=True)
+            ]
+            firsts = _reduce(source, first_sums, wanted, "igtm-first")
+            planes = zip(candidates, starts, firsts, strict=True)
+            starts = [leave_plane(start, noises[c.train], first, None) for c, start, first in planes]
+        for candidate, start in zip(candidates, starts, strict=True):
+            trained, train = moments[candidate.train], candidate.train
+            seen.append(Seen.of(trained, start, names, in_memory=source.in_memory))
             kept = drawn.get(train)
             samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
     return [moments[c.train] for c in candidates], starts, seen, samples
 
 
 def _spectra(
-    source: Source, moments: Mapping[Parts, Any], ways: Mapping[Parts, WideStart | None], settings: Settings
+    source: Source,
+    moments: Mapping[Parts, Any],
+    ways: Mapping[Parts, WideStart | None],
+    views: Mapping[Parts, View],
+    settings: Settings,
 ) -> dict[Parts, Spectrum]:
     """Return the spectrum of each set of parts, where rows are wide; the searches share their passes."""
     starts = {train: (way, moments[train]) for train, way in ways.items() if way}
     trains = list(starts)
 
     def images_of(requests: Mapping[int, Request]) -> Sequence[Image]:
-        wanted = [(trains[number], request) for number, request in requests.items()]
-        return _reduce(source, image_of, wanted, "igtm-axes")
+        wanted = [
+            (trains[number], views[trains[number]](image_of, request)) for number, request in requests.items()
+        ]
+        function = wanted[0][1][0]
+        return _reduce(source, function, [(train, shared) for train, (_, shared) in wanted], "igtm-axes")
 
     return dict(zip(trains, find_axes(list(starts.values()), settings, None, images_of), strict=True))
 

@@ -13,7 +13,6 @@ from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, large_message, refused_entries
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers import stepwise
-from dask_igtm.solvers.initialize import make_prior
 from dask_igtm.statistics.e_step import e_step_with_deviances
 
 
@@ -47,13 +46,7 @@ def advance(
         if large.any():
             raise ValueError(large_message(large, f"has values beyond {LARGEST_VALUE:.0e}", feature_names))
     model = state.model
-    prior = make_prior(
-        model.affine,
-        model.weights.shape,
-        regul=float(settings.regul),
-        scale=settings.scale,
-        variance=state.variance,
-    )
+    prior = state.prior(float(settings.regul), settings.plane_scale)
     total, deviance = reduce(source, e_step_with_deviances, model, best_kernel(), label="igtm-estep").each
     if total.weight < LEAST_WEIGHT:
         return state, None

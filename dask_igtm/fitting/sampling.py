@@ -30,14 +30,16 @@ def draw_of(rows: RowBlocks, settings: Settings) -> Draw | None:
     if settings.solver == "em":
         return None
     stages = sampled_stages(rows, settings)
-    size = max(rows_surveyed(*_size(rows)), stages.size if stages else 0)
+    surveyed = rows_surveyed(*_size(rows)) if settings.family.curved else 0
+    size = max(surveyed, stages.size if stages else 0)
     return Draw(size, settings.seed, rows.X.shape[0]) if size else None
 
 
 def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int) -> Draw | None:
     """Return the draw for fits to a share of the rows that go beside others; None where there is none."""
     n_rows, most = rows.X.shape[0] * share, MOST_BYTES / rows.row_bytes / n_draws
-    size = 0 if settings.solver == "em" else rows_surveyed(n_rows, min(most, BESIDE))
+    asked = settings.solver != "em" and settings.family.curved
+    size = rows_surveyed(n_rows, min(most, BESIDE)) if asked else 0
     # No seed of parts is as large: with the same one all rows of a part would have keys of one kind.
     return Draw(size, settings.seed + 2**32, n_rows) if size else None
 

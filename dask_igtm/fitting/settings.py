@@ -10,7 +10,8 @@ import numpy as np
 
 from dask_igtm.model.checks import check_number, check_whole
 from dask_igtm.model.gaps import STRATEGIES
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Noise
+from dask_igtm.noise.families import family
 from dask_igtm.solvers import accelerated, em, evidence, sampled
 from dask_igtm.solvers.leading_axes import width_for
 from dask_igtm.solvers.sample import Sample
@@ -57,6 +58,8 @@ class Settings:
         Principal axes to keep, see `initialize`; -1 for those of 80 % of the variance.
     missing : str
         What to do with gaps, see `Gaps`.
+    noise, exposure : str, and str or None
+        What rows are drawn from, see `families`.
     seed : int
         Of the sample of rows, if the solver asks for one.
     """
@@ -71,6 +74,8 @@ class Settings:
     solver: str = "em"
     n_components: float | None = None
     missing: str = "error"
+    noise: str = "isotropic"
+    exposure: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +91,7 @@ class Settings:
             raise ValueError(f"solver={self.solver!r}; give one of {(*SOLVERS, 'auto')}.")
         if self.missing not in STRATEGIES:
             raise ValueError(f"missing={self.missing!r}; give one of {STRATEGIES}.")
+        self.family.check(self)
         if self.regul == "auto":
             self._check_evidence()
         if self.n_components is not None:
@@ -113,6 +119,21 @@ class Settings:
             return
         if not isinstance(n_axes, numbers.Integral) or (n_axes < 1 and n_axes != -1):
             raise ValueError(f"n_components={n_axes!r}; give a whole number of axes, a share below 1, or -1.")
+
+    @property
+    def family(self) -> Noise:
+        """The noise of the map."""
+        return family(self.noise, self.exposure)
+
+    @property
+    def measure(self) -> str:
+        """What likelihoods are of: of different things they do not compare."""
+        return "counting" if self.family.natural else "volume"
+
+    @property
+    def plane_scale(self) -> str | None:
+        """Scale of the plane on which a map begins: bits and counts have one unit."""
+        return "center" if self.family.natural else self.scale
 
     @property
     def ridge(self) -> float | None:

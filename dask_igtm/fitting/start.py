@@ -16,14 +16,16 @@ from dask_igtm.data.user_warnings import warn
 from dask_igtm.fitting.collapse import warn_of_likely_collapse
 from dask_igtm.fitting.fill_values import check_observed, gaps_of
 from dask_igtm.fitting.settings import Settings
-from dask_igtm.fitting.wide_start import Request, WideStart, find_axes, wide_start
+from dask_igtm.fitting.wide_start import Request, View, WideStart, find_axes, wide_start
 from dask_igtm.model.basis import make_basis
+from dask_igtm.model.checks import name_columns
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Noise
 from dask_igtm.passes.graph import Source, keep, prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.passes.resources import single_threaded_blas, worth_keeping
-from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message, name_columns
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT, invalid_message
+from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.solvers.initialize import Start, initialize, standardises
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.statistics.covariance_images import Image, WideMoments, image_of, wide_moments_of
@@ -35,6 +37,7 @@ from dask_igtm.statistics.moments import (
     moments_of,
     pairwise_moments_of,
 )
+from dask_igtm.statistics.plane_rows import FirstSums, exposures_of, first_sums, in_plane
 from dask_igtm.statistics.row_sample import Draw, RowSample, with_sample
 
 logger = logging.getLogger("dask_igtm")
@@ -56,6 +59,7 @@ def check_init(init: Model, settings: Settings, n_columns: int, names: Sequence[
         "k": (k, settings.k or k),
         "m": (m, settings.m or m),
         "the width of an RBF": (init.basis.width, width),
+        "noise": (init.noise.with_exposure(1.0), settings.family),
         "standardised": (init.affine.standardised, settings.standardised(init)),
         "rotated to principal axes": (init.affine.axes is not None, settings.n_components is not None),
     }
@@ -88,22 +92,63 @@ def start_of(
     `fit` says what is refused.
     """
     gaps = gaps_of(source, settings.missing, feature_names)
-    wide = wide_start(source, n_columns, settings, gaps, feature_names, init)
-    function, shared = moments_statistic(gaps, wide)
+    noise = noise_of(source, settings, gaps, feature_names)
+    view = plane_view(noise, gaps, feature_names)
+    anchor = None if noise.natural else init
+    wide = wide_start(source, n_columns, settings, gaps, feature_names, view, anchor)
+    function, shared = view(*moments_statistic(gaps, wide))
     if draw is None:
         found, drawn = reduce(source, function, *shared, label="igtm-moments"), None
     else:
         both = reduce(source.numbered(), with_sample, draw, function, *shared, label="igtm-moments")
         found, drawn = both.each
-    moments = checked(found, feature_names, settings.scale, wide)
+    moments = checked(found, feature_names, settings.plane_scale, wide)
     spectrum = None
     if wide:
 
         def images_of(requests: Mapping[int, Request]) -> list[Image]:
-            return [reduce(source, image_of, *request, label="igtm-axes") for request in requests.values()]
+            asked = [view(image_of, request) for request in requests.values()]
+            return [reduce(source, function, *shared, label="igtm-axes") for function, shared in asked]
 
-        (spectrum,) = find_axes([(wide, moments)], settings, init, images_of)
-    return moments, set_out(moments, settings, gaps, init, feature_names, spectrum), drawn
+        (spectrum,) = find_axes([(wide, moments)], settings, anchor, images_of)
+    start = set_out(moments, settings, gaps, noise, init, feature_names, spectrum)
+    if noise.natural:
+        arguments = (start.model, best_kernel(), noise)
+        start = leave_plane(start, noise, reduce(source, first_sums, *arguments, label="igtm-first"), init)
+    return moments, start, drawn
+
+
+def noise_of(source: Source, settings: Settings, gaps: Gaps, feature_names: Sequence[str] | None) -> Noise:
+    """Return the noise of a fit to these rows; one more pass where it has to know their mean exposure."""
+    noise = settings.family
+    if not noise.exposed:
+        return noise
+    total, weight = reduce(source, exposures_of, noise, gaps, feature_names, label="igtm-exposures")
+    return noise.with_exposure(float(total / weight) if total > 0 else 1.0)
+
+
+def plane_view(noise: Noise, gaps: Gaps, names: Sequence[str] | None) -> View:
+    """Return what makes a statistic, a function and its arguments, one of rows as they are in their plane."""
+
+    def view(
+        function: Callable[..., Any], shared: tuple[Any, ...]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if not noise.natural:
+            return function, shared
+        return in_plane, (noise, gaps, names, function, *shared)
+
+    return view
+
+
+def leave_plane(start: Start, noise: Noise, first: FirstSums, init: Model | None) -> Start:
+    """Return the start of bits or counts of one on a plane, and of the sums under that."""
+    plane = start.model
+    statistics, mean, deviation = first.filled(plane)
+    with single_threaded_blas:
+        model, prior = noise.begin(plane, statistics, start.prior.regul)
+    if init:
+        model = dataclasses.replace(init, gaps=plane.gaps, names=plane.names)
+    return Start(model, prior, start.variance, math.inf, start.n_passes + 1, (mean, deviation))
 
 
 def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -160,23 +205,32 @@ def set_out(
     moments: ColumnMoments,
     settings: Settings,
     gaps: Gaps,
+    noise: Noise,
     init: Model | None,
     names: Sequence[str] | None,
     spectrum: Spectrum | None = None,
 ) -> Start:
-    """Initialise, and warn of a ridge that pulls the map far off, or onto a point."""
+    """Initialise, and warn of a ridge that pulls the map far off, or onto a point.
+
+    Maps of bits and counts are left on the plane of their rows, see `leave_plane`.
+    """
     basis = init.basis if init else make_basis(*settings.sides(moments.weight), settings.s)
     with single_threaded_blas:  # small factors lose to more threads, and differ by their number
         start = initialize(
             moments,
             basis,
             regul=settings.ridge,
-            scale=settings.scale,
+            scale=settings.plane_scale,
             n_components=settings.n_components,
             gaps=gaps,
-            init=init,
+            noise=noise,
+            init=None if noise.natural else init,
             spectrum=spectrum,
         )
+    model = dataclasses.replace(start.model, names=None if names is None else tuple(names))
+    start = dataclasses.replace(start, model=model)
+    if noise.natural:
+        return start
     if settings.scale == "auto" and init is None:
         kind = "standard" if start.model.affine.standardised else "center"
         logger.info('scale="auto" takes "%s" for these columns', kind)
@@ -189,5 +243,4 @@ def set_out(
         )
     if settings.niter and settings.ridge is not None:
         warn_of_likely_collapse(start)
-    model = dataclasses.replace(start.model, names=None if names is None else tuple(names))
-    return dataclasses.replace(start, model=model)
+    return start

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.arrays import Arrays
+from dask_igtm.model.checks import name_columns
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
-from dask_igtm.posterior.entry_checks import check_weights, name_columns
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
+from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.solvers.initialize import Start
+from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.likelihood import Likelihood
 from dask_igtm.statistics.moments import ColumnMoments, deviation
 
@@ -71,9 +74,12 @@ class Seen:
     in_memory: bool = False
 
     @classmethod
-    def of(cls, moments: ColumnMoments, names: Sequence[str] | None, *, in_memory: bool) -> Self:
-        """Return what moments say."""
-        return cls(moments.weight, moments.mean, deviation(moments), names, in_memory)
+    def of(
+        cls, moments: ColumnMoments, start: Start, names: Sequence[str] | None, *, in_memory: bool
+    ) -> Self:
+        """Return what the moments and the start of a fit say."""
+        mean, spread = start.columns or (moments.mean, deviation(moments))
+        return cls(moments.weight, mean, spread, names, in_memory)
 
     def pack(self) -> Arrays:
         """Return named arrays from which `unpack` makes the same."""

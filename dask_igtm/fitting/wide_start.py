@@ -35,6 +35,8 @@ from dask_igtm.statistics.covariance_images import Image, WideMoments
 
 Array = NDArray[np.float64]
 Request = tuple[Any, ...]  # what `image_of` takes beside a block of rows
+# Of a statistic, a function and its arguments, that of rows as they are where a map begins.
+View = Callable[[Callable[..., Any], tuple[Any, ...]], tuple[Callable[..., Any], tuple[Any, ...]]]
 
 logger = logging.getLogger("dask_igtm")
 
@@ -74,6 +76,7 @@ def wide_start(
     settings: Settings,
     gaps: Gaps,
     names: Sequence[str] | None,
+    view: View,
     init: Model | None = None,
 ) -> WideStart | None:
     """Return how rows of so many columns are read before a fit; None where their covariance costs less.
@@ -89,7 +92,8 @@ def wide_start(
     if not gaps.marginal:
         return WideStart(block, gaps)
     logger.info("gaps of %d columns are filled with means until the map has its first place", n_columns)
-    found: ColumnMeans = reduce(source, means, label="igtm-columns")
+    function, shared = view(means, ())
+    found: ColumnMeans = reduce(source, function, *shared, label="igtm-columns")
     check_observed(found.weight, names)
     return WideStart(block, dataclasses.replace(gaps, fill=found.mean), found.weight)
 
@@ -126,7 +130,7 @@ def find_axes(
     images_of : callable
         Makes a pass: returns images for what is asked of some sets of rows, by their numbers.
     """
-    affines = [affine_of(moments, settings.scale, init) for _, moments in starts]
+    affines = [affine_of(moments, settings.plane_scale, init) for _, moments in starts]
 
     def request(number: int, block: Array) -> Request:
         start, moments = starts[number]

@@ -12,7 +12,7 @@ from dask_igtm.data.frames import frame
 from dask_igtm.landscape.from_rows import density
 from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
-from dask_igtm.projection.columns import column_labels, weights_in_noise
+from dask_igtm.projection.columns import column_labels, in_noise
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.validate import fitted_map
 
@@ -56,8 +56,8 @@ def markers(model: Any, X: Any = None, n: int = 5, region: Any = None, sample_we
 
     Notes
     -----
-    The noise of a column is `sqrt(beta_inv_) * scale_`; with `n_components` too, so that a column which the
-    axes leave out is no marker.
+    The noise of a column is `sqrt(noise_variance_)`; with `n_components` it is that of an axis in the units
+    of the column, so that a column which the axes leave out is no marker.
 
     Examples
     --------
@@ -98,20 +98,21 @@ def _each(n_nodes: int) -> Iterator[Mask]:
 def _apart(fitted: FittedMap, weight: Array, masks: Iterable[Mask], n: int) -> Iterator[tuple[Any, ...]]:
     """Yield ranks, numbers of columns, their means within a mask and without, and their differences."""
     # By the few functions of the map, for the centres of wide maps are large.
-    phi, in_units, in_noise = fitted.model.basis.phi, fitted.weights, weights_in_noise(fitted.model)
+    functions, weights = in_noise(fitted.model)
+    in_units = fitted.centers if fitted.model.noise.natural else fitted.weights
     for mask in masks:
-        inside, rest = _mean(phi, weight, mask), _mean(phi, weight, ~mask)
-        difference = (inside - rest) @ in_noise  # in centred coordinates, where no offset rounds it
+        inside, rest = _mean(functions, weight, mask), _mean(functions, weight, ~mask)
+        difference = (inside - rest) @ weights  # in centred coordinates, where no offset rounds it
         columns = _largest(np.abs(difference), n)
         values = (mean @ in_units[:, columns] for mean in (inside, rest))
         yield np.arange(1, len(columns) + 1), columns, *values, difference[columns]
 
 
-def _mean(phi: Array, weight: Array, mask: Mask) -> Array:
-    """Return the mean of the map's functions over some nodes, which weigh alike where none has rows."""
+def _mean(functions: Array, weight: Array, mask: Mask) -> Array:
+    """Return the means of functions over some nodes, which weigh alike where none has rows."""
     weight = weight[mask]
     share = weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
-    return np.asarray(share @ phi[mask])
+    return np.asarray(share @ functions[mask])
 
 
 def _largest(sizes: Array, n: int) -> NDArray[np.intp]:

@@ -92,7 +92,10 @@ def magnification(model: Model) -> Array:
     C. M. Bishop, M. Svensén, C. K. I. Williams (1997). Magnification factors for the GTM algorithm. IEE
     Fifth International Conference on Artificial Neural Networks, 64-69.
     """
-    first, second = (model.affine.inverse_linear(slope @ model.weights) for slope in gradient(model.basis))
+    steepness = model.noise.steepness(model.centers)
+    first, second = (
+        model.affine.inverse_linear(steepness * (slope @ model.weights)) for slope in gradient(model.basis)
+    )
     # The area of the parallelogram as base times height: a determinant would cancel where it is flat.
     base = np.linalg.norm(first, axis=1)
     along = first / np.where(base > 0, base, 1.0)[:, None]

@@ -65,7 +65,8 @@ class Affine:
         rows = Z if self.axes is None else Z @ self.axes.T
         return np.asarray(rows * self.scale)
 
-    def inverse_variance(self, variance: float) -> Array:
-        """Return the variances (D,) of the user's columns for one of all model coordinates."""
-        share = 1.0 if self.axes is None else np.sum(self.axes**2, axis=1)
-        return np.asarray(variance * share * self.scale**2)
+    def inverse_variance(self, variances: Array) -> Array:
+        """Return the variances (D,) of the user's columns for those of the model coordinates, (Q,)."""
+        # Axes mix coordinates of equal noise.
+        of_columns = variances if self.axes is None else variances[0] * np.sum(self.axes**2, axis=1)
+        return np.asarray(of_columns * self.scale**2)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import Basis
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Noise
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -33,16 +33,17 @@ def pack(model: Model) -> Arrays:
     }
     names = None if model.names is None else np.array(model.names, dtype=str)
     optional = {"axes": model.affine.axes, "fill": model.gaps.fill, "feature_names": names}
-    return arrays | {name: array for name, array in optional.items() if array is not None}
+    found = {name: array for name, array in optional.items() if array is not None}
+    return arrays | found | model.noise.pack()
 
 
-def unpack(arrays: Arrays) -> Model:
-    """Return the model whose arrays `pack` named."""
+def unpack(arrays: Arrays, noise: Noise) -> Model:
+    """Return the model whose arrays `pack` named, with the noise that these name too."""
     basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
     affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
     gaps = Gaps(str(arrays["missing"]), arrays.get("fill"))
     names = tuple(arrays["feature_names"].tolist()) if "feature_names" in arrays else None
-    return Model(basis, affine, arrays["weights"], float(arrays["beta_inv"]), gaps, names)
+    return Model(basis, affine, arrays["weights"], _noise_variance(arrays["beta_inv"]), noise, gaps, names)
 
 
 def pack_sheet(name: str, model: Model) -> Arrays:
@@ -52,8 +53,12 @@ def pack_sheet(name: str, model: Model) -> Arrays:
 
 def unpack_sheet(name: str, arrays: Arrays, model: Model) -> Model:
     """Return `model` with the weights and the noise that `pack_sheet` named."""
-    weights, beta_inv = arrays[f"{name}_weights"], float(arrays[f"{name}_beta_inv"])
+    weights, beta_inv = arrays[f"{name}_weights"], _noise_variance(arrays[f"{name}_beta_inv"])
     return dataclasses.replace(model, weights=weights, beta_inv=beta_inv)
+
+
+def _noise_variance(array: NDArray[Any]) -> Any:
+    return array if array.ndim else float(array)
 
 
 def digest(arrays: Arrays) -> str:

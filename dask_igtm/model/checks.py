@@ -1,8 +1,10 @@
-"""Checks of single parameters."""
+"""Checks of single parameters, and how messages name columns."""
 
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,3 +19,12 @@ def check_whole(name: str, value: object, least: int = 0) -> None:
     """Raise ValueError unless a parameter is a whole number of at least `least`."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")
+
+
+def name_columns(columns: Any, names: Sequence[str] | None, counts: Any = None) -> str:
+    """List a few columns by name or number, each with its count where there are counts."""
+    listed = [f"column {c if names is None else repr(names[c])}" for c in columns[:5]]
+    if counts is not None:
+        listed = [f"{count} in {column}" for count, column in zip(counts, listed, strict=False)]
+    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    return ", ".join(listed) + more

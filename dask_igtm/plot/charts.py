@@ -172,7 +172,7 @@ def components(
         numbers = np.argsort(-variation(fitted.model), kind="stable")[:MOST_COMPONENTS]
     else:
         numbers = np.array(column_numbers(labels, columns))
-    values = fitted.model.basis.phi @ fitted.weights[:, numbers]
+    values = fitted.centers_in(numbers)
     names = [str(labels[number]) for number in numbers]
     return node_charts.components(fitted.nodes, values, names, title, selection)
 

@@ -256,7 +256,8 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
         "Converged": igtm.converged_,
         "Stopped by": igtm.stopped_by_,
         "Passes over the data": round(float(igtm.n_passes_), 1),
-        "Noise variance, in the units of the model": igtm.beta_inv_,
+        "Noise": igtm.noise,
+        "Noise variance, in the units of the model": float(np.mean(igtm.beta_inv_)),
     }
 
 

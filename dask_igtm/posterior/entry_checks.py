@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.checks import name_columns
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse, row_tiles
@@ -37,7 +38,7 @@ def check_weights(sample_weight: Array | None) -> None:
 
 def largest_square(model: Model, weight: float) -> float:
     """Return the largest |z|^2 of a row, in model coordinates, in a block of that weight."""
-    return LARGEST_SUM * min(1.0, model.beta_inv) / max(1.0, weight)
+    return float(LARGEST_SUM * min(1.0, model.beta_inv) / max(1.0, weight))
 
 
 def refusal(X: Rows, model: Model, largest: float) -> ValueError:
@@ -89,12 +90,3 @@ def large_message(large: NDArray[np.int64], why: str, names: Sequence[str] | Non
     columns = np.flatnonzero(large)
     listed = name_columns(columns, names, counts=large[columns])
     return f"X {why}: {listed}. Drop those rows or replace the values, as clip(low, high) does on an array."
-
-
-def name_columns(columns: Any, names: Sequence[str] | None, counts: Any = None) -> str:
-    """List a few columns by name or number, each with its count where there are counts."""
-    listed = [f"column {c if names is None else repr(names[c])}" for c in columns[:5]]
-    if counts is not None:
-        listed = [f"{count} in {column}" for count, column in zip(counts, listed, strict=False)]
-    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
-    return ", ".join(listed) + more

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from dask_igtm.model.functions import Functions, functions_of
 from dask_igtm.model.model import Model
 from dask_igtm.model.remember import remembered
-from dask_igtm.posterior.coordinates import squared_norms
 
 Real = NDArray[np.floating[Any]]
 
@@ -28,11 +27,13 @@ class Geometry:
     axis, further, functions : ndarrays of shape (k, q), (K,) and (K, q * q + 1)
         See `Functions`; its values at the nodes are the last: logits of t are `functions @ t - half_squares`.
     slopes : ndarray of shape (Q, q * q + 1)
-        The centres by these functions, over beta_inv: t = z @ slopes are all of a row z that logits need.
+        The natural parameters by these functions, for centres over beta_inv: t = z @ slopes are all of a row
+        z that logits need.
     half_squares : ndarray of shape (K,)
-        |y|^2 / (2 beta_inv) of each centre.
-    largest_square : float
-        Largest |y|^2.
+        What is taken off the logits of each node, |y|^2 / (2 beta_inv) of a centre; times the exposure of a
+        row where rows have one.
+    largest_term : float
+        What a logit of a typical row adds up at most.
     cells : ndarray of shape (C,)
         Nodes at the middles of square cells of the map, if most rows need but a few nodes; none otherwise.
     """
@@ -42,7 +43,7 @@ class Geometry:
     functions: Real
     slopes: Real
     half_squares: Real
-    largest_square: float
+    largest_term: float
     cells: NDArray[np.intp]
 
     @property
@@ -57,29 +58,29 @@ class Geometry:
 @remembered
 def geometry_of(model: Model, dtype: type[np.floating[Any]]) -> Geometry:
     """Return the geometry of a model in one precision, shared by all blocks that a process has of a pass."""
-    functions, centers = functions_of(model.basis), model.centers
-    squares = squared_norms(centers)
-    half_squares = 0.5 / model.beta_inv * squares
+    functions, noise = functions_of(model.basis), model.noise
+    half_squares = noise.normalisers(model)
+    slopes = noise.slopes(model, functions.values)
     return Geometry(
         functions.axis.astype(dtype),
         functions.further.astype(dtype),
         functions.values.astype(dtype),
-        np.ascontiguousarray((centers.T @ functions.values / model.beta_inv).astype(dtype)),
+        np.ascontiguousarray(slopes.astype(dtype)),
         half_squares.astype(dtype),
-        float(squares.max()),
-        _cells(functions, centers / model.beta_inv, centers, half_squares, dtype),
+        noise.largest_term(model),
+        _cells(functions, slopes, model.means, half_squares, dtype),
     )
 
 
 def _cells(
-    functions: Functions, slopes: Real, centers: Real, half_squares: Real, dtype: Any
+    functions: Functions, slopes: Real, means: Real, half_squares: Real, dtype: Any
 ) -> NDArray[np.intp]:
-    """Say by rows that lie at some nodes how many nodes a row needs."""
+    """Say by rows that are the means of some nodes how many nodes a row needs."""
     k = len(functions.axis)
     places = np.unique((2 * np.arange(CELLS) + 1) * k // (2 * CELLS))
     cells = np.add.outer(k * places, places).ravel()
-    logits = slopes[cells] @ centers.T - half_squares - half_squares[cells, None]
-    needed = np.mean(logits > _bound(dtype, len(centers)))
+    logits = means[cells] @ slopes @ functions.values.T - half_squares
+    needed = np.mean(logits - logits.max(axis=1, keepdims=True) > _bound(dtype, len(means)))
     return cells[: len(cells) if needed < SHARP else 0]
 
 

@@ -311,6 +311,35 @@ def _logits(
 
 
 @compiled
+def _less(factor: Any, times: Any, e: Any) -> None:
+    L = lanes_of(e)
+    for lane in range(L):
+        e[lane] -= factor * times[lane]
+
+
+@compiled
+def _take_off(E: Any, k: int, half: Any, exposure: Any, tops: Any, peak: Any) -> None:
+    """Take what is due to the exposures of the rows off the logits, and find tops and peak."""
+    L = lanes_of(E)
+    top = 0
+    for i in range(k):
+        for j in range(0, k, 4):
+            highest = tops[top * L : (top + 1) * L]
+            for node in range(i * k + j, i * k + min(j + 4, k)):
+                e = E[node * L : (node + 1) * L]
+                _less(half[node], exposure, e)
+                if node == i * k + j:
+                    _copy(e, highest)
+                else:
+                    _raise_to(e, highest)
+            if top == 0:
+                _copy(highest, peak)
+            else:
+                _raise_to(highest, peak)
+            top += 1
+
+
+@compiled
 def _softmax(
     E: Any,
     k: int,
@@ -372,6 +401,7 @@ def _back(E: Any, active: Any, axis_back: Any, further_back: Any, F: Any, Fi: An
 def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     t: Any,
     order: Any,
+    exposure: Any,
     per_bit: Any,
     axis: Any,
     axis_back: Any,
@@ -392,6 +422,8 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     t : (n, m * m + 1) array, where n is a multiple of the lanes
     order : (n,) array of int64
         In which rows are taken; those side by side should lie close together.
+    exposure : (n,) array, or an empty one
+        By which `half` is multiplied for each row.
     per_bit : number
         What takes t to bits.
     axis, axis_back : (k, m) and (m, k) arrays
@@ -403,8 +435,8 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
         Filled with responsibilities in that order; scratch space where v is asked for.
     v : (m * m + 1, n) array, or an empty one where R is asked for
         Filled with `weight` times the sums of the responsibilities times the functions at the nodes.
-    g : (K,) float64 array
-        To which the responsibilities times `weight` are added, beside v.
+    g : (1, K) or (2, K) float64 array
+        To which the responsibilities times `weight` are added, beside v; and the same times `exposure`.
     found : (3, n) float64 array
         Filled with peaks, sums of 2^(logit - peak), and mean (logit - peak).
     """
@@ -418,7 +450,9 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
     peak, mass, spread = np.empty(L, real), np.empty(L, real), np.empty(L, real)
     row_sums, share = np.empty(2 * L, real), np.empty(L, real)
     active = np.empty(n_fours, np.bool_)
-    adds_up = len(v) > 0
+    adds_up, exposed = len(v) > 0, len(exposure) > 0
+    lanes_exposure, no_half = np.empty(L, real), np.zeros(len(half) if exposed else 0, real)
+    begins = no_half if exposed else half
     for group in range(len(t) // L):
         rows = order[group * L : (group + 1) * L]
         E = R[0] if adds_up else R[group]
@@ -428,7 +462,11 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
                     T[(b * m + a) * L + lane] = per_bit * t[rows[lane], a * m + b]
         for lane in range(L):
             T[m * m * L + lane] = per_bit * t[rows[lane], m * m]
-        _logits(T, axis, further[0], half, B, part, E, tops, peak)
+        _logits(T, axis, further[0], begins, B, part, E, tops, peak)
+        if exposed:
+            for lane in range(L):
+                lanes_exposure[lane] = exposure[rows[lane]]
+            _take_off(E, k, half, lanes_exposure, tops, peak)
         _softmax(E, k, tops, peak, bound, nothing, active, row_sums, mass, spread)
         for lane in range(L):
             share[lane] = 1 / mass[lane]
@@ -438,6 +476,8 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
             _back(E, active, axis_back, further, F, part, V)
             for lane in range(L):
                 share[lane] *= weight[rows[lane]]
+            if exposed:
+                _times(share, lanes_exposure, lanes_exposure)
             for a in range(m):
                 for b in range(m):
                     for lane in range(L):
@@ -450,7 +490,9 @@ def sweep(  # noqa: PLR0912 - each step is one loop over the lanes
             e = E[first * L : last * L]
             if adds_up:
                 if active[four]:
-                    _count(e, share, g[first:last])
+                    _count(e, share, g[0, first:last])
+                    if exposed:
+                        _count(e, lanes_exposure, g[1, first:last])
             elif active[four]:
                 for node in range(0, len(e), L):
                     _times(e[node : node + L], share, e[node : node + L])
@@ -538,16 +580,21 @@ class NumbaKernel:
         """See `Kernel`."""
         sparse_products.add_up(X.data, X.indices, X.indptr[rows.start : rows.stop + 1], v, total)
 
-    def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
+    def softmax(self, t: Real, exposure: Real | None = None) -> tuple[Found, Real, Indices | None]:
         """See `Kernel`."""
-        R, order = self._all_nodes[: len(t) // self.lanes], self._order(t)
-        found = self._sweep(t, order, np.empty(0, self.real), R, np.empty((0, 0), self.real), np.empty(0))
+        R, order = self._all_nodes[: len(t) // self.lanes], self._order(t, exposure)
+        nothing, no_sums = np.empty(0, self.real), np.empty((0, 0))
+        found = self._sweep(t, order, exposure, nothing, R, np.empty((0, 0), self.real), no_sums)
         return found, R.reshape(-1, self.n_nodes, self.lanes), order if self.cells.size else None
 
-    def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
+    def sums(
+        self, t: Real, weight: Real, exposure: Real | None = None
+    ) -> tuple[Found, Real, Array, Array | None]:
         """See `Kernel`."""
-        v, g = np.empty(t.T.shape, self.real), np.zeros(self.n_nodes)
-        return self._sweep(t, self._order(t), weight, self._one_group, v, g), v, g
+        v, order = np.empty(t.T.shape, self.real), self._order(t, exposure)
+        g = np.zeros((1 if exposure is None else 2, self.n_nodes))
+        found = self._sweep(t, order, exposure, weight, self._one_group, v, g)
+        return found, v, g[0], None if exposure is None else g[1]
 
     @staticmethod
     def totals(R: Real, columns: Array) -> Array:
@@ -566,13 +613,16 @@ class NumbaKernel:
         """See `Kernel`."""
         return np.asarray(reading.largest(R), np.int64)
 
-    def _order(self, t: Real) -> Indices:
+    def _order(self, t: Real, exposure: Real | None) -> Indices:
         if self.cells.size == 0:
             return np.arange(len(t))
-        return np.asarray(by_place(t @ self.cells - self.half_squares_of_cells))
+        less = self.half_squares_of_cells
+        return np.asarray(by_place(t @ self.cells - (less if exposure is None else np.outer(exposure, less))))
 
-    def _sweep(self, t: Real, order: Indices, weight: Real, R: Real, v: Real, g: Array) -> Found:
-        found = np.empty((3, len(t)))
-        sweep(t, order, self.per_bit, *self.map, weight, R, v, g, found)
+    def _sweep(
+        self, t: Real, order: Indices, exposure: Real | None, weight: Real, R: Real, v: Real, g: Array
+    ) -> Found:
+        found, exposure = np.empty((3, len(t))), np.empty(0, self.real) if exposure is None else exposure
+        sweep(t, order, exposure, self.per_bit, *self.map, weight, R, v, g, found)
         peak, mass, spread = found
         return Found(LN2 * peak, np.log(mass), LN2 * spread)

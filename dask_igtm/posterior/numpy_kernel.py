@@ -59,17 +59,21 @@ class Kernel(Protocol):
         """Add the transpose of some rows of X times v (n, F) to total (D, F)."""
         ...
 
-    def softmax(self, t: Real) -> tuple[Found, Real, Indices | None]:
+    def softmax(self, t: Real, exposure: Real | None = None) -> tuple[Found, Real, Indices | None]:
         """Return the responsibilities, (n / w, K, w): w rows side by side. The next call overwrites them.
 
-        Last comes the order in which the rows lie there, if it is not their own.
+        Normalisers of the nodes are multiplied by the exposures of the rows, (n,), where there are any. Last
+        comes the order in which the rows lie there, if it is not their own.
         """
         ...
 
-    def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
+    def sums(
+        self, t: Real, weight: Real, exposure: Real | None = None
+    ) -> tuple[Found, Real, Array, Array | None]:
         """Return v, (q * q + 1, n), and g, (K,), of responsibilities R, (K, n), each row times its weight.
 
-        v are the rows in terms of the functions, `functions.T @ R`; g are sums over the rows.
+        v are the rows in terms of the functions, `functions.T @ R`; g are sums over the rows. Last come the
+        same sums of rows times their exposures, where there are any.
         """
         ...
 
@@ -127,26 +131,29 @@ class NumpyKernel:
         """See `Kernel`."""
         total += X[rows].T @ v
 
-    def softmax(self, t: Real) -> tuple[Found, Real, None]:
+    def softmax(self, t: Real, exposure: Real | None = None) -> tuple[Found, Real, None]:
         """See `Kernel`."""
         (k, q), n = self.geometry.axis.shape, len(t)
         logits, R = (buffer[: k * k * n].reshape(k * k, n) for buffer in self.buffers)
-        T = np.append(t.T, np.ones((1, n), t.dtype), axis=0)
+        T = np.append(t.T, np.ones((1, n), t.dtype) if exposure is None else exposure[None], axis=0)
         inner = self.geometry.axis @ T[: q * q].reshape(q, q, n)
         np.matmul(self.geometry.axis, inner.reshape(q, k * n), out=logits.reshape(k, k * n))
         logits += np.matmul(self.further_and_half, T[q * q :], out=R)
         return softmax(logits, self.geometry.bound, R), R[None], None
 
-    def sums(self, t: Real, weight: Real) -> tuple[Found, Real, Array]:
+    def sums(
+        self, t: Real, weight: Real, exposure: Real | None = None
+    ) -> tuple[Found, Real, Array, Array | None]:
         """See `Kernel`."""
-        found, (R,), _ = self.softmax(t)
+        found, (R,), _ = self.softmax(t, exposure)
         R *= weight
         (k, q), n = self.geometry.axis.shape, len(t)
         back = self.geometry.axis.T
         v = np.empty((q * q + 1, n), t.dtype)
         np.matmul(back, (back @ R.reshape(k, k * n)).reshape(q, k, n), out=v[:-1].reshape(q, q, n))
         np.matmul(self.geometry.further, R, out=v[-1])
-        return found, v, R.sum(axis=1, dtype=np.float64)
+        exposed = None if exposure is None else R @ exposure.astype(np.float64)
+        return found, v, R.sum(axis=1, dtype=np.float64), exposed
 
     @staticmethod
     def totals(R: Real, columns: Array) -> Array:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, RowTerms
 from dask_igtm.posterior.coordinates import squared_norms
 from dask_igtm.posterior.entry_checks import largest_square, refusal
 from dask_igtm.posterior.geometry import Geometry, geometry_of
@@ -36,6 +36,7 @@ class Observed(NamedTuple):
     rows: slice | Indices  # where they are in their block
     Z: Any  # (n, Q), 0 in gaps: an ndarray or a SparseTile
     squared_norm: Array  # (n,)
+    terms: RowTerms
     gaps: Real | None  # (n, Q) 1 where an entry is missing, 0 elsewhere; None if none is
 
     def weight(self, sample_weight: Array | None) -> Array | None:
@@ -58,28 +59,32 @@ class Scores:
         ln sum_k exp(l_k - max l), with l_k = -|x - y_k|^2 / (2 beta_inv).
     log_likelihood : ndarray of shape (n,)
         ln p of what is observed of x, in the user's units.
-    deviance : ndarray of shape (n,)
-        How far that is below the largest that a row with these gaps can have.
     entropy : ndarray of shape (n,)
         Of the responsibilities, in nats.
     distance : ndarray of shape (n,)
-        Expected squared distance to the nodes, averaged over the responsibilities.
+        Expected squared distance to the nodes, averaged over the responsibilities; 0 if nobody needs it.
     """
 
     def __init__(self, observed: Observed, found: Found, model: Model) -> None:
-        n, beta_inv, gaps = len(observed.Z), model.beta_inv, observed.gaps
+        n, noise, gaps = len(observed.Z), model.noise, observed.gaps
         peak, log_mass, spread = (values[:n] for values in found)
         n_missing: Any = 0.0 if gaps is None else gaps.sum(axis=1, dtype=np.float64)
-        # The logits lack -|x|^2 / (2 beta_inv), which no responsibility depends on.
-        log_sum = peak + log_mass - 0.5 * observed.squared_norm / beta_inv
-        distance = np.maximum(observed.squared_norm - 2.0 * beta_inv * (peak + spread), 0.0)
+        log_sum = peak + log_mass + observed.terms.rest
         self.rows, self.weight = observed.rows, observed.weight
         self.log_mass = log_mass
-        self.log_likelihood = log_sum + model.log_normalization(gaps)
-        # 0 if all centres were at x
-        self.deviance = np.maximum(np.log(len(model.basis.nodes)) - log_sum, 0.0)
+        self.log_likelihood = log_sum + noise.log_constant(model, gaps)
         self.entropy = log_mass - spread
-        self.distance = distance + n_missing * beta_inv
+        self.distance = noise.distances(observed.squared_norm, peak + spread, n_missing, model)
+        self._log_sum, self._saturated = log_sum, observed.terms.saturated
+        self._log_nodes = np.log(len(model.basis.nodes))
+
+    @property
+    def deviance(self) -> Array:
+        """How far ln p of the rows, (n,), is below the largest that rows with these gaps can have.
+
+        It is 0 where all nodes are at x. To be read before the next rows are.
+        """
+        return np.asarray(np.maximum(self._log_nodes + self._saturated() - self._log_sum, 0.0))
 
 
 class Posterior(Scores):
@@ -138,6 +143,7 @@ class Sums(NamedTuple):
     """What an E-step adds up of a few rows, beside their products with the responsibilities."""
 
     g: Array  # (K,)
+    exposed: Array | None  # (K,) times exposures, where rows have such
     weight: Array | None
     scores: Scores
 
@@ -160,7 +166,8 @@ class Workspace:
     def observe(self, rows: slice, X: Tile) -> Observed:
         """Take a tile, X[rows], into the workspace."""
         if isinstance(X, SparseTile):
-            return Observed(rows, X, X.squared_norm, None)
+            terms = self.model.noise.terms(X.entries, X.squared_norm, self.model)
+            return Observed(rows, X, X.squared_norm, terms, None)
         with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow show by their norm
             return self._observe(rows, X)
 
@@ -175,7 +182,7 @@ class Workspace:
                 missing = np.isnan(Z)
                 Z[missing] = 0.0
                 gaps, squared_norm = missing.astype(Z.dtype), squared_norms(Z)
-        return Observed(rows, Z, squared_norm, gaps)
+        return Observed(rows, Z, squared_norm, self.model.noise.terms(Z, squared_norm, self.model), gaps)
 
     def _forward(self, X: Tile, Z: Real) -> Array:
         affine = self.model.affine
@@ -186,13 +193,13 @@ class Workspace:
 
     def error(self, observed: Observed) -> float:
         """Return how far rounding may move a logit."""
-        largest = max(self.geometry.largest_square, float(observed.squared_norm.max()))
-        return float(np.finfo(self.real).eps) * largest / (2.0 * self.model.beta_inv)
+        largest = max(self.geometry.largest_term, float(observed.terms.size.max()))
+        return float(np.finfo(self.real).eps) * largest
 
     def posterior(self, observed: Observed) -> Posterior:
         """Return the posterior of some rows."""
         if observed.gaps is None:
-            found, R, order = self.kernel.softmax(self._meet(observed))
+            found, R, order = self.kernel.softmax(self._meet(observed), self._exposure(observed))
         else:
             (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
         return Posterior(observed, found, self.model, type(self.kernel), R, order)
@@ -208,18 +215,29 @@ class Workspace:
         relative = np.zeros(n + -n % self.lanes, self.real)
         relative[:n] = 1.0 if weight is None else weight / largest
         if observed.gaps is None:
-            found, v, g = self.kernel.sums(self._meet(observed), relative)
+            exposure = self._exposure(observed)
+            found, v, g, exposed = self.kernel.sums(self._meet(observed), relative, exposure)
             if isinstance(observed.Z, SparseTile):
                 products.add_tile(observed.Z, np.multiply(largest, v[:, :n].T, order="C", dtype=np.float64))
             else:
                 products.add(np.multiply(largest, self.kernel.add_up(v, observed.Z), dtype=np.float64))
+                if products.squares:
+                    products.squares.add(observed.Z, v[:, :n], relative[:n], g, largest)
         else:
             found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]
-            g, centers = R.sum(axis=1, dtype=np.float64), self.model.centers.astype(self.real)
-            rx = R @ observed.Z + (R @ observed.gaps) * centers
+            g, exposed = R.sum(axis=1, dtype=np.float64), None
+            rx = R @ observed.Z + (R @ observed.gaps) * self.model.means.astype(self.real)
             products.add(np.multiply(largest, self.geometry.functions.T @ rx, dtype=np.float64))
-        return Sums(largest * g, weight, Scores(observed, found, self.model))
+            if products.squares:
+                products.squares.add_with_gaps(observed.Z, observed.gaps, R, largest)
+        exposed = None if exposed is None else largest * exposed
+        return Sums(largest * g, exposed, weight, Scores(observed, found, self.model))
+
+    def _exposure(self, observed: Observed) -> Real | None:
+        """Return the exposures of the rows, if they have such, followed by zeros."""
+        exposure, n = observed.terms.exposure, len(observed.Z)
+        return None if exposure is None else np.pad(exposure, (0, -n % self.lanes)).astype(self.real)
 
     def _meet(self, observed: Observed) -> Real:
         """Return the rows as kernels take them, followed by zeros."""
@@ -233,7 +251,7 @@ class Workspace:
 
     def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:
         """Return what kernels do, without the centres' own squares where entries are missing."""
-        geometry, squares = self.geometry, 0.5 / self.model.beta_inv * self.model.centers**2
+        geometry, squares = self.geometry, self.model.noise.entry_normalisers(self.model)
         logits = geometry.functions @ (observed.Z @ geometry.slopes).T - geometry.half_squares[:, None]
         logits += squares.astype(self.real) @ gaps.T
         R = np.empty_like(logits)
@@ -268,7 +286,8 @@ def posteriors(X: Rows, model: Model, kernel: str, weight: float = 0.0) -> Itera
     weight : float
         Of all rows, where likelihoods are added up.
     """
-    for workspace, observed in _observed(X, model, load_kernel(kernel), len(model.basis.nodes), weight):
+    kept, seen = len(model.basis.nodes), model.noise.seen(model)
+    for workspace, observed in _observed(X, seen, load_kernel(kernel), kept, weight):
         yield workspace.posterior(observed)
 
 
@@ -276,15 +295,19 @@ def sums(
     X: Rows, sample_weight: Array | None, model: Model, kernel: str, products: Products
 ) -> Iterator[Sums]:
     """Walk the same E-step for what adds up; the products of the rows are added to `products`."""
-    total = weight_of(X, sample_weight)
-    for workspace, observed in _observed(X, model, load_kernel(kernel), 0, total):
+    total, seen = weight_of(X, sample_weight), model.noise.seen(model)
+    in_columns = products.squares is not None  # which sparse rows do not have
+    for workspace, observed in _observed(X, seen, load_kernel(kernel), 0, total, in_columns):
         yield workspace.sums(observed, sample_weight, products)
 
 
 def _observed(
-    X: Rows, model: Model, kernel: type[Kernel], kept: int, weight: float
+    X: Rows, model: Model, kernel: type[Kernel], kept: int, weight: float, in_columns: bool = False
 ) -> Iterator[tuple[Workspace, Observed]]:
-    """Yield the rows of a block, those with gaps apart, and where they are; `kept` numbers stay of each."""
+    """Yield the rows of a block, those with gaps apart, and where they are; `kept` numbers stay of each.
+
+    Sparse rows are made dense where they have to be there `in_columns`.
+    """
     X = csr_of(X) if is_sparse(X) else X
     in_single = X.dtype.kind in "biu" or X.dtype in (np.float16, np.float32)
     in_single &= SINGLE_NOISE[0] <= model.beta_inv <= SINGLE_NOISE[1]
@@ -294,7 +317,8 @@ def _observed(
     def workspace_of(dtype: type[np.floating[Any]], height: int) -> Workspace:
         return Workspace(model, kernel, geometry_of(model, dtype), height)
 
-    for rows, tile, height in _tiles(X, model, kernel, np.float32 if in_single else np.float64, kept):
+    sparse = is_sparse(X) and near(model) and not in_columns
+    for rows, tile, height in _tiles(X, model, kernel, np.float32 if in_single else np.float64, kept, sparse):
         workspace = workspace_of(np.float32 if in_single and _held_in_single(tile) else np.float64, height)
         observed = workspace.observe(rows, tile)
         if workspace.real == np.float32 and not workspace.error(observed) <= SINGLE_ERROR:
@@ -307,15 +331,15 @@ def _observed(
 
 
 def _tiles(
-    X: Rows, model: Model, kernel: type[Kernel], real: type[np.floating[Any]], kept: int
+    X: Rows, model: Model, kernel: type[Kernel], real: type[np.floating[Any]], kept: int, sparse: bool
 ) -> Iterator[tuple[slice, Tile, int]]:
-    """Yield where tiles are, their rows, and how many these are at most; sparse ones stay so where they can.
+    """Yield where tiles are, their rows, and how many these are at most.
 
-    They cannot where entries are missing, or where zeros are far from the rows.
+    They stay `sparse` where they may and no entry is missing.
     """
     n_rows, geometry = X.shape[0], geometry_of(model, real)
     in_model = _height(geometry, kernel, n_rows, max(kept, len(geometry.slopes)))
-    if not is_sparse(X) or not near(model):
+    if not sparse:
         for rows, tile in row_tiles(X, in_model):
             yield rows, tile, in_model
         return
@@ -349,11 +373,23 @@ def _held_in_single(X: Tile) -> bool:
 
 def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
     """Yield the rows without gaps and those with gaps, which take longer."""
-    _, Z, squared_norm, gaps = observed
+    _, Z, squared_norm, terms, gaps = observed
     incomplete = np.asarray(False if gaps is None else gaps.any(axis=1))
     if gaps is None or incomplete.all():  # of sparse tiles too
         yield observed
         return
     for kind in (~incomplete, incomplete):
         mask = gaps[kind] if kind is incomplete else None
-        yield Observed(np.arange(rows.start, rows.stop)[kind], Z[kind], squared_norm[kind], mask)
+        part = terms._replace(
+            rest=terms.rest[kind],
+            size=terms.size[kind],
+            exposure=None if terms.exposure is None else terms.exposure[kind],
+            saturated=functools.partial(_some, terms.saturated, kind),
+        )
+        yield Observed(np.arange(rows.start, rows.stop)[kind], Z[kind], squared_norm[kind], part, mask)
+
+
+def _some(values: Callable[[], Any], kind: NDArray[np.bool_]) -> Any:
+    """Return the values of some rows, or the one of all."""
+    found = values()
+    return found[kind] if np.ndim(found) else found

@@ -194,7 +194,7 @@ def project(X: Rows, model: Model, kernel: str, outputs: tuple[Output, ...]) -> 
 def impute(X: Rows, model: Model, kernel: str) -> tuple[Array]:
     """Return the rows (n, D) with each gap filled by its expectation given what is observed of the row."""
     model = dataclasses.replace(model, gaps=Gaps("marginalize"))
-    centers = model.affine.inverse(model.centers)
+    centers = model.affine.inverse(model.means)
     filled = np.empty(X.shape)
     for rows, tile in row_tiles(X):
         filled[rows] = tile

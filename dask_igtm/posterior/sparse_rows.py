@@ -18,6 +18,7 @@ from dask_igtm.model.affine import Affine
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
 from dask_igtm.model.remember import remembered
+from dask_igtm.posterior.column_squares import ColumnSquares
 
 if TYPE_CHECKING:
     from dask_igtm.posterior.numpy_kernel import Kernel
@@ -49,7 +50,7 @@ class SparseGeometry:
 def sparse_geometry_of(model: Model) -> SparseGeometry:
     """Return what the entries of sparse rows add up to under a model whose columns are those of X."""
     per_scale, zeros = 1.0 / model.affine.scale, model.affine.mean / model.affine.scale
-    slopes = model.centers.T @ functions_of(model.basis).values / model.beta_inv
+    slopes = model.noise.slopes(model, functions_of(model.basis).values)
     squares = np.column_stack([per_scale**2, -2.0 * zeros * per_scale])
     table = np.column_stack([slopes * per_scale[:, None], squares])
     return SparseGeometry(table, -zeros @ slopes, float(zeros @ zeros))
@@ -83,6 +84,11 @@ class SparseTile:
     def __len__(self) -> int:
         return len(self.t)
 
+    @property
+    def entries(self) -> csr_array:
+        """The rows of X, as they are."""
+        return self._X[self._rows]
+
     def add_to(self, total: Array, v: Array) -> None:
         """Add the transpose of the rows of X, as they are, times v (n, F) to total (D, F)."""
         self._kernel.add_up_sparse(self._X, self._rows, v, total)
@@ -92,7 +98,9 @@ class Products:
     """`functions.T @ R.T @ Z` of rows, (F, Q), as it grows; of sparse rows the mean is counted at the end."""
 
     def __init__(self, model: Model) -> None:
-        self._affine = model.affine
+        seen = model.noise.seen(model)
+        self._affine, self._unit = seen.affine, seen.affine.scale / model.affine.scale
+        self.squares = ColumnSquares(seen) if model.noise.by_column else None
         n_functions, n_columns = len(functions_of(model.basis).of_phi), model.weights.shape[1]
         self._total, self._weight = np.zeros((n_functions, n_columns)), np.zeros(n_functions)
         self._of_entries: Array | None = None  # (D, F), for one entry adds to all functions of its column
@@ -110,12 +118,19 @@ class Products:
 
     @property
     def total(self) -> Array:
-        """The sum of all that was added."""
+        """The sum of all that was added, in model coordinates."""
+        if self.squares is not None:
+            return self._total * self._unit
         if self._of_entries is None:
             return self._total
         of_sparse = self._of_entries - np.outer(self._affine.mean, self._weight)
         of_sparse /= self._affine.scale[:, None]
         return self._total + of_sparse.T
+
+    @property
+    def column_squares(self) -> Array | None:
+        """The sums of squared distances of each column, if any are wanted, in model coordinates."""
+        return None if self.squares is None else self.squares.total * self._unit**2
 
 
 def along(X: csr_array, affine: Affine, axes: Array) -> Array:

@@ -46,20 +46,24 @@ def centers_table(model: Any) -> Any:
     return table.rename_axis(index="node")
 
 
-def weights_in_noise(model: Model) -> Array:
-    """Return the coefficients of a map, (M + 1, D), with columns in standard deviations of their noise.
+def in_noise(model: Model) -> tuple[Array, Array]:
+    """Return functions of the nodes, (K, r), and by them the centres with columns in units of noise, (r, D).
 
-    Under principal axes each column has the noise of an axis, which rows have off the axes too; what the map
-    itself says of a column is less the less of it is in the axes.
+    These units are standard deviations; of bits and counts, where noise differs by node, of its mean over the
+    nodes. Under principal axes each column has the noise of an axis, which rows have off the axes too; what
+    the map itself says of a column is less the less of it is in the axes.
     """
-    axes = model.affine.axes
+    axes, noise = model.affine.axes, model.noise
+    if noise.natural:
+        deviation = np.sqrt(noise.variances(model).mean(axis=0))
+        return np.eye(len(model.basis.nodes)), model.means / np.where(deviation > 0, deviation, 1.0)
     weights = model.weights if axes is None else model.weights @ axes.T
-    return np.asarray(weights / np.sqrt(model.beta_inv))
+    return model.basis.phi, np.asarray(weights / np.sqrt(model.beta_inv))
 
 
 def variation(model: Model) -> Array:
     """Return the standard deviation of each column over the nodes, (D,), in those of its noise."""
-    phi = model.basis.phi - model.basis.phi.mean(axis=0)
+    functions, weights = in_noise(model)
     # By the few functions, for the centres of wide maps are large.
-    triangle = np.linalg.qr(phi, mode="r") / np.sqrt(len(phi))
-    return np.asarray(np.linalg.norm(triangle @ weights_in_noise(model), axis=0))
+    triangle = np.linalg.qr(functions - functions.mean(axis=0), mode="r") / np.sqrt(len(functions))
+    return np.asarray(np.linalg.norm(triangle @ weights, axis=0))

@@ -44,12 +44,16 @@ class FittedMap:
 
     @property
     def centers(self) -> Array:
-        """Nodes in data space, (K, D), in the units of X."""
-        return self.model.affine.inverse(self.model.centers)
+        """Means of the nodes in data space, (K, D), in the units of X."""
+        return self.model.affine.inverse(self.model.means)
+
+    def centers_in(self, columns: NDArray[np.intp]) -> Array:
+        """Return the same in some columns alone, (K, C), of a map over columns."""
+        return self.model.noise.means(self.model.basis.phi @ self.weights[:, columns])
 
     @property
     def weights(self) -> Array:
-        """Coefficients of the map, (M + 1, D), in the units of X."""
+        """Coefficients of the sheet, (M + 1, D): of centres in the units of X, or of natural parameters."""
         affine = self.model.affine
         weights = affine.inverse_linear(self.model.weights)
         weights[-1] += affine.mean
@@ -57,8 +61,9 @@ class FittedMap:
 
     @property
     def noise_variance(self) -> Array:
-        """Noise variance of each column, (D,), in squared units of X."""
-        return self.model.affine.inverse_variance(self.model.beta_inv)
+        """Noise variance of each column, (D,), in squared units of X; averaged over the nodes."""
+        variances = np.atleast_2d(self.model.noise.variances(self.model)).mean(axis=0)
+        return self.model.affine.inverse_variance(variances)
 
     def outputs(self, names: Sequence[str], top: int = 1) -> tuple[Output, ...]:
         """Describe what can be read of a row; raises as `outputs_of` does."""
@@ -102,6 +107,11 @@ class FittedMap:
                 "A map of principal axes does not say what single columns hold; fit with n_components=None "
                 "to impute."
             )
+        if self.model.noise.exposed:
+            raise ValueError(
+                "exposure='total' takes the sum of a row, which is unknown where entries are missing; fit "
+                "with exposure=None to impute."
+            )
         return self.map_rows(rows, impute, outputs=(Output("imputed", rows.X.shape[1]),))[0]
 
     def likelihood(self, rows: RowBlocks) -> Likelihood:
@@ -115,8 +125,8 @@ class FittedMap:
         return found
 
     def sample(self, n_samples: int, random: np.random.RandomState) -> Array:
-        """Draw rows, (n_samples, D): a node, all being equally likely, then a point of its Gaussian."""
+        """Draw rows, (n_samples, D): a node, all being equally likely, then a row of its noise."""
         model = self.model
         check_whole("n_samples", n_samples, least=1)
-        centers = model.centers[random.randint(len(self.nodes), size=n_samples)]
-        return model.affine.inverse(centers + np.sqrt(model.beta_inv) * random.normal(size=centers.shape))
+        nodes = random.randint(len(self.nodes), size=n_samples)
+        return model.affine.inverse(model.noise.draw(model, nodes, random))

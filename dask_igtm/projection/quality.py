@@ -15,6 +15,7 @@ from sklearn.utils.random import sample_without_replacement
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
@@ -22,7 +23,7 @@ from dask_igtm.posterior.row_outputs import impute, project
 from dask_igtm.posterior.tiles import Rows, dense, is_sparse
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.validate import fitted_map, map_estimator, rows_of, seed_of
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.row_subsets import PickedRows, pick, weighted_draw
 
 Array = NDArray[np.float64]
@@ -118,9 +119,10 @@ def quality(
     -------
     Quality
         `bic` is -2 times the sum of ln p(x), plus ln(n) for each free parameter: the (M + 1) * Q weights
-        of the sheet in Q model coordinates and 1 noise variance. The ridge ties these down, so that their
-        effective number is smaller. Neighbours are sought in model coordinates, in which the map was
-        fitted (with gaps filled as the map does, or by their expectations), and at the posterior means.
+        of the sheet in Q model coordinates, and the noise variance, or one a column. The ridge ties these
+        down, so that their effective number is smaller. Neighbours are sought in model coordinates, in which
+        the map was fitted (with gaps filled as the map does, or by their expectations), and at the posterior
+        means.
 
     Raises
     ------
@@ -190,7 +192,7 @@ def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
     weight = statistics.weight
     if weight < LEAST_WEIGHT:
         raise ValueError("No row of X has an entry and a weight; give rows that have both.")
-    n_parameters = model.weights.size + 1
+    n_parameters = model.weights.size + model.noise.n_parameters(model)
     (means,) = project(sample, model, fitted.kernel, fitted.outputs(("means",)))
     Z = _near_each_other(sample, model, fitted.kernel)
     return Quality(
@@ -206,10 +208,15 @@ def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
 
 
 def _near_each_other(X: Rows, model: Model, kernel: str) -> Any:
-    """Return rows whose distances are those in model coordinates; sparse ones without gaps stay sparse."""
+    """Return rows whose distances are those in model coordinates; sparse ones without gaps stay sparse.
+
+    Of counts they are those in which the map began.
+    """
     if is_sparse(X) and np.isfinite(X.data).all():
         per_scale = diags_array(1.0 / model.affine.scale)
-        return X @ (per_scale if model.affine.axes is None else per_scale @ model.affine.axes)
+        return model.noise.plane_rows(X) @ (
+            per_scale if model.affine.axes is None else per_scale @ model.affine.axes
+        )
     X = dense(X).astype(np.float64)
     filled = impute(X, model, kernel)[0] if model.gaps.marginal else model.gaps.filled(X)
-    return model.affine.forward(filled)
+    return model.affine.forward(model.noise.plane_rows(filled))

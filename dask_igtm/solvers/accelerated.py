@@ -15,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.arrays import Arrays
-from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.model import Metric, Model, Prior
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import curvature, em
 from dask_igtm.solvers.curvature import Curvature, curvature_of
 from dask_igtm.solvers.lbfgs import Point, Secant, position_of, quasi_newton, remember
 from dask_igtm.solvers.sample import Sample
-from dask_igtm.statistics.e_step import SufficientStatistics
 
 Array = NDArray[np.float64]
 S = TypeVar("S", bound="State")
 
 WARM_UP = 10
 LONGEST = 20.0  # of an extrapolation, in lengths of the EM step
-LARGEST_LOG = 600.0  # of a noise variance, so that no extrapolation overflows
 NEAR = 0.1
 LASTING = 8  # steps that a curvature serves
 POOR, GOOD = 0.1, 0.5  # gains as shares of slope times step, of which a quadratic gains half at its peak
@@ -96,8 +95,8 @@ class State(em.State):
 
     @property
     def surveys(self) -> bool:
-        """Whether there are rows enough to show how the objective bends."""
-        return self.rows is not None and self.rows.surveyed.stop > 0
+        """Whether there are rows enough to show how the objective bends, and it is known by them."""
+        return self.rows is not None and self.rows.surveyed.stop > 0 and self.model.noise.curved
 
     @property
     def converged(self) -> bool:
@@ -235,7 +234,7 @@ def _advance(state: S, best: Point, prior: Prior, tol: float) -> S:
 
 def _direction(state: State, best: Point) -> tuple[Array, float]:
     """Return the step of L-BFGS, and what it should gain in nats a row."""
-    bends: Point | Curvature = state.curvature or best
+    bends: Metric | Curvature = state.curvature or best.metric
     with np.errstate(over="ignore", invalid="ignore"):
         direction = quasi_newton(best.gradient, state.secants, bends.newton)
         return direction, 0.5 * float(direction @ best.gradient) / best.weight
@@ -288,8 +287,7 @@ def _by_em(state: S, best: Point, failures: int = 0) -> S:
 
 
 def _along(state: S, best: Point, direction: Array, prior: Prior, failures: int) -> S:
-    position = position_of(best.model) + direction
-    weights = position[:-1].reshape(best.model.weights.shape)
-    beta_inv = max(math.exp(min(position[-1], LARGEST_LOG)), prior.noise_floor)
-    model = dataclasses.replace(best.model, weights=weights, beta_inv=beta_inv)
+    position, start = position_of(best.model) + direction, best.model
+    weights = position[: start.weights.size].reshape(start.weights.shape)
+    model = start.noise.moved(start, weights, position[start.weights.size :], prior)
     return dataclasses.replace(state, model=model, direction=direction, failures=failures)

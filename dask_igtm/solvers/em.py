@@ -15,8 +15,7 @@ import numpy as np
 
 from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
 from dask_igtm.model.model import Model, Prior
-from dask_igtm.solvers.m_step import m_step
-from dask_igtm.statistics.e_step import SufficientStatistics
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 PATIENCE = 4
 
@@ -116,7 +115,7 @@ class State:
         """
         iteration = self.evaluate(statistics, prior)
         calm = self.calm + 1 if tol > 0 and iteration.change <= tol else 0
-        after = m_step(statistics, self.model, prior)
+        after = self.model.noise.m_step(statistics, self.model, prior)
         return dataclasses.replace(self, model=after, history=(*self.history, iteration), calm=calm)
 
     def evaluate(self, statistics: SufficientStatistics, prior: Prior) -> Iteration:
@@ -190,5 +189,6 @@ def run(
 def _err(statistics: SufficientStatistics, model: Model) -> float:
     """Ugtm's "Err": a mean negative log-likelihood without each row's peak, its exponent capped at 50."""
     n_nodes, n_columns = len(model.basis.nodes), model.weights.shape[1]
-    log_constant = -min(n_columns / 2.0, 50.0) * np.log(2.0 * np.pi * model.beta_inv)
+    log_noise = float(np.mean(np.log(2.0 * np.pi * model.beta_inv)))
+    log_constant = -min(n_columns / 2.0, 50.0) * log_noise
     return float(np.log(n_nodes) - log_constant - statistics.log_peak / statistics.weight)

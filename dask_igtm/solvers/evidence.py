@@ -15,9 +15,9 @@ import numpy as np
 
 from dask_igtm.model.arrays import Arrays
 from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import accelerated, em
 from dask_igtm.solvers.lbfgs import Point, Secant
-from dask_igtm.statistics.e_step import SufficientStatistics
 
 FIRST = 5  # iteration that re-estimates; until then the map unfolds under the ridge it started with
 LARGEST_SHARE = 0.5  # of the entries of X that weights may use up, so that some are left for the noise

@@ -13,15 +13,13 @@ from scipy.spatial.distance import cdist
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import Basis
 from dask_igtm.model.gaps import REFUSED, Gaps
-from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.model import Model, Noise, Prior
+from dask_igtm.noise.isotropic import ISOTROPIC, make_prior
 from dask_igtm.solvers.spectrum import Spectrum, principal_axes
 from dask_igtm.statistics.moments import ColumnMoments, Moments, constant, deviation, divisor
 
 Array = NDArray[np.float64]
 
-# Of the variance of a coordinate. Nearer to the rows than its root centres are not moved for sure: along
-# what the nodes of few rows hardly feel, rounding of the sums moves them as far.
-NOISE_FLOOR = 128 * float(np.finfo(np.float64).eps)
 # By which columns are told to have units of their own, see `standardises`.
 UNLIKE, RELATED = 10.0, 0.3
 START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
@@ -41,6 +39,8 @@ class Start:
         Factor by which a map that is a single point grows in one iteration; below 1 the fit collapses.
     n_passes : int
         Passes over the rows that looked for the axes, beside the one for the moments.
+    columns : tuple of ndarray and ndarray of shape (D,), or None
+        Means and standard deviations of the columns, where the moments are those of other rows.
     """
 
     model: Model
@@ -48,6 +48,7 @@ class Start:
     variance: float
     growth: float
     n_passes: int = 0
+    columns: tuple[Array, Array] | None = None
 
 
 def initialize(
@@ -58,6 +59,7 @@ def initialize(
     scale: str | None,
     n_components: float | None = None,
     gaps: Gaps = REFUSED,
+    noise: Noise = ISOTROPIC,
     init: Model | None = None,
     spectrum: Spectrum | None = None,
 ) -> Start:
@@ -81,6 +83,9 @@ def initialize(
         is 80 % for -1.
     gaps : Gaps
         What the model does with entries that are missing.
+    noise : Noise
+        That of the model; where its sheet is one of natural parameters this is still the plane of rows with
+        isotropic noise, see `Noise.begin`.
     init : Model, optional
         Where to start instead, in its own coordinates.
     spectrum : Spectrum, optional
@@ -116,7 +121,9 @@ def initialize(
     prior = dataclasses.replace(prior, limit=limit)
     beta_inv = max(_first_noise(eigenvalues, mean, basis.phi @ plane), prior.noise_floor)
     growth = _growth(basis, moments.weight, stretch, variance, regul)
-    flat = Model(basis, affine, weights, beta_inv, gaps)
+    flat = Model(basis, affine, weights, beta_inv, ISOTROPIC, gaps)
+    if affine.axes is None:
+        flat, prior = noise.of_plane(flat, prior, (deviation(moments) / affine.scale) ** 2)
     model = dataclasses.replace(init, gaps=gaps) if init else flat
     return Start(model, prior, variance, growth, spectrum.n_passes)
 
@@ -152,16 +159,6 @@ def _largest_correlation(moments: Moments, columns: NDArray[np.intp], spread: Ar
     correlation = moments.scatter[np.ix_(columns, columns)] / spread[:, None] / spread / moments.weight
     np.fill_diagonal(correlation, 0.0)
     return float(np.abs(correlation).max())
-
-
-def make_prior(
-    affine: Affine, shape: tuple[int, ...], *, regul: float, scale: str | None, variance: float
-) -> Prior:
-    """Return the prior of weights of that shape; `variance` is that of a model coordinate."""
-    mean = np.zeros(shape)
-    if scale is None:
-        mean[-1] = affine.forward(np.zeros((1, len(affine.mean))))[0]  # the user's origin
-    return Prior(regul, mean, NOISE_FLOOR * variance)
 
 
 def _spectrum_of(moments: Any, affine: Affine, n_components: float | None) -> Spectrum:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.posterior.posterior import posteriors, weight_of
 from dask_igtm.posterior.tiles import Rows
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.row_sample import RowSample
 
 Array = NDArray[np.float64]

@@ -11,11 +11,11 @@ import numpy as np
 
 from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
 from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import accelerated
 from dask_igtm.solvers.em import PATIENCE, Iteration
 from dask_igtm.solvers.lbfgs import Point
 from dask_igtm.solvers.sample import Sample
-from dask_igtm.statistics.e_step import SufficientStatistics
 
 logger = logging.getLogger("dask_igtm")
 
@@ -24,7 +24,6 @@ logger = logging.getLogger("dask_igtm")
 SEARCHED, SEARCHED_SHARE = 32, 1 / 80
 POLISHED, POLISHED_SHARE = 128, 1 / 8
 LEAST_SEARCHED, LARGEST_SHARE = 8, 1 / 24  # rows a node; fewer say too little, and more of all cost too much
-NOISES = (1.0, 4.0, 0.25)  # of the starts, in that of the first
 STIFF = 0.005  # ridge under which one more sets out, as a share of the largest that means anything
 TOL = 1e-3  # of the stages on a sample at least, which says no more of all rows than that
 MOST = 150  # iterations of a stage on a sample
@@ -250,6 +249,7 @@ def begin(model: Model, rows: Sample | None, *, search: bool) -> State:
     stages = stages_of(rows.n_rows, len(model.basis.nodes), len(rows)) if rows else None
     starts = [Start(model)]
     if search:
-        noisy = [Start(dataclasses.replace(model, beta_inv=noise * model.beta_inv)) for noise in NOISES]
-        starts = [*noisy, Start(model, stiff=True)]
+        starts = [Start(each) for each in model.noise.starts(model)]
+        if not model.noise.natural:  # whose ridge has no bound
+            starts.append(Start(model, stiff=True))
     return State(model, rows=rows, stages=stages, starts=tuple(starts))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model, Prior
-from dask_igtm.solvers.m_step import m_step
-from dask_igtm.statistics.e_step import SufficientStatistics
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.statistics.log_histogram import NOTHING, Histogram
 
 Array = NDArray[np.float64]
@@ -36,56 +36,63 @@ class State:
         Averages over the rows of the responsibilities,
     functions_rx : ndarray of shape (q * q + 1, Q)
         of the rows, in model coordinates, times what they are by the functions of the map,
-    square : float
-        and of |x|^2.
+    square : float or ndarray of shape (Q,)
+        and of |x|^2, or of the squares of each column, where an M-step needs these.
     deviance : Histogram
         Of weight 1: the same average of how the deviances are distributed, see `Likelihood`, of each block
         under the model before it; without weight where that is known of no row.
+    exposures : ndarray of shape (K,) or None
+        Averages of the responsibilities times exposures, where rows have such.
     """
 
     model: Model
     weight: float
     g: Array
     functions_rx: Array
-    square: float
+    square: Any
     deviance: Histogram = NOTHING
+    exposures: Array | None = None
 
     @property
-    def variance(self) -> float:
-        """Variance of the rows, averaged over the model coordinates."""
-        mean = functions_of(self.model.basis).of_phi[:, -1] @ self.functions_rx  # by the constant
-        return float(self.square - mean @ mean) / len(mean)
+    def averages(self) -> SufficientStatistics:
+        """The averages as statistics of one row, but for its distances."""
+        return SufficientStatistics(
+            self.g, self.functions_rx, np.nan, np.nan, np.nan, exposures=self.exposures
+        )
+
+    def prior(self, regul: float, scale: str | None) -> Prior:
+        """Return what a fit assumes that goes on from here."""
+        return self.model.noise.prior_of(self.averages, self.square, self.model, regul, scale)
 
 
 def begin(model: Model, weight: float = 0.0, deviance: Histogram = NOTHING) -> State:
     """Return a state that has seen `weight` rows, distributed as `model` says, with these deviances."""
-    centers = model.centers
-    n_nodes, n_columns = centers.shape
-    square = float(np.sum(centers**2) / n_nodes + n_columns * model.beta_inv)
-    functions_rx = functions_of(model.basis).values.T @ centers / n_nodes
-    return State(model, weight, np.full(n_nodes, 1.0 / n_nodes), functions_rx, square, deviance)
+    n_nodes, noise = len(model.basis.nodes), model.noise
+    g = np.full(n_nodes, 1.0 / n_nodes)
+    exposures = noise.mean_exposure * g if noise.exposed else None
+    functions_rx = functions_of(model.basis).values.T @ model.means * noise.mean_exposure / n_nodes
+    return State(model, weight, g, functions_rx, noise.expected_squares(model), deviance, exposures)
 
 
 def step(state: State, statistics: SufficientStatistics, deviance: Histogram, prior: Prior) -> State:
     """Return the state after one more block, which has weight; of its rows under the state's model."""
     weight = statistics.weight
     share = (1.0 + state.weight / weight) ** -EXPONENT
-    centers = state.model.centers
+    noise, exposures = state.model.noise, state.exposures
     # Squares of the rows themselves, since the centres move under the averages.
-    squares = (
-        statistics.distance_sum
-        + 2.0 * np.sum(statistics.functions_rx * _by_functions(state.model))
-        - statistics.g @ np.einsum("kq,kq->k", centers, centers)
-    )
+    squares = noise.squares(statistics, state.model)
+    if exposures is not None:
+        exposures = exposures + share * (statistics.exposed / weight - exposures)
     after = dataclasses.replace(
         state,
         weight=state.weight + weight,
         g=state.g + share * (statistics.g / weight - state.g),
         functions_rx=state.functions_rx + share * (statistics.functions_rx / weight - state.functions_rx),
-        square=float(state.square + share * (squares / weight - state.square)),
+        square=state.square + share * (squares / weight - state.square),
         deviance=_moved(state.deviance, deviance, share),
+        exposures=exposures,
     )
-    return dataclasses.replace(after, model=m_step(_of_all(after), state.model, prior))
+    return dataclasses.replace(after, model=noise.m_step(_of_all(after), state.model, prior))
 
 
 def _moved(average: Histogram, block: Histogram, share: float) -> Histogram:
@@ -98,17 +105,14 @@ def _moved(average: Histogram, block: Histogram, share: float) -> Histogram:
 
 def _of_all(state: State) -> SufficientStatistics:
     """Return the averages as sums over all rows seen, for the centres of the state's model."""
-    centers = state.model.centers
-    spread = (
-        state.square
-        - 2.0 * np.sum(state.functions_rx * _by_functions(state.model))
-        + state.g @ np.einsum("kq,kq->k", centers, centers)
-    )
-    n = state.weight
+    n, average = state.weight, state.averages
+    average = state.model.noise.of_squares(average, state.square, state.model)
     return SufficientStatistics(
-        n * state.g, n * state.functions_rx, n * max(float(spread), 0.0), np.nan, np.nan
+        n * average.g,
+        n * average.functions_rx,
+        n * average.distance_sum,
+        np.nan,
+        np.nan,
+        None if average.column_squares is None else n * average.column_squares,
+        None if average.exposures is None else n * average.exposures,
     )
-
-
-def _by_functions(model: Model) -> Array:
-    return functions_of(model.basis).values.T @ model.centers

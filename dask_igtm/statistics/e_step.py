@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.posterior.posterior import Sums, sums, weighted_sum
 from dask_igtm.posterior.sparse_rows import Products
 from dask_igtm.posterior.tiles import Rows
@@ -17,50 +16,6 @@ from dask_igtm.statistics import row_subsets
 from dask_igtm.statistics.log_histogram import Histogram
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SufficientStatistics:
-    """What an M-step has to know of the rows, for the centres of one E-step.
-
-    Attributes
-    ----------
-    g : ndarray of shape (K,)
-        Sums of the responsibilities over the rows.
-    functions_rx : ndarray of shape (q * q + 1, Q)
-        RT_acc by the orthonormal functions of the map, `functions.T @ responsibilities.T @ X`, of the rows
-        in model coordinates; `of_phi.T` takes it to `phi.T @ responsibilities.T @ X`.
-    distance_sum : float
-        Sum over rows and nodes of responsibility times squared distance.
-    log_likelihood : float
-        Sum of ln p(x) in the user's units.
-    log_peak : float
-        Sum of ln sum_k exp(l_k - max l), the only part of a likelihood that ugtm's "Err" sees.
-    """
-
-    g: Array
-    functions_rx: Array
-    distance_sum: float
-    log_likelihood: float
-    log_peak: float
-
-    @property
-    def weight(self) -> float:
-        """Sum of the sample weights (responsibilities of a row sum to its weight)."""
-        return float(self.g.sum())
-
-    def residual(self, model: Model) -> Array:
-        """Return `functions_rx` of the rows minus the centres, for the model of the E-step."""
-        return self.functions_rx - functions_of(model.basis).values.T @ (self.g[:, None] * model.centers)
-
-    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
-        return SufficientStatistics(
-            self.g + other.g,
-            self.functions_rx + other.functions_rx,
-            self.distance_sum + other.distance_sum,
-            self.log_likelihood + other.log_likelihood,
-            self.log_peak + other.log_peak,
-        )
 
 
 def e_step(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> SufficientStatistics:
@@ -98,11 +53,20 @@ def e_step_with_deviances(
 
 def _added_up(parts: Iterable[Sums], model: Model, products: Products) -> SufficientStatistics:
     """Return the sums over the parts of a block, whose products are made while it is walked."""
-    g = np.zeros(len(model.basis.nodes))
+    g, exposures = np.zeros((2, len(model.basis.nodes)))
     distance_sum, log_likelihood, log_peak = 0.0, 0.0, 0.0
     for part in parts:
         g += part.g
+        exposures += 0.0 if part.exposed is None else part.exposed
         distance_sum += weighted_sum(part.scores.distance, part.weight)
         log_likelihood += weighted_sum(part.scores.log_likelihood, part.weight)
         log_peak += weighted_sum(part.scores.log_mass, part.weight)
-    return SufficientStatistics(g, products.total, distance_sum, log_likelihood, log_peak)
+    return SufficientStatistics(
+        g,
+        products.total,
+        distance_sum,
+        log_likelihood,
+        log_peak,
+        products.column_squares,
+        exposures if model.noise.exposed else None,
+    )

@@ -7,6 +7,7 @@ from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import make_basis
 from dask_igtm.model.gaps import REFUSED
 from dask_igtm.model.model import Model
+from dask_igtm.noise.isotropic import ISOTROPIC
 
 
 def bent_map(k, m, s, beta_inv, n_columns, seed=0, gaps=REFUSED):
@@ -18,7 +19,7 @@ def bent_map(k, m, s, beta_inv, n_columns, seed=0, gaps=REFUSED):
     )
     weights = np.linalg.lstsq(basis.phi, sheet, rcond=1e-6)[0]
     affine = Affine(rng.normal(size=n_columns), np.exp(rng.normal(size=n_columns)))
-    return Model(basis, affine, weights, beta_inv, gaps)
+    return Model(basis, affine, weights, beta_inv, ISOTROPIC, gaps)
 
 
 def rows_near(model, n_rows, noise=None, seed=0):

@@ -38,7 +38,7 @@ def test_functions_slopes_and_squares_make_the_logits(dtype):
         assert_allclose(
             logits, expected, rtol=0, atol=PRECISION[dtype] * (np.abs(expected).max() + size.max())
         )
-        assert_allclose(geometry.largest_square, (centers**2).sum(axis=1).max())
+        assert_allclose(geometry.largest_term, (centers**2).sum(axis=1).max() / (2 * model.beta_inv))
 
     check()
 

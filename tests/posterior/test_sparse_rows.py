@@ -17,6 +17,7 @@ from dask_igtm.model.basis import make_basis
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.model.model import Model
+from dask_igtm.noise.isotropic import ISOTROPIC
 from dask_igtm.posterior.row_outputs import outputs_of, project
 from dask_igtm.posterior.tiles import csr_of
 from dask_igtm.statistics.e_step import e_step
@@ -40,7 +41,7 @@ def map_of(X, k=6, m=3, noise=0.5, scale=None, axes=None, seed=1):
     affine = Affine(mean, scale, axes, standardised=True)
     spread = affine.forward(X).std(axis=0)
     weights = random.normal(size=(m * m + 1, len(spread))) * spread
-    return Model(make_basis(k, m, 0.3), affine, weights, noise * float((spread**2).mean()))
+    return Model(make_basis(k, m, 0.3), affine, weights, noise * float((spread**2).mean()), ISOTROPIC)
 
 
 def assert_same_sums(found, expected, rtol):

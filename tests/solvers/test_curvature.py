@@ -9,11 +9,11 @@ from numpy.testing import assert_allclose
 from scipy.linalg import eigh
 
 from dask_igtm import IGTM
+from dask_igtm.model.functions import functions_of
 from dask_igtm.model.gaps import Gaps
 from dask_igtm.solvers import curvature
 from dask_igtm.solvers.curvature import curvature_of
 from dask_igtm.solvers.lbfgs import position_of
-from dask_igtm.solvers.m_step import functions_of
 from dask_igtm.solvers.sample import Sample
 from dask_igtm.statistics.e_step import e_step
 from dask_igtm.statistics.row_sample import RowSample

@@ -9,8 +9,8 @@ from oracles.dense_m_step import dense_m_step, noise_of
 
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Prior
-from dask_igtm.solvers.m_step import m_step
-from dask_igtm.statistics.e_step import SufficientStatistics, e_step
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
+from dask_igtm.statistics.e_step import e_step
 
 WIDTHS = [0.3, 1, 10]
 
@@ -34,7 +34,7 @@ def exact_statistics(X, model, weight=None):
 def test_weights_and_noise_are_those_of_dense_matrices(s, k, mean, noise):
     model = bent_map(k, 4, s, noise, 5)
     X = rows_near(model, 500)
-    found = m_step(exact_statistics(X, model), model, prior_of(model, 0.1, mean))
+    found = model.noise.m_step(exact_statistics(X, model), model, prior_of(model, 0.1, mean))
     weights, beta_inv = dense_m_step(X, model, 0.1, mean)
     assert_allclose(found.beta_inv, noise_of(found.weights, X, model), rtol=2e-13)
     assert_allclose(found.beta_inv, beta_inv, rtol=1e-9)  # what the ridge leaves of rounding in the weights
@@ -48,7 +48,7 @@ def test_weights_and_noise_are_those_of_dense_matrices(s, k, mean, noise):
 def test_an_iteration_is_that_of_dense_matrices(s, kernel):
     model = bent_map(10, 4, s, 0.1, 5)
     X, weight = rows_near(model, 700), np.random.default_rng(3).random(700)
-    found = m_step(e_step(X, weight, model, kernel), model, prior_of(model, 0.1))
+    found = model.noise.m_step(e_step(X, weight, model, kernel), model, prior_of(model, 0.1))
     weights, beta_inv = dense_m_step(X, model, 0.1, 0.0, weight)
     assert_allclose(found.beta_inv, noise_of(found.weights, X, model, weight), rtol=2e-13)
     assert_allclose(found.beta_inv, beta_inv, rtol=1e-10)
@@ -59,7 +59,7 @@ def test_an_iteration_is_that_of_dense_matrices(s, kernel):
 def test_more_rbfs_than_nodes_without_ridge_put_every_centre_at_the_mean_of_its_rows(k):
     model = bent_map(k, 4, 0.3, 0.05, 3)
     X = rows_near(model, 300)
-    found = m_step(e_step(X, None, model, "numpy"), model, prior_of(model, 0.0))
+    found = model.noise.m_step(e_step(X, None, model, "numpy"), model, prior_of(model, 0.0))
     dense = dense_e_step(X, model)
     assert_allclose(found.centers, (dense.rx / dense.g[:, None]).astype(float), atol=1e-9)
 
@@ -67,4 +67,7 @@ def test_more_rbfs_than_nodes_without_ridge_put_every_centre_at_the_mean_of_its_
 def test_noise_does_not_fall_below_its_floor():
     model = bent_map(6, 3, 1.0, 0.01, 3)
     X = rows_near(model, 300)
-    assert m_step(e_step(X, None, model, "numpy"), model, prior_of(model, 0.1, 0.0, 0.5)).beta_inv == 0.5
+    assert (
+        model.noise.m_step(e_step(X, None, model, "numpy"), model, prior_of(model, 0.1, 0.0, 0.5)).beta_inv
+        == 0.5
+    )

@@ -1,0 +1,320 @@
+"""What bits and counts have in common: natural parameters on the sheet itself, and no noise of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.affine import Affine
+from dask_igtm.model.checks import name_columns
+from dask_igtm.model.functions import functions_of
+from dask_igtm.model.model import Arrays, Model, Noise, Prior, RowTerms
+from dask_igtm.model.remember import remembered
+from dask_igtm.model.sufficient_statistics import SufficientStatistics
+from dask_igtm.noise.newton import Normaliser, climb, newton_step
+
+Array = NDArray[np.float64]
+
+STEPS = 2  # of Newton in an M-step
+FIRST_STEPS = 12  # and in the first, which sets out from columns that are independent
+SCALED = ("center", "standard")
+FILLED = ("mean", "median")  # by what is no bit and no count
+
+
+@dataclass(frozen=True)
+class NaturalMetric:
+    """A metric for each column, by the curvature of its normaliser at the nodes.
+
+    Attributes
+    ----------
+    exposed : ndarray of shape (K,)
+    phi : ndarray of shape (K, M + 1)
+    curvature : ndarray of shape (K, Q)
+    regul : float
+    """
+
+    exposed: Array
+    phi: Array
+    curvature: Array
+    regul: float
+
+    def curve(self, step: Array) -> Array:
+        """See `Metric`."""
+        weights = step.reshape(self.phi.shape[1], -1)
+        return np.ravel(self.phi.T @ (self.curvature * (self.phi @ weights)) + self.regul * weights)
+
+    def newton(self, gradient: Array) -> Array:
+        """See `Metric`; a few columns at a time, so that the matrices of all need not be held."""
+        weights = gradient.reshape(self.phi.shape[1], -1)
+        return np.ravel(newton_step(self.phi, self.curvature, self.regul, weights))
+
+    def pack(self) -> Arrays:
+        """See `Metric`."""
+        return {"metric": self.exposed, "ridge": np.array(self.regul)}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The natural parameters of a model without what all nodes share, so that large rows meet small numbers.
+
+    Attributes
+    ----------
+    shared : ndarray of shape (Q,)
+        Means of the natural parameters over the nodes.
+    bent : ndarray of shape (K, Q)
+        What the nodes have beside these.
+    reach : ndarray of shape (Q,)
+        The largest |bent| of each column.
+    normaliser : float
+        Mean of the normalisers of the nodes.
+    normalisers : ndarray of shape (K,)
+        What the nodes have beside that.
+    """
+
+    shared: Array
+    bent: Array
+    reach: Array
+    normaliser: float
+    normalisers: Array
+
+
+@remembered
+def sheet_of(model: Model) -> Sheet:
+    """Return the sheet of a model of bits or counts."""
+    theta = model.centers
+    shared = theta.mean(axis=0)
+    bent = theta - shared
+    with np.errstate(over="ignore", invalid="ignore"):  # of a step too far, whose likelihood is no number
+        normalisers = model.noise.entry_normalisers(model).sum(axis=1)
+        mean = float(normalisers.mean())
+        return Sheet(shared, bent, np.abs(bent).max(axis=0), mean, normalisers - mean)
+
+
+class Natural(Noise):
+    """See `dask_igtm.model.model.Noise`; a family adds its normaliser, its entries and how rows are drawn."""
+
+    natural: ClassVar[bool] = True
+    normaliser: ClassVar[Normaliser]
+    flat_columns: ClassVar[str]  # what columns are that drive a sheet without ridge beyond all bounds
+
+    def check(self, asked: Any) -> None:
+        """See `Noise`."""
+        if asked.scale in SCALED:
+            raise ValueError(
+                f"scale={asked.scale!r} moves and divides columns, and noise={self.name!r} is one of whole "
+                "numbers as they are; give scale='auto' or None."
+            )
+        if asked.n_components is not None:
+            raise ValueError(
+                f"n_components maps principal axes, and noise={self.name!r} is one of whole numbers, which "
+                "these do not have; give n_components=None, or noise='isotropic'."
+            )
+        if asked.missing in FILLED:
+            raise ValueError(
+                f"missing={asked.missing!r} fills gaps with numbers that noise={self.name!r} does not have; "
+                "give missing='marginalize' or 'most_frequent'."
+            )
+        if asked.regul == "auto":
+            raise ValueError(
+                f"regul='auto' rests on Gaussian noise, and this is noise={self.name!r}; give regul a "
+                "number, and compare the score of rows kept back for a few of them."
+            )
+
+    def n_parameters(self, model: Model) -> int:  # noqa: ARG002
+        """See `Noise`."""
+        return 0
+
+    def means(self, sheet: Array) -> Array:
+        """See `Noise`."""
+        return self.normaliser.mean(sheet)
+
+    def steepness(self, sheet: Array) -> Array:
+        """See `Noise`."""
+        return self.normaliser.variance(sheet)
+
+    def variances(self, model: Model) -> Array:
+        """See `Noise`."""
+        return self.normaliser.variance(model.centers)
+
+    def seen(self, model: Model) -> Model:
+        """See `Noise`."""
+        return model
+
+    def slopes(self, model: Model, functions: Array) -> Array:
+        """See `Noise`."""
+        return np.asarray(sheet_of(model).bent.T @ functions)
+
+    def normalisers(self, model: Model) -> Array:
+        """See `Noise`."""
+        return sheet_of(model).normalisers
+
+    def entry_normalisers(self, model: Model) -> Array:
+        """See `Noise`."""
+        return self.normaliser.value(model.centers)
+
+    def largest_term(self, model: Model) -> float:
+        """See `Noise`."""
+        return float(np.abs(sheet_of(model).normalisers).max())
+
+    def terms(self, Z: Any, squared_norm: Array, model: Model) -> RowTerms:  # noqa: ARG002
+        """See `Noise`."""
+        self.check_entries(Z, model.names)
+        sheet = sheet_of(model)
+        by = np.column_stack([sheet.shared, sheet.reach, np.ones(len(sheet.shared))])
+        shared, size, total = np.asarray(Z.astype(np.float64) @ by).T
+        exposure = self.exposure_of(total)
+        exposed = 1.0 if exposure is None else exposure
+        rest = shared - exposed * sheet.normaliser + self.base(Z, total)
+        size = size + exposed * float(np.abs(sheet.normalisers).max())
+        return RowTerms(rest, size, exposure, lambda: self.saturated(Z))
+
+    def log_constant(self, model: Model, gaps: NDArray[np.floating[Any]] | None = None) -> Any:  # noqa: ARG002
+        """See `Noise`."""
+        return -float(np.log(len(model.basis.nodes)))
+
+    def distances(self, squared_norm: Array, expected_logit: Array, n_missing: Any, model: Model) -> Any:  # noqa: ARG002
+        """See `Noise`."""
+        return np.zeros(len(squared_norm))
+
+    def m_step(
+        self, statistics: SufficientStatistics, model: Model, prior: Prior, steps: int = STEPS
+    ) -> Model:
+        """See `Noise`.
+
+        Notes
+        -----
+        Kabán & Girolami (2001), A combined latent class and trait model for the analysis and visualization of
+        discrete data, IEEE Trans. Pattern Anal. Mach. Intell. 23, 859-872, with Newton's steps in place of
+        theirs: a regression of each column on the K nodes, with the sums of the responsibilities as weights.
+        """
+        weights = climb(
+            model.basis.phi,
+            model.weights,
+            functions_of(model.basis).of_phi.T @ statistics.functions_rx,
+            statistics.exposed,
+            prior.regul,
+            prior.mean,
+            self.normaliser,
+            steps,
+        )
+        return dataclasses.replace(model, weights=weights)
+
+    def gradient(self, statistics: SufficientStatistics, model: Model, prior: Prior) -> Array:
+        """See `Noise`."""
+        by_weights = functions_of(model.basis).of_phi.T @ statistics.residual(model)
+        return np.ravel(by_weights - prior.regul * (model.weights - prior.mean))
+
+    def metric(self, statistics: SufficientStatistics, model: Model, prior: Prior) -> NaturalMetric:
+        """See `Noise`."""
+        return self._metric(statistics.exposed, model, prior.regul)
+
+    def metric_of(self, arrays: Arrays, model: Model) -> NaturalMetric:
+        """See `Noise`."""
+        return self._metric(arrays["metric"], model, float(arrays["ridge"]))
+
+    def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
+        curvature = exposed[:, None] * self.variances(model)
+        return NaturalMetric(exposed, model.basis.phi, curvature, regul)
+
+    def position(self, model: Model) -> Array:  # noqa: ARG002
+        """See `Noise`."""
+        return np.empty(0)
+
+    def moved(self, model: Model, weights: Array, position: Array, prior: Prior) -> Model:  # noqa: ARG002
+        """See `Noise`."""
+        return dataclasses.replace(model, weights=weights)
+
+    def expected_squares(self, model: Model) -> Any:  # noqa: ARG002
+        """See `Noise`."""
+        return 0.0
+
+    def squares(self, statistics: SufficientStatistics, model: Model) -> Any:  # noqa: ARG002
+        """See `Noise`."""
+        return 0.0
+
+    def of_squares(
+        self,
+        statistics: SufficientStatistics,
+        squares: Any,  # noqa: ARG002
+        model: Model,  # noqa: ARG002
+    ) -> SufficientStatistics:
+        """See `Noise`."""
+        return statistics
+
+    def prior_of(
+        self,
+        statistics: SufficientStatistics,
+        squares: Any,  # noqa: ARG002
+        model: Model,
+        regul: float,
+        scale: str | None,  # noqa: ARG002
+    ) -> Prior:
+        """See `Noise`; its mean is the map on which columns are independent."""
+        mean = np.zeros((model.basis.phi.shape[1], statistics.functions_rx.shape[1]))
+        total = functions_of(model.basis).of_phi[:, -1] @ statistics.functions_rx  # by the constant
+        mean[-1] = self.parameter_of(total, float(statistics.exposed.sum()))
+        return Prior(regul, mean, 0.0)
+
+    def of_plane(self, model: Model, prior: Prior, variances: Array) -> tuple[Model, Prior]:  # noqa: ARG002
+        """See `Noise`: `begin` is what leaves the plane."""
+        return model, prior
+
+    def begin(self, plane: Model, statistics: SufficientStatistics, regul: float) -> tuple[Model, Prior]:
+        """See `Noise`."""
+        n_columns = statistics.functions_rx.shape[1]
+        affine = Affine(np.zeros(n_columns), np.ones(n_columns))
+        prior = self.prior_of(statistics, 0.0, plane, regul, None)
+        self._check_optimum(plane, statistics, regul)
+        model = dataclasses.replace(plane, affine=affine, weights=prior.mean, beta_inv=1.0, noise=self)
+        return self.m_step(statistics, model, prior, FIRST_STEPS), prior
+
+    def _check_optimum(self, model: Model, statistics: SufficientStatistics, regul: float) -> None:
+        if regul > 0:
+            return
+        total = functions_of(model.basis).of_phi[:, -1] @ statistics.functions_rx
+        # Up to the rounding of the sums, which make more than one of a single 1.
+        flat = np.flatnonzero(self.without_optimum(total, statistics.weight))
+        if len(flat):
+            raise ValueError(
+                f"With regul=0 {name_columns(flat, model.names)} have no optimum, for {self.flat_columns}; "
+                "give regul > 0, or drop them."
+            )
+
+    def starts(self, model: Model) -> list[Model]:
+        """See `Noise`."""
+        return [model]
+
+    def pack(self) -> Arrays:
+        """See `Noise`."""
+        return {"noise": np.array(self.name)}
+
+    # What a family adds.
+
+    @abstractmethod
+    def parameter_of(self, total: Array, exposed: float) -> Array:
+        """Return natural parameters of columns with these sums, and half an event more."""
+
+    @abstractmethod
+    def without_optimum(self, total: Array, weight: float) -> NDArray[np.bool_]:
+        """Say of columns with these sums whether their natural parameter is infinite."""
+
+    @abstractmethod
+    def check_entries(self, Z: Any, names: Any) -> None:
+        """Raise ValueError unless all entries of some rows are of the family."""
+
+    @abstractmethod
+    def exposure_of(self, total: Array) -> Array | None:
+        """Return the exposures of rows with these sums; None where they are 1."""
+
+    @abstractmethod
+    def base(self, Z: Any, total: Array) -> Any:
+        """Return what of ln p no parameter changes."""
+
+    @abstractmethod
+    def saturated(self, Z: Any) -> Any:
+        """See `RowTerms`."""

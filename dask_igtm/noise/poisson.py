@@ -1,0 +1,120 @@
+"""Counts: a rate a column at each node, for all rows or for each unit of what a row is exposed to."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
+
+from dask_igtm.model.model import Arrays, Model, Rows
+from dask_igtm.noise.natural import Natural
+from dask_igtm.noise.newton import Normaliser
+from dask_igtm.noise.row_entries import entries_of, refuse_entries, row_sums, with_entries
+
+Array = NDArray[np.float64]
+
+EXPOSURES = (None, "total")
+LARGEST_COUNT = 2.0**53  # up to which float64 has all whole numbers
+LARGEST_LOG = 300.0  # of a rate, so that a step too far has a likelihood
+TABLE = gammaln(np.arange(1.0, 2.0**12 + 1))  # ln x! of the counts that are frequent
+
+
+def _rate(theta: Array) -> Array:
+    return np.asarray(np.exp(np.minimum(theta, LARGEST_LOG)))
+
+
+@dataclass(frozen=True)
+class Poisson(Natural):
+    """See `dask_igtm.model.model.Noise`; natural parameters are log rates.
+
+    Attributes
+    ----------
+    exposure : {None, "total"}
+        What a row is exposed to: the same as all others, or its own sum.
+    mean_exposure : float
+        Of the rows of a fit.
+    """
+
+    name: ClassVar[str] = "poisson"
+    exposure: str | None = None
+    mean_exposure: float = 1.0
+    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _rate)
+    flat_columns: ClassVar[str] = "their entries are all 0"
+
+    @property
+    def exposed(self) -> bool:
+        """See `Noise`."""
+        return self.exposure is not None
+
+    def check(self, asked: Any) -> None:
+        """See `Noise`."""
+        super().check(asked)
+        if self.exposure is not None and asked.missing == "marginalize":
+            raise ValueError(
+                "exposure='total' takes the sum of a row, which is unknown where entries are missing; give "
+                "exposure=None, or missing='constant'."
+            )
+
+    def with_exposure(self, mean: float) -> Poisson:
+        """Return the same for rows of another mean exposure."""
+        return dataclasses.replace(self, mean_exposure=mean)
+
+    def check_entries(self, Z: Any, names: Any) -> None:
+        """See `Natural`."""
+        entries = entries_of(Z)
+        if entries.dtype.kind in "bu":
+            return
+        wrong = (entries < 0) | (entries > LARGEST_COUNT)
+        if entries.dtype.kind == "f":
+            wrong |= entries != np.floor(entries)
+        refuse_entries(Z, wrong, "are no counts", self.name, names)
+
+    def exposure_of(self, total: Array) -> Array | None:
+        """See `Natural`."""
+        return None if self.exposure is None else total
+
+    def base(self, Z: Any, total: Array) -> Array:
+        """See `Natural`: what makes the product of rates and exposures of a row, and -ln x!."""
+        exposed = xlogy(total, total) if self.exposure is not None else 0.0
+        return np.asarray(exposed - row_sums(Z, _log_factorial))
+
+    def saturated(self, Z: Any) -> Array:
+        """See `RowTerms`: of rates that are the counts themselves."""
+        return row_sums(Z, lambda x: xlogy(x, x) - x - _log_factorial(x))
+
+    def plane_rows(self, X: Rows, names: Any = None) -> Rows:
+        """See `Noise`: logarithms of what rows would count at the same exposure, and one more."""
+        self.check_entries(X, names)
+        if self.exposure is None:
+            return with_entries(X, lambda entries, _: np.log1p(entries))
+        total = np.asarray(X.sum(axis=1), dtype=np.float64).ravel()
+        per_unit = self.mean_exposure / np.where(total > 0, total, 1.0)
+        return with_entries(X, lambda entries, row: np.log1p(entries * per_unit[row]))
+
+    def parameter_of(self, total: Array, exposed: float) -> Array:
+        """See `Natural`; half an event in the exposure of a row."""
+        return np.log((total + 0.5) / (exposed + self.mean_exposure))
+
+    def without_optimum(self, total: Array, weight: float) -> NDArray[np.bool_]:
+        """See `Natural`."""
+        return np.asarray(total <= 1e-9 * weight)
+
+    def draw(self, model: Model, nodes: NDArray[np.intp], random: np.random.RandomState) -> Array:
+        """See `Noise`; of rows of typical exposure."""
+        rates = self.mean_exposure * model.means[nodes]
+        return np.asarray(random.poisson(rates).astype(np.float64))
+
+    def pack(self) -> Arrays:
+        """See `Noise`."""
+        exposure = {} if self.exposure is None else {"exposure": np.array(self.exposure)}
+        return {**super().pack(), **exposure, "mean_exposure": np.array(self.mean_exposure)}
+
+
+def _log_factorial(counts: NDArray[Any]) -> Array:
+    if counts.size and counts.max() < len(TABLE):
+        return np.asarray(TABLE[counts.astype(np.intp)])
+    return np.asarray(gammaln(counts + 1.0))

@@ -1,0 +1,57 @@
+"""Entries of rows, dense or sparse: functions of them, and which of them a noise does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dask_igtm.model.checks import name_columns
+
+Array = NDArray[np.float64]
+
+
+def entries_of(X: Any) -> NDArray[Any]:
+    """Return the entries of rows; of sparse ones those that are stored."""
+    return np.asarray(X.data if hasattr(X, "tocsr") else X)
+
+
+def row_sums(X: Any, function: Callable[[NDArray[Any]], Array]) -> Array:
+    """Return the sums (n,) of a function of the entries of each row, which is 0 of 0."""
+    if not hasattr(X, "tocsr"):
+        return np.asarray(function(X).sum(axis=1, dtype=np.float64))
+    sums = np.zeros(X.shape[0])
+    ends = np.append(0.0, np.cumsum(function(X.data)))
+    np.subtract(ends[X.indptr[1:]], ends[X.indptr[:-1]], out=sums)
+    return sums
+
+
+def with_entries(X: Any, function: Callable[[NDArray[Any], Any], Array]) -> Any:
+    """Return rows with a function of their entries, which is 0 of 0, and of the numbers of their rows."""
+    if not hasattr(X, "tocsr"):
+        return function(X, np.arange(len(X))[:, None])
+    X = X.tocsr()
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    return csr_array((function(X.data, row), X.indices, X.indptr), shape=X.shape)
+
+
+def refuse_entries(
+    X: Any, wrong: NDArray[np.bool_], what: str, noise: str, names: Sequence[str] | None
+) -> None:
+    """Raise ValueError naming the columns if any of the entries is wrong; gaps are for others to judge."""
+    if not wrong.any():
+        return
+    wrong = wrong & ~np.isnan(entries_of(X))
+    if not wrong.any():
+        return
+    sparse = hasattr(X, "tocsr")
+    counts = np.bincount(X.indices[wrong], minlength=X.shape[1]) if sparse else wrong.sum(axis=0)
+    columns = np.flatnonzero(counts)
+    listed = name_columns(columns, names, counts=counts[columns])
+    raise ValueError(
+        f"X has entries that {what}, and noise={noise!r} has no others: {listed}. Give another noise, or "
+        "mend them."
+    )
