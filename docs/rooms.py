@@ -24,7 +24,7 @@ ROOMS = {
     "model": "checks forks remember basis functions affine gaps sufficient_statistics model arrays",
     "noise": "row_entries newton isotropic diagonal natural bernoulli poisson families",
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
-    " products sparse_products reading numba_kernel kernels posterior row_outputs",
+    " products row_terms sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
     " row_subsets e_step node_sums prediction map_bins row_sample node_members plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"

@@ -17,6 +17,7 @@ from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
 Arrays = dict[str, NDArray[Any]]
+LookUp = Callable[[Any, Array, Array], tuple[Array, Array, bool]]
 Rows = Any  # (n, D), as of `dask_igtm.posterior.tiles`
 
 
@@ -200,8 +201,10 @@ class Noise(ABC):
         """Return what a logit of a typical row adds up at most."""
 
     @abstractmethod
-    def terms(self, Z: Any, squared_norm: Array, model: Model) -> RowTerms:
+    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:
         """Return the terms of rows (n, Q) in model coordinates, dense with 0 in gaps, or sparse as they are.
+
+        Sums over their columns are made by `look_up`, see `noise.row_entries`.
 
         Raises ValueError where an entry is none of this noise.
         """

@@ -31,6 +31,7 @@ class Bernoulli(Natural):
 
     name: ClassVar[str] = "bernoulli"
     normaliser: ClassVar[Normaliser] = Normaliser(_softplus, expit, _variance)
+    table: ClassVar[Array] = np.zeros(2)
     flat_columns: ClassVar[str] = "their entries are all 0, or all 1"
 
     def check_entries(self, Z: Any, names: Any) -> None:
@@ -43,9 +44,9 @@ class Bernoulli(Natural):
     def exposure_of(self, total: Array) -> None:
         """See `Natural`."""
 
-    def base(self, Z: Any, total: Array) -> float:  # noqa: ARG002
+    def base(self, entries: NDArray[Any]) -> Array:
         """See `Natural`."""
-        return 0.0
+        return np.zeros(entries.shape)
 
     def saturated(self, Z: Any) -> float:  # noqa: ARG002
         """See `RowTerms`: a node can be sure of every bit."""

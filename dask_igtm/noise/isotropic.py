@@ -14,7 +14,7 @@ from scipy.linalg.lapack import dpocon
 
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.functions import functions_of
-from dask_igtm.model.model import Arrays, Model, Noise, Prior, Rows, RowTerms
+from dask_igtm.model.model import Arrays, LookUp, Model, Noise, Prior, Rows, RowTerms
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -117,7 +117,7 @@ class Isotropic(Noise):
         """See `Noise`."""
         return float(_squared_norms(model.centers).max() / (2.0 * model.beta_inv))
 
-    def terms(self, Z: Any, squared_norm: Array, model: Model) -> RowTerms:  # noqa: ARG002
+    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
         """See `Noise`; logits lack -|x|^2 / (2 beta_inv)."""
         size = 0.5 * squared_norm / model.beta_inv
         return RowTerms(-size, size, None, lambda: 0.0)

@@ -9,14 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.checks import name_columns
 from dask_igtm.model.functions import functions_of
-from dask_igtm.model.model import Arrays, Model, Noise, Prior, RowTerms
+from dask_igtm.model.model import Arrays, LookUp, Model, Noise, Prior, RowTerms
 from dask_igtm.model.remember import remembered
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.noise.newton import Normaliser, climb, newton_step
+from dask_igtm.noise.row_entries import row_sums
 
 Array = NDArray[np.float64]
 
@@ -100,6 +102,7 @@ class Natural(Noise):
 
     natural: ClassVar[bool] = True
     normaliser: ClassVar[Normaliser]
+    table: ClassVar[Array]  # `base` of the entries 0, 1, ... that are frequent
     flat_columns: ClassVar[str]  # what columns are that drive a sheet without ridge beyond all bounds
 
     def check(self, asked: Any) -> None:
@@ -161,15 +164,20 @@ class Natural(Noise):
         """See `Noise`."""
         return float(np.abs(sheet_of(model).normalisers).max())
 
-    def terms(self, Z: Any, squared_norm: Array, model: Model) -> RowTerms:  # noqa: ARG002
+    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
         """See `Noise`."""
-        self.check_entries(Z, model.names)
         sheet = sheet_of(model)
         by = np.column_stack([sheet.shared, sheet.reach, np.ones(len(sheet.shared))])
-        shared, size, total = np.asarray(Z.astype(np.float64) @ by).T
+        products, base, known = look_up(Z, by, self.table)
+        if not known:
+            self.check_entries(Z, model.names)
+            base = row_sums(Z, self.base)
+        shared, size, total = products.T
         exposure = self.exposure_of(total)
         exposed = 1.0 if exposure is None else exposure
-        rest = shared - exposed * sheet.normaliser + self.base(Z, total)
+        rest = shared - exposed * sheet.normaliser - base
+        if exposure is not None:
+            rest += xlogy(total, exposure)
         size = size + exposed * float(np.abs(sheet.normalisers).max())
         return RowTerms(rest, size, exposure, lambda: self.saturated(Z))
 
@@ -312,8 +320,8 @@ class Natural(Noise):
         """Return the exposures of rows with these sums; None where they are 1."""
 
     @abstractmethod
-    def base(self, Z: Any, total: Array) -> Any:
-        """Return what of ln p no parameter changes."""
+    def base(self, entries: NDArray[Any]) -> Array:
+        """Return what ln p of entries lacks that no parameter changes: ln x! of counts."""
 
     @abstractmethod
     def saturated(self, Z: Any) -> Any:

@@ -20,7 +20,6 @@ Array = NDArray[np.float64]
 EXPOSURES = (None, "total")
 LARGEST_COUNT = 2.0**53  # up to which float64 has all whole numbers
 LARGEST_LOG = 300.0  # of a rate, so that a step too far has a likelihood
-TABLE = gammaln(np.arange(1.0, 2.0**12 + 1))  # ln x! of the counts that are frequent
 
 
 def _rate(theta: Array) -> Array:
@@ -43,6 +42,7 @@ class Poisson(Natural):
     exposure: str | None = None
     mean_exposure: float = 1.0
     normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _rate)
+    table: ClassVar[Array] = gammaln(np.arange(1.0, 2.0**12 + 1))
     flat_columns: ClassVar[str] = "their entries are all 0"
 
     @property
@@ -77,14 +77,13 @@ class Poisson(Natural):
         """See `Natural`."""
         return None if self.exposure is None else total
 
-    def base(self, Z: Any, total: Array) -> Array:
-        """See `Natural`: what makes the product of rates and exposures of a row, and -ln x!."""
-        exposed = xlogy(total, total) if self.exposure is not None else 0.0
-        return np.asarray(exposed - row_sums(Z, _log_factorial))
+    def base(self, entries: NDArray[Any]) -> Array:
+        """See `Natural`: ln x!."""
+        return np.asarray(gammaln(entries + 1.0))
 
     def saturated(self, Z: Any) -> Array:
         """See `RowTerms`: of rates that are the counts themselves."""
-        return row_sums(Z, lambda x: xlogy(x, x) - x - _log_factorial(x))
+        return row_sums(Z, lambda x: xlogy(x, x) - x - gammaln(x + 1.0))
 
     def plane_rows(self, X: Rows, names: Any = None) -> Rows:
         """See `Noise`: logarithms of what rows would count at the same exposure, and one more."""
@@ -112,9 +111,3 @@ class Poisson(Natural):
         """See `Noise`."""
         exposure = {} if self.exposure is None else {"exposure": np.array(self.exposure)}
         return {**super().pack(), **exposure, "mean_exposure": np.array(self.mean_exposure)}
-
-
-def _log_factorial(counts: NDArray[Any]) -> Array:
-    if counts.size and counts.max() < len(TABLE):
-        return np.asarray(TABLE[counts.astype(np.intp)])
-    return np.asarray(gammaln(counts + 1.0))

@@ -29,6 +29,20 @@ def row_sums(X: Any, function: Callable[[NDArray[Any]], Array]) -> Array:
     return sums
 
 
+def look_up(X: Any, by: Array, table: Array) -> tuple[Array, Array, bool]:
+    """Return X @ by, (n, 3), sums (n,) of a table at the entries, and whether each is a place of it.
+
+    The table has 0 at 0.
+    """
+    entries = entries_of(X)
+    places = np.clip(np.nan_to_num(entries), 0, len(table) - 1).astype(np.intp)
+    known = bool((places == entries).all())
+    products = np.asarray(X.astype(np.float64) @ by)
+    if hasattr(X, "tocsr"):
+        return products, row_sums(X, lambda _: table[places]), known
+    return products, table[places].sum(axis=1), known
+
+
 def with_entries(X: Any, function: Callable[[NDArray[Any], Any], Array]) -> Any:
     """Return rows with a function of their entries, which is 0 of 0, and of the numbers of their rows."""
     if not hasattr(X, "tocsr"):

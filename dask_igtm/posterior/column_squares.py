@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
+from dask_igtm.posterior.numpy_kernel import Kernel
 
 Array = NDArray[np.float64]
 Real = NDArray[np.floating[Any]]
@@ -29,13 +30,12 @@ class ColumnSquares:
         self._total = np.zeros(model.weights.shape[1])
         self._spread = np.zeros((functions.shape[1],) * 2)
 
-    def add(self, Z: Real, v: Real, weight: Real, g: Array, unit: float) -> None:
+    def add(self, Z: Real, v: Real, weight: Real, g: Array, unit: float, kernel: Kernel) -> None:
         """Add rows (n, Q) of these weights, in a unit, of which a kernel says v (F, n) and g (K,)."""
         each = v / np.where(weight > 0, weight, 1)
-        residual = Z - each.T @ self._by_functions.astype(v.dtype)
-        np.square(residual, out=residual)
-        self._total += unit * (weight @ residual)
-        within = v.astype(np.float64) @ each.T
+        self._total += unit * kernel.squares_beside(Z, each, self._by_functions.astype(v.dtype), weight)
+        root = v / np.sqrt(np.where(weight > 0, weight, 1), dtype=np.float64)
+        within = root @ root.T
         self._spread += unit * ((self._functions.T * g) @ self._functions - within)
 
     def add_with_gaps(self, Z: Real, gaps: Real, R: Real, unit: float) -> None:

@@ -27,7 +27,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dask_igtm.posterior import reading, sparse_products
+from dask_igtm.posterior import reading, row_terms, sparse_products
 from dask_igtm.posterior.compiled import LANES, compiled, compiled_on_disk, lanes_of
 from dask_igtm.posterior.coordinates import numba_forward
 from dask_igtm.posterior.geometry import Geometry
@@ -569,6 +569,23 @@ class NumbaKernel:
         if self.compiled_products:
             return np.asarray(add_up(v, np.ascontiguousarray(Z)))
         return v[:, : len(Z)] @ Z
+
+    @staticmethod
+    def look_up(Z: Real, by: Array, table: Array) -> tuple[Array, Array, bool]:
+        """See `Kernel`."""
+        products, looked = np.empty((len(Z), 3)), np.empty(len(Z))
+        found = row_terms.look_up(
+            np.ascontiguousarray(Z), np.ascontiguousarray(by.T), table, products, looked
+        )
+        return products, looked, bool(found)
+
+    @staticmethod
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
+        """See `Kernel`."""
+        beyond = -len(Z) % 4
+        minus_each = np.pad(-each.T, ((0, beyond), (0, 0)))
+        padded = np.pad(weight, (0, beyond))
+        return np.asarray(row_terms.squares_beside(np.ascontiguousarray(Z), minus_each, by_functions, padded))
 
     @staticmethod
     def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:

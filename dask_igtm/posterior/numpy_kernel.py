@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dask_igtm.model.affine import Affine
+from dask_igtm.noise.row_entries import look_up
 from dask_igtm.posterior.coordinates import numpy_forward
 from dask_igtm.posterior.geometry import Geometry
 
@@ -47,6 +48,16 @@ class Kernel(Protocol):
 
     def add_up(self, v: Real, Z: Real) -> Real:
         """Return v @ Z, (q * q + 1, Q), where v has 0 beyond the rows Z (n, Q)."""
+        ...
+
+    @staticmethod
+    def look_up(Z: Real, by: Array, table: Array) -> tuple[Array, Array, bool]:
+        """Return what `row_entries.look_up` does of dense rows."""
+        ...
+
+    @staticmethod
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
+        """Return the sums over rows of weight times (Z - each.T @ by_functions)^2, (Q,), for each (F, n)."""
         ...
 
     @staticmethod
@@ -118,6 +129,18 @@ class NumpyKernel:
     def add_up(self, v: Real, Z: Real) -> Real:
         """See `Kernel`."""
         return v @ Z
+
+    @staticmethod
+    def look_up(Z: Real, by: Array, table: Array) -> tuple[Array, Array, bool]:
+        """See `Kernel`."""
+        return look_up(Z, by, table)
+
+    @staticmethod
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
+        """See `Kernel`."""
+        beside = Z - each.T @ by_functions
+        np.square(beside, out=beside)
+        return np.asarray(weight @ beside, dtype=np.float64)
 
     @staticmethod
     def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:

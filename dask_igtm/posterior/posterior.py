@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.model.model import Model, RowTerms
+from dask_igtm.noise.row_entries import look_up
 from dask_igtm.posterior.coordinates import squared_norms
 from dask_igtm.posterior.entry_checks import largest_square, refusal
 from dask_igtm.posterior.geometry import Geometry, geometry_of
@@ -166,7 +167,7 @@ class Workspace:
     def observe(self, rows: slice, X: Tile) -> Observed:
         """Take a tile, X[rows], into the workspace."""
         if isinstance(X, SparseTile):
-            terms = self.model.noise.terms(X.entries, X.squared_norm, self.model)
+            terms = self.model.noise.terms(X.entries, X.squared_norm, self.model, look_up)
             return Observed(rows, X, X.squared_norm, terms, None)
         with np.errstate(over="ignore", invalid="ignore"):  # rows that overflow show by their norm
             return self._observe(rows, X)
@@ -182,7 +183,8 @@ class Workspace:
                 missing = np.isnan(Z)
                 Z[missing] = 0.0
                 gaps, squared_norm = missing.astype(Z.dtype), squared_norms(Z)
-        return Observed(rows, Z, squared_norm, self.model.noise.terms(Z, squared_norm, self.model), gaps)
+        terms = self.model.noise.terms(Z, squared_norm, self.model, self.kernel.look_up)
+        return Observed(rows, Z, squared_norm, terms, gaps)
 
     def _forward(self, X: Tile, Z: Real) -> Array:
         affine = self.model.affine
@@ -222,7 +224,7 @@ class Workspace:
             else:
                 products.add(np.multiply(largest, self.kernel.add_up(v, observed.Z), dtype=np.float64))
                 if products.squares:
-                    products.squares.add(observed.Z, v[:, :n], relative[:n], g, largest)
+                    products.squares.add(observed.Z, v[:, :n], relative[:n], g, largest, self.kernel)
         else:
             found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]

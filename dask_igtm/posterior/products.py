@@ -53,7 +53,7 @@ def _dot_4_by_1(z: Any, rows: Any, slopes: Any, f: int, t: Any, to: int) -> None
 
 
 @compiled
-def _four(row: int, n_rows: int) -> Any:
+def four(row: int, n_rows: int) -> Any:
     """Return a row and the next three, the last row again after it: a row has the same bits at any place."""
     last = n_rows - 1
     return row, min(row + 1, last), min(row + 2, last), min(row + 3, last)
@@ -65,7 +65,7 @@ def meet(z: Any, slopes: Any, t: Any) -> None:
     n_functions = len(slopes)
     fours = n_functions - n_functions % 4
     for row in range(0, len(z), 4):
-        rows = _four(row, len(z))
+        rows = four(row, len(z))
         for f in range(0, fours, 4):
             _dot_4_by_4(z, rows, slopes, f, t, row)
         for f in range(fours, n_functions):
@@ -73,7 +73,7 @@ def meet(z: Any, slopes: Any, t: Any) -> None:
 
 
 @compiled
-def _add_4_by_4(v: Any, f: int, row: int, z0: Any, z1: Any, z2: Any, z3: Any, to: Any) -> None:
+def add_4_by_4(v: Any, f: int, row: int, z0: Any, z1: Any, z2: Any, z3: Any, to: Any) -> None:
     """Add v[f:f+4, row:row+4] @ [z0, z1, z2, z3] to four rows of lanes."""
     L = lanes_of(to)
     v00, v01, v02, v03 = v[f, row], v[f, row + 1], v[f, row + 2], v[f, row + 3]
@@ -107,10 +107,10 @@ def add_up(v: Any, z: Any) -> Any:
             right = min(left + L, n_columns)
             part[:] = 0
             for row in range(begin, min(begin + ROWS_OF_A_SUM, n_rows), 4):
-                r0, r1, r2, r3 = _four(row, n_rows)
+                r0, r1, r2, r3 = four(row, n_rows)
                 z0, z1, z2, z3 = z[r0, left:right], z[r1, left:right], z[r2, left:right], z[r3, left:right]
                 for f in range(0, fours, 4):
-                    _add_4_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 4) * L])
+                    add_4_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 4) * L])
                 for f in range(fours, n_functions):
                     _add_1_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 1) * L])
             for f in range(n_functions):
