@@ -24,6 +24,7 @@ DOCUMENTS = [
     "docs/howto.md",
     "docs/cells.md",
     "docs/fingerprints.md",
+    "docs/noise.md",
     "docs/ugtm.md",
 ]
 ONLY_READ = ["CONTRIBUTING.md", "examples/README.md", "examples/moses/README.md"]
