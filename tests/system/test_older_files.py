@@ -15,6 +15,7 @@ from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, __version__, eIGTM, l
 from dask_igtm.data import npz_io
 from dask_igtm.estimators.saving import PARAMETERS_OF_0_1
 from dask_igtm.model.basis import make_basis
+from dask_igtm.noise.isotropic import SharedMetric
 from dask_igtm.solvers import accelerated
 from dask_igtm.solvers.em import Iteration
 from dask_igtm.solvers.initialize import initialize
@@ -118,11 +119,14 @@ def six_steps_from(file):
             start.model, weights=file[f"{name}_weights"], beta_inv=float(file[f"{name}_beta_inv"])
         )
 
+    weight = float(file["weight"])
     best = Point(
         model("best"),
         model("em"),
-        *(float(file[name]) for name in ("weight", "objective")),
-        *(file[name] for name in ("gradient", "metric", "inverse")),
+        weight,
+        float(file["objective"]),
+        file["gradient"],
+        SharedMetric(file["metric"], file["inverse"], 0.5 * weight * X.shape[1]),
     )
     state = accelerated.State(
         model("model"),
