@@ -104,6 +104,14 @@ def test_a_checkpoint_is_gone_on_from(solver, expected, tmp_path):
         close(igtm.centers_, expected[f"checkpoint_{solver}_centers"])
 
 
+@SAME_RELEASE
+def test_a_checkpoint_that_names_no_noise_is_one_of_isotropic_noise(tmp_path):
+    path = shutil.copy(path_of("em"), tmp_path)
+    message = r"belongs to another fit: noise was 'isotropic' and is 'diagonal'\."
+    with pytest.raises(ValueError, match=message):
+        IGTM(**written.SMALL, solver="em", scale="center", tol=0, noise="diagonal").fit(X, checkpoint=path)
+
+
 def path_of(solver):
     return FOLDER / f"checkpoint_{solver}.npz"
 
