@@ -250,9 +250,9 @@ class Noise(ABC):
         """Return how many weights the rows determine rather than the prior, of noise with an evidence.
 
         That is gamma, of all columns or of each, by the curvature of the M-step, which takes
-        responsibilities, and entries that stand in for gaps, as given. Each direction of the weights counts by the share of its
-        precision that is the rows'. At most half of the entries of X count, so that rows fewer than weights
-        leave noise.
+        responsibilities, and entries that stand in for gaps, as given. Each direction of the weights counts
+        by the share of its precision that is the rows'. At most half of the entries of X count, so that rows
+        fewer than weights leave noise.
         """
         raise NotImplementedError
 
