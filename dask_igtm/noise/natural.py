@@ -227,7 +227,7 @@ class Natural(Noise):
         return self._metric(arrays["metric"], model, float(arrays["ridge"]))
 
     def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
-        curvature = exposed[:, None] * self.variances(model)
+        curvature = exposed[:, None] * self.normaliser.variance(model.centers)
         return NaturalMetric(exposed, model.basis.phi, curvature, regul)
 
     def position(self, model: Model) -> Array:  # noqa: ARG002
