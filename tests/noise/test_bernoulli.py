@@ -85,7 +85,7 @@ def test_entries_that_are_no_bits_are_named_by_column(value, kind):
     column = "column 'c'" if kind == "frame" else "column 2"
     igtm = fitted(pd.DataFrame(bits(), columns=list("abcdef")) if kind == "frame" else bits())
     calls = [IGTM(k=4, m=2, niter=3, noise="bernoulli").fit, igtm.score]
-    if kind != "dask" and kind != "sparse chunks":
+    if kind not in {"dask", "sparse chunks"}:
         calls += [igtm.transform]
     for call in calls:
         message = raised(ValueError, call, X)

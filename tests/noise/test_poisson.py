@@ -96,7 +96,7 @@ def test_large_counts(case, kernel, dtype):
 @with_kernels
 @pytest.mark.parametrize("reach", [1e-5, 3e-4, 1e-2])
 def test_gaps_among_large_counts(kernel, reach):
-    """What a gap gives back is as large as the rate, and the map may be so flat that nodes differ by little."""
+    """What a gap gives back is as large as the rate, and on a flat map nodes differ by little of it."""
     model = map_of("poisson", level=np.log(1e6), reach=reach, gaps=Gaps("marginalize"))
     X = holed(rows_of(model, 150)).astype(np.float32)
     assert_e_step(X, X.astype(float), None, model, kernel)
@@ -145,7 +145,7 @@ def test_rows_are_drawn_with_their_rates(name):
 
 
 def test_a_map_of_shares_that_differ_by_little_has_not_collapsed():
-    """What counts is how far centres lie apart in noise of rows as they are, which is small for large sums."""
+    """What counts is how far centres lie apart in the noise of rows, which is small where sums are large."""
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.ones(100)) * np.exp(0.05 * random.normal(size=(3, 100)))
     kind = np.arange(300) % 3
