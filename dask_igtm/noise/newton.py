@@ -18,7 +18,7 @@ ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What makes an exponential family of natural parameters: A, its derivative, and the second by the first."""
+    """What makes an exponential family of natural parameters: A, its derivative, and by it the second."""
 
     value: Callable[[Array], Array]
     mean: Callable[[Array], Array]
