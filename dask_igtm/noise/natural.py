@@ -138,11 +138,11 @@ class Natural(Noise):
 
     def steepness(self, sheet: Array) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(sheet)
+        return self.normaliser.variance(self.means(sheet))
 
     def variances(self, model: Model) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(model.centers)
+        return self.normaliser.variance(model.means)
 
     def seen(self, model: Model) -> Model:
         """See `Noise`."""
@@ -161,8 +161,9 @@ class Natural(Noise):
         return self.normaliser.value(model.centers)
 
     def largest_term(self, model: Model) -> float:
-        """See `Noise`."""
-        return float(np.abs(sheet_of(model).normalisers).max())
+        """See `Noise`; what gaps give back is as large as the normalisers are with what the nodes share."""
+        sheet = sheet_of(model)
+        return float(np.abs(sheet.normalisers + (sheet.normaliser if model.gaps.marginal else 0.0)).max())
 
     def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
         """See `Noise`."""
@@ -226,7 +227,7 @@ class Natural(Noise):
         return self._metric(arrays["metric"], model, float(arrays["ridge"]))
 
     def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
-        curvature = exposed[:, None] * self.variances(model)
+        curvature = exposed[:, None] * self.normaliser.variance(model.means)
         return NaturalMetric(exposed, model.basis.phi, curvature, regul)
 
     def position(self, model: Model) -> Array:  # noqa: ARG002

@@ -78,7 +78,7 @@ def test_the_ridge_that_the_evidence_chose_is_told(cli):
     ],
 )
 def test_a_map_of_another_noise(cli, options, noise):
-    rows = rows_of({"poisson": "shares"}.get(noise, noise))
+    rows = rows_of({"poisson": "total"}.get(noise, noise))
     zarr.create_array("rows.zarr", data=rows, chunks=(100, rows.shape[1]))
     code, out, _ = cli("fit", "rows.zarr", "-o", "n.npz", *SMALL, *options, "--json")
     assert code == 0

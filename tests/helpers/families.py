@@ -6,9 +6,9 @@ FAMILIES = {
     "diagonal": {"noise": "diagonal"},
     "bernoulli": {"noise": "bernoulli"},
     "poisson": {"noise": "poisson"},
-    "shares": {"noise": "poisson", "exposure": "total"},
+    "total": {"noise": "poisson", "exposure": "total"},
 }
-WHOLE = ["bernoulli", "poisson", "shares"]
+WHOLE = ["bernoulli", "poisson", "total"]
 
 
 def rows_of(family, n_rows=300, n_columns=10, seed=0):
@@ -22,6 +22,6 @@ def rows_of(family, n_rows=300, n_columns=10, seed=0):
     if family == "bernoulli":
         return (rng.random(theta.shape) < 1 / (1 + np.exp(-theta))).astype(float)
     rates = np.exp(theta)
-    if family == "shares":  # of rows that are longer and shorter
+    if family == "total":  # of rows that are longer and shorter
         rates *= rng.gamma(5.0, 0.4, (n_rows, 1))
     return rng.poisson(rates).astype(float)

@@ -26,7 +26,7 @@ def test_magnification_is_that_of_finite_differences(parameters):
 
 
 @pytest.mark.parametrize(
-    ("family", "means"), [("bernoulli", expit), ("poisson", np.exp), ("shares", np.exp)], ids=str
+    ("family", "means"), [("bernoulli", expit), ("poisson", np.exp), ("total", np.exp)], ids=str
 )
 def test_magnification_of_bits_and_counts_is_that_of_their_means(family, means):
     assert_magnified(IGTM(k=5, m=3, niter=10, **FAMILIES[family]).fit(rows_of(family)), means)

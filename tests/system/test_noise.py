@@ -130,7 +130,7 @@ def test_a_stored_csr_group(family, tmp_path):
 @pytest.mark.parametrize(
     ("family", "dtype"),
     [("bernoulli", dtype) for dtype in ("bool", "uint8", "int64", "float32")]
-    + [(family, dtype) for family in ("poisson", "shares") for dtype in ("uint16", "int64", "float32")],
+    + [(family, dtype) for family in ("poisson", "total") for dtype in ("uint16", "int64", "float32")],
 )
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, lazy])
 def test_whole_numbers_of_every_type(family, dtype, form):
@@ -188,7 +188,7 @@ def test_a_row_of_nothing_but_0_is_a_row(family):
     X[:3] = 0
     model = igtm(family).fit(X)
     assert np.isfinite(model.transform(X)).all()
-    if family == "shares":  # of which nothing is known
+    if family == "total":  # of which nothing is known
         assert_allclose(model.score_samples(X[:3]), 0, atol=1e-12)
 
 
@@ -266,9 +266,8 @@ def test_bits_and_counts_refuse_what_is_of_numbers(family, parameters, says):
     assert_says(refused(family, **parameters), rf"noise='{noise}'", says)
 
 
-@pytest.mark.parametrize("parameters", [{"n_components": 2}, {"regul": "auto"}])
-def test_a_noise_a_column_refuses_what_is_of_one_noise(parameters):
-    assert_says(refused("diagonal", **parameters), "noise='diagonal'", "noise='isotropic'")
+def test_a_noise_a_column_refuses_axes_that_mix_columns():
+    assert_says(refused("diagonal", n_components=2), "noise='diagonal'", "noise='isotropic'")
 
 
 @every_whole
@@ -287,8 +286,8 @@ def test_entries_of_another_kind_are_refused_by_their_column(family, wrong, form
 def test_an_exposure_is_of_counts_alone():
     for family in ("diagonal", "bernoulli"):
         assert_says(refused(family, exposure="total"), "give noise='poisson', or exposure=None")
-    assert_says(refused("shares", missing="marginalize"), "give exposure=None, or missing='constant'")
-    assert_says(raised(ValueError, fitted("shares").impute, rows("shares")), "exposure=None to impute")
+    assert_says(refused("total", missing="marginalize"), "give exposure=None, or missing='constant'")
+    assert_says(raised(ValueError, fitted("total").impute, rows("total")), "exposure=None to impute")
     assert_says(refused("poisson", exposure="sum"), "exposure='sum'; give one of")
     assert_says(refused("poisson", noise="gaussian"), "noise='gaussian'; give one of")
 
@@ -303,7 +302,7 @@ def test_all_outputs_lazily_and_in_memory(family):
         described = model.describe(lazy(X), OUTPUTS, top=3)
         answers = [model.transform(lazy(X)), model.score_samples(lazy(X)), model.applicability(lazy(X))]
         answers.append(model.inverse_transform(described["responsibilities"]))
-        if family != "shares":
+        if family != "total":
             answers.append(model.impute(lazy(X)))
         assert computes.count == 0
         model.applicability(lazy(X), reference=lazy(X))
@@ -346,7 +345,7 @@ def test_rows_are_drawn_as_the_noise_says(family):
     drawn = model.sample(20000)
     assert_array_equal(drawn, model.sample(20000))
     mean, spread = model.centers_, model.noise_variance_
-    if family == "shares":
+    if family == "total":
         total = rows(family).sum(axis=1).mean()
         mean, spread = total * mean, total * mean.mean(axis=0)
     assert_allclose(drawn.mean(axis=0), mean.mean(axis=0), rtol=0.05, atol=0.05)
@@ -387,9 +386,9 @@ def test_tables_and_projections(family, tmp_path):
     group = model.project_to_zarr(lazy(X), tmp_path / "x.zarr")
     assert_allclose(group["means"][:], means, atol=1e-9)
     model.project_to_zarr(lazy(X), tmp_path / "x.zarr")  # which is complete
-    if family == "shares":
+    if family == "total":
         return
-    other = "shares" if family == "poisson" else "poisson"
+    other = "total" if family == "poisson" else "poisson"
     X = np.abs(np.floor(X))
     with pytest.raises(ValueError, match="is another one: model was"):
         igtm(other).fit(X).project_to_zarr(lazy(X), tmp_path / "x.zarr")
@@ -489,7 +488,7 @@ def trustworthy(estimator, X):
 
 def test_likelihoods_of_numbers_compare_and_those_of_bits_do_not():
     grid, settings = {"noise": ["isotropic", "diagonal"]}, SETTINGS | {"niter": 3}
-    numbers, bits, counts = (rows(family) for family in ("diagonal", "bernoulli", "shares"))
+    numbers, bits, counts = (rows(family) for family in ("diagonal", "bernoulli", "total"))
     assert IGTMSearch(IGTM(**settings), grid, cv=2).fit(numbers).best_params_ == {"noise": "diagonal"}
     grid = {"noise": ["poisson", "bernoulli"]}  # both are probabilities
     assert IGTMSearch(IGTM(**settings), grid, cv=2).fit(bits).best_params_ == {"noise": "bernoulli"}
@@ -505,7 +504,7 @@ def test_likelihoods_of_numbers_compare_and_those_of_bits_do_not():
     ("family", "grid"),
     [
         ("bernoulli", {"noise": ["isotropic", "bernoulli"]}),
-        ("shares", [{"noise": ["poisson"], "exposure": [None, "total"]}, {"noise": ["isotropic"]}]),
+        ("total", [{"noise": ["poisson"], "exposure": [None, "total"]}, {"noise": ["isotropic"]}]),
     ],
 )
 def test_other_scores_compare_all(family, grid):
@@ -597,7 +596,25 @@ def test_a_fit_cut_after_any_iteration_goes_on_to_the_same_bits(family, solver, 
         assert bits(clone(model).fit(X, checkpoint=path)) == expected, stop
 
 
-@pytest.mark.parametrize("family", ["diagonal", "bernoulli", "shares"])
+@pytest.mark.parametrize("solver", ["em", "accelerated"])
+def test_a_ridge_by_the_evidence_with_a_noise_a_column(solver, tmp_path):
+    X, model = lazy(rows("diagonal")), igtm("diagonal", solver=solver, regul="auto", niter=12)
+    expected = clone(model).fit(X)
+    assert expected.regul_ != 0.1
+    assert expected.beta_inv_.shape == (10,)
+    for stop in (3, 7, 11):  # the evidence chooses from the fifth on
+        path = tmp_path / f"{stop}.npz"
+        clone(model).fit(X, checkpoint=path, callbacks=[lambda event, stop=stop: event.number == stop])
+        assert bits(clone(model).fit(X, checkpoint=path)) == bits(expected), stop
+    expected.save(tmp_path / "map.npz")
+    again = load(tmp_path / "map.npz")
+    assert again.regul_ == expected.regul_
+    assert bits(again.partial_fit(X)) == bits(expected.partial_fit(X))
+    search = IGTMSearch(model, {"regul": [0.1, "auto"]}, cv=2).fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("family", ["diagonal", "bernoulli", "total"])
 def test_a_fit_that_sets_out_on_a_sample_goes_on_to_the_same_bits(family, tmp_path):
     X = lazy(rows_of(family, 12000, 6), 4000)
     model = igtm(family, k=4, m=2, niter=9, tol=1e-3)
@@ -623,7 +640,7 @@ def test_a_checkpoint_is_of_one_noise(family, tmp_path):
         if name != family:
             fit = IGTM(**SETTINGS | parameters).fit
             message = raised(ValueError, fit, X, checkpoint=tmp_path / "fit.npz")
-            told = "exposure" if {name, family} == {"poisson", "shares"} else "noise"
+            told = "exposure" if {name, family} == {"poisson", "total"} else "noise"
             before, now = ({"noise": "isotropic", "exposure": None} | known[x] for x in (family, name))
             assert_says(message, "another fit", rf"{told} was {before[told]!r} and is {now[told]!r}")
 
@@ -647,16 +664,16 @@ def test_a_fit_sets_out_from_a_map_of_the_same_noise(family):
     again = igtm(family, solver="em", niter=1).fit(X, init=model)
     assert_allclose(again.history_[0], model.log_likelihood_, rtol=1e-9)
     for name, parameters in {"isotropic": {}, **FAMILIES}.items():
-        if name != family and not (family == "shares" and name == "diagonal"):
-            told = "exposed" if {name, family} == {"poisson", "shares"} else "noise"
+        if name != family and not (family == "total" and name == "diagonal"):
+            told = "exposed" if {name, family} == {"poisson", "total"} else "noise"
             rows_of_both = np.minimum(np.abs(np.floor(X)), 1)
             fit = IGTM(**SETTINGS | parameters).fit
             assert_says(raised(ValueError, fit, rows_of_both, init=model), "another kind", rf"{told}[\w ]*: ")
 
 
 def test_a_map_knows_the_exposure_of_the_rows_of_its_own_fit():
-    X = rows("shares")
-    longer = igtm("shares", niter=1).fit(10 * X, init=fitted("shares"))
+    X = rows("total")
+    longer = igtm("total", niter=1).fit(10 * X, init=fitted("total"))
     assert_allclose(longer.sample(2000).sum(axis=1).mean(), 10 * X.sum(axis=1).mean(), rtol=0.02)
 
 

@@ -15,7 +15,6 @@ from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, __version__, eIGTM, l
 from dask_igtm.data import npz_io
 from dask_igtm.estimators.saving import PARAMETERS_OF_0_1
 from dask_igtm.model.basis import make_basis
-from dask_igtm.noise.isotropic import SharedMetric
 from dask_igtm.solvers import accelerated
 from dask_igtm.solvers.em import Iteration
 from dask_igtm.solvers.initialize import initialize
@@ -104,14 +103,6 @@ def test_a_checkpoint_is_gone_on_from(solver, expected, tmp_path):
         close(igtm.centers_, expected[f"checkpoint_{solver}_centers"])
 
 
-@SAME_RELEASE
-def test_a_checkpoint_that_names_no_noise_is_one_of_isotropic_noise(tmp_path):
-    path = shutil.copy(path_of("em"), tmp_path)
-    message = r"belongs to another fit: noise was 'isotropic' and is 'diagonal'\."
-    with pytest.raises(ValueError, match=message):
-        IGTM(**written.SMALL, solver="em", scale="center", tol=0, noise="diagonal").fit(X, checkpoint=path)
-
-
 def path_of(solver):
     return FOLDER / f"checkpoint_{solver}.npz"
 
@@ -127,14 +118,12 @@ def six_steps_from(file):
             start.model, weights=file[f"{name}_weights"], beta_inv=float(file[f"{name}_beta_inv"])
         )
 
-    weight = float(file["weight"])
     best = Point(
         model("best"),
         model("em"),
-        weight,
-        float(file["objective"]),
+        *(float(file[name]) for name in ("weight", "objective")),
         file["gradient"],
-        SharedMetric(file["metric"], file["inverse"], 0.5 * weight * X.shape[1]),
+        start.model.noise.metric_of(file, start.model),
     )
     state = accelerated.State(
         model("model"),
