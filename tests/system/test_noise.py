@@ -230,6 +230,23 @@ def test_passes_are_counted_as_they_are_made(family, solver):
 
 
 @every_whole
+def test_wide_rows_find_their_plane_in_passes_that_are_counted(family):
+    X, made = rows_of(family, 300, 1100), []
+
+    def note(block):
+        made.append(len(block))
+        return block
+
+    noted = lazy(X).map_blocks(note, dtype=float, meta=np.empty((0, 0)))
+    model = igtm(family, niter=3, persist=False).fit(noted)
+    assert model.n_passes_ > 3 + 2
+    assert sum(made) == 300 * (model.n_passes_ + 1)
+    other = igtm(family, niter=3).fit(sparse.csr_array(X))
+    assert_allclose(other.log_likelihood_, model.log_likelihood_, rtol=1e-7)
+    assert np.abs(model.transform(X)).max(axis=0).min() > 0.5
+
+
+@every_whole
 def test_rows_that_change_during_a_fit_are_noticed(family):
     """A fit that reads other rows in its last iterations."""
     reads = []
