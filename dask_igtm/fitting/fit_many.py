@@ -263,7 +263,7 @@ def _set_out(
     # The rows of one candidate, used and held out, are mostly those of all.
     invalid = np.max([found[c.train].invalid + found[c.held_out].invalid for c in candidates], axis=0)
     if invalid.any():
-        raise ValueError(invalid_message(invalid, names))
+        raise ValueError(invalid_message(invalid, names, settings.family))
     starts, seen, samples = [], [], []
     with _naming_once() as naming:
         for candidate in candidates:
@@ -278,7 +278,7 @@ def _set_out(
         for candidate in candidates:
             train = candidate.train
             with naming(candidate.name):
-                moments[train] = checked(found[train], names, candidate.settings.plane_scale, ways[train])
+                moments[train] = checked(found[train], names, candidate.settings, ways[train])
         spectra = _spectra(source, moments, ways, views, settings)
         for candidate in candidates:
             trained, train = moments[candidate.train], candidate.train

@@ -106,7 +106,7 @@ def start_of(
     else:
         both = reduce(source.numbered(), with_sample, draw, function, *shared, label="igtm-moments")
         found, drawn = both.each
-    moments = checked(found, feature_names, settings.plane_scale, wide)
+    moments = checked(found, feature_names, settings, wide)
     spectrum = None
     if wide:
 
@@ -169,21 +169,21 @@ def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[...,
 
 
 def checked(
-    moments: Any, feature_names: Sequence[str] | None, scale: str | None, wide: WideStart | None
+    moments: Any, feature_names: Sequence[str] | None, settings: Settings, wide: WideStart | None
 ) -> Any:
     """Return moments as of rows without gaps; `fit` says what is refused."""
     if isinstance(moments, PairwiseMoments):
         check_observed(np.diag(moments.weights), feature_names)
         moments = moments.pooled
     if moments.invalid.any():
-        raise ValueError(invalid_message(moments.invalid, feature_names))
+        raise ValueError(invalid_message(moments.invalid, feature_names, settings.family))
     if moments.weight < LEAST_WEIGHT:
         raise ValueError(
             "X has no rows, or every sample_weight is zero or next to it; give two rows that differ a "
             f"positive weight, and all weights a sum of at least {LEAST_WEIGHT:.0e}."
         )
     moments = wide.stretched(moments) if wide else moments
-    _check_size(moments, feature_names, scale)
+    _check_size(moments, feature_names, settings.plane_scale)
     return moments
 
 

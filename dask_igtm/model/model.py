@@ -147,6 +147,11 @@ class Noise(ABC):
         """Return how many parameters of the noise a fit finds."""
 
     @property
+    def gaps_by(self) -> str:
+        """What rows with gaps may be fitted with, for messages."""
+        return "'marginalize' or 'median'"
+
+    @property
     def exposed(self) -> bool:
         """Whether rows have exposures, which are their sums."""
         return False

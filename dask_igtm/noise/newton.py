@@ -13,16 +13,16 @@ Array = NDArray[np.float64]
 CHUNK_NUMBERS = 2**23  # of the matrices of the columns that are worked on at a time
 FARTHEST = 16.0  # of a step, in natural parameters: from the flat tails of a sigmoid Newton's has no bounds
 HALVINGS = 40  # of a step that lowers the objective, before it is given up
-ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it does not count as lower
+ROUNDING = 64.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it does not count as lower
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What makes an exponential family of natural parameters: A, its derivative, and by it the second."""
+    """What makes an exponential family of natural parameters: A, and its first two derivatives."""
 
     value: Callable[[Array], Array]
     mean: Callable[[Array], Array]
-    variance: Callable[[Array], Array]  # of means, at which exponentials have been worked out
+    moments: Callable[[Array], tuple[Array, Array]]  # both derivatives, from one exponential
 
 
 def climb(
@@ -59,9 +59,9 @@ def climb(
 
         reached = _objective(phi, w, t, exposed, regul, p, normaliser)
         for _ in range(steps):
-            mean = normaliser.mean(phi @ w)
+            mean, variance = normaliser.moments(phi @ w)
             gradient = t - phi.T @ (exposed[:, None] * mean) - regul * (w - p)
-            step = _solve(pairs, exposed[:, None] * normaliser.variance(mean), regul, gradient)
+            step = _solve(pairs, exposed[:, None] * variance, regul, gradient)
             step *= FARTHEST / np.maximum(np.abs(phi @ step).max(axis=0), FARTHEST)
             before, left = w.copy(), np.arange(w.shape[1])
             for _ in range(HALVINGS):

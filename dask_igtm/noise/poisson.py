@@ -26,6 +26,11 @@ def _rate(theta: Array) -> Array:
     return np.asarray(np.exp(np.minimum(theta, LARGEST_LOG)))
 
 
+def _moments(theta: Array) -> tuple[Array, Array]:
+    rate = _rate(theta)
+    return rate, rate
+
+
 @dataclass(frozen=True)
 class Poisson(Natural):
     """See `dask_igtm.model.model.Noise`; natural parameters are log rates.
@@ -41,9 +46,9 @@ class Poisson(Natural):
     name: ClassVar[str] = "poisson"
     exposure: str | None = None
     mean_exposure: float = 1.0
-    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, np.asarray)
+    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _moments)
     table: ClassVar[Array] = gammaln(np.arange(1.0, 2.0**12 + 1))
-    flat_columns: ClassVar[str] = "their entries are all 0"
+    flat_columns: ClassVar[str] = "all entries of a column are 0"
 
     @property
     def exposed(self) -> bool:
@@ -71,7 +76,7 @@ class Poisson(Natural):
         wrong = (entries < 0) | (entries > LARGEST_COUNT)
         if entries.dtype.kind == "f":
             wrong |= entries != np.floor(entries)
-        refuse_entries(Z, wrong, "are no counts", self.name, names)
+        refuse_entries(Z, wrong, "are no counts", self.name, "Round or drop them", names)
 
     def exposure_of(self, total: Array) -> Array | None:
         """See `Natural`."""

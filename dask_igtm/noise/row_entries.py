@@ -54,7 +54,7 @@ def with_entries(X: Any, function: Callable[[NDArray[Any], Any], Array]) -> Any:
 
 
 def refuse_entries(
-    X: Any, wrong: NDArray[np.bool_], what: str, noise: str, names: Sequence[str] | None
+    X: Any, wrong: NDArray[np.bool_], what: str, noise: str, remedy: str, names: Sequence[str] | None
 ) -> None:
     """Raise ValueError naming the columns if any of the entries is wrong; gaps are for others to judge."""
     if not wrong.any():
@@ -67,6 +67,6 @@ def refuse_entries(
     columns = np.flatnonzero(counts)
     listed = name_columns(columns, names, counts=counts[columns])
     raise ValueError(
-        f"X has entries that {what}, and noise={noise!r} has no others: {listed}. Give another noise, or "
-        "mend them."
+        f"X has entries that {what}, which noise={noise!r} does not have: {listed}. {remedy}, or give "
+        "another noise."
     )

@@ -297,5 +297,3 @@ def test_what_a_noise_of_each_column_cannot_have_is_refused():
     assert_says(
         axes, "gives each column a noise of its own, and n_components", "noise='isotropic', or n_comp"
     )
-    auto = raised(ValueError, IGTM(noise="diagonal", regul="auto").fit, np.eye(6))
-    assert_says(auto, "regul='auto' counts what", "give regul a number, or noise='isotropic'")

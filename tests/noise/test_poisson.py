@@ -177,7 +177,7 @@ def test_entries_that_are_no_counts_are_named_by_column(value, kind, exposure):
     igtm = fitted(pd.DataFrame(counts(), columns=list("abcdef")) if kind == "frame" else counts())
     for call in (IGTM(k=4, m=2, niter=3, noise="poisson", exposure=exposure).fit, igtm.score):
         message = raised(ValueError, call, X)
-        assert_says(message, "are no counts, and noise='poisson' has no others", "Give another noise")
+        assert_says(message, "are no counts, which noise='poisson' does not have", "another noise")
         assert_says(message, f"1 in {column}(?![0-9])")
 
 
@@ -194,7 +194,7 @@ def test_a_column_of_zeros_is_fitted_under_a_ridge():
     for exposure in (None, "total"):
         assert (fitted(X, exposure=exposure).centers_[:, 1] < 0.02).all()
         message = raised(ValueError, fitted, X, exposure=exposure, regul=0)
-        assert_says(message, "column 1 have no optimum, for their entries are all 0; give regul > 0")
+        assert_says(message, "no optimum where all entries of a column are 0: column 1; give regul > 0")
 
 
 @pytest.mark.parametrize("exposure", [None, "total"])

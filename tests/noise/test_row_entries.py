@@ -96,8 +96,8 @@ def test_rows_of_a_function_of_entries_and_of_the_number_of_the_row():
 
 
 def refused(X, wrong, names=None):
-    with pytest.raises(ValueError, match="has no others") as error:
-        refuse_entries(X, wrong, "are odd", "bernoulli", names)
+    with pytest.raises(ValueError, match="does not have") as error:
+        refuse_entries(X, wrong, "are odd", "bernoulli", "Drop them", names)
     return str(error.value)
 
 
@@ -107,8 +107,8 @@ def test_wrong_entries_are_counted_by_column(kind):
     wrong = entries_of(X) != 1
     wrong &= entries_of(X) != 0
     assert refused(X, wrong) == (
-        "X has entries that are odd, and noise='bernoulli' has no others: 2 in column 0, 1 in column 1, 1 in "
-        "column 2. Give another noise, or mend them."
+        "X has entries that are odd, which noise='bernoulli' does not have: 2 in column 0, 1 in column 1, "
+        "1 in column 2. Drop them, or give another noise."
     )
     assert "2 in column 'a', 1 in column 'b', 1 in column 'c'." in refused(X, wrong, list("abcd"))
 
@@ -116,10 +116,10 @@ def test_wrong_entries_are_counted_by_column(kind):
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
 def test_gaps_alone_are_not_refused(kind):
     X = kind(np.array([[1.0, np.nan], [0, np.nan]]))
-    refuse_entries(X, np.isnan(entries_of(X)), "are odd", "poisson", None)
-    refuse_entries(X, np.zeros(entries_of(X).shape, bool), "are odd", "poisson", None)
+    refuse_entries(X, np.isnan(entries_of(X)), "are odd", "poisson", "Drop them", None)
+    refuse_entries(X, np.zeros(entries_of(X).shape, bool), "are odd", "poisson", "Drop them", None)
 
 
 def test_of_many_columns_five_are_named():
     X = np.full((2, 8), 3.0)
-    assert "2 in column 4 and 3 more columns. Give" in refused(X, X > 0)
+    assert "2 in column 4 and 3 more columns. Drop" in refused(X, X > 0)
