@@ -108,7 +108,7 @@ class Stages:
     def order(self) -> None:
         """Put the rows in the order of the map where that pays."""
         for _, t, _ in self.tiles:
-            self.workspace.kernel._order(t)
+            self.workspace.kernel._order(t, None)
 
     def sweep(self) -> None:
         """Make logits, exponentials, and sums of these by the functions of the map."""
@@ -117,12 +117,12 @@ class Stages:
 
     def sums(self) -> None:
         """Multiply those by the rows."""
-        for observed, _, (_, v, _) in self.tiles:
+        for observed, _, (_, v, *_) in self.tiles:
             self.workspace.kernel.add_up(v, observed.Z)
 
     def scores(self) -> None:
         """Work out likelihoods and distances, and add them up."""
-        for observed, _, (found, _, _) in self.tiles:
+        for observed, _, (found, *_) in self.tiles:
             scores = Scores(observed, found, self.model)
             for values in (scores.distance, scores.log_likelihood, scores.log_mass):
                 weighted_sum(values, None)

@@ -375,7 +375,8 @@ class BaseMap(
             - "responsibilities", (n, K): all of them;
             - "relative", (n, K): the same over the largest of their row;
             - "entropy", (n,): of the responsibilities, in nats, from 0 to ln K;
-            - "log_likelihood", (n,): ln p(x), a density in the units of X;
+            - "log_likelihood", (n,): ln p(x), a density in the units of X, or of bits and counts a
+              probability;
             - "deviance", (n,): how far that lies below the largest that a row with the same gaps can have,
               which all centres at x would give; 0 is perfect.
         top : int, default=5
@@ -403,7 +404,7 @@ class BaseMap(
         }
 
     def score_samples(self, X: Any) -> Any:
-        """Return ln p(x) of each row, (n,), a density in the units of X, in the way of `describe`."""
+        """Return ln p(x) of each row, (n,), the "log_likelihood" of `describe`."""
         return self.describe(X, ("log_likelihood",))["log_likelihood"]
 
     def applicability(
@@ -463,7 +464,7 @@ class BaseMap(
         return self._map.likelihood(rows_of(self, X, sample_weight)).mean
 
     def sample(self, n_samples: int = 1) -> Array:
-        """Draw rows from the model: a node, all being equally likely, then a point of its Gaussian.
+        """Draw rows from the model: a node, all being equally likely, then a row of its noise.
 
         Parameters
         ----------
@@ -473,7 +474,8 @@ class BaseMap(
         -------
         ndarray of shape (n_samples, D)
             In the units of X, seeded by `random_state`: the same in every call where that is a number.
-            With `n_components`, rows lie in the span of the principal axes.
+            With `n_components`, rows lie in the span of the principal axes; with `exposure="total"` rows have
+            the mean sum of the rows of `fit`, but for chance.
         """
         return self._map.sample(n_samples, check_random_state(self.random_state))
 

@@ -68,6 +68,16 @@ class IGTM(BaseMap):
         moments, at most 128 MB, never end below the best map that they saw over all rows, and may end at
         another local optimum than EM. "auto" is "sampled", but "accelerated" with `regul="auto"` and in
         searches. "Choosing a solver" in the documentation compares them.
+    noise : {"isotropic", "diagonal", "bernoulli", "poisson"}, default="isotropic"
+        What an entry of a row is drawn from, given its node. "isotropic" is Gaussian noise of one variance,
+        in the units of the model; "diagonal" has a variance for each column, for columns of which one is
+        measured well and the next badly. "bernoulli" is for bits, 0 and 1, and "poisson" for counts: the map
+        is then one of log odds or log rates, and a fit sets out from the plane of the rows (of the logarithms
+        of counts). Their columns have one unit, so `scale` is of no use; `regul` pulls towards a map on which
+        columns are independent. "Which noise for my data" in the documentation tells more.
+    exposure : {None, "total"}, default=None
+        Of counts: "total" multiplies the rates of a row by its sum, as of cells that were read to different
+        depth, or texts of different lengths. Likelihoods are then of a row whose sum is known.
     missing : str, default="error"
         What `fit` and all that follows make of gaps, which are entries that are NaN. "error" refuses them.
         "marginalize" lets a row count by what is observed of it, which is exact EM: a gap gets its
@@ -93,13 +103,16 @@ class IGTM(BaseMap):
     nodes_ : ndarray of shape (K, 2)
         Latent grid in [-1, 1]^2, first coordinate slowest.
     centers_ : ndarray of shape (K, D)
-        Where the nodes lie in data space, in the units of X.
+        Where the nodes lie in data space, in the units of X: means of their rows, so for bits probabilities,
+        and for counts rates, with `exposure="total"` per unit of a row's sum.
     weights_ : ndarray of shape (M + 1, D)
-        Coefficients of the map in the units of X: `phi @ weights_ == centers_`.
-    beta_inv_ : float
-        Noise variance in the units of the model: those of X, or `scale_` where columns are standardised.
+        Coefficients of the map in the units of X: `phi @ weights_ == centers_`; of bits and counts those of
+        the log odds and the log rates.
+    beta_inv_ : float or ndarray of shape (D,)
+        Noise variance in the units of the model: those of X, or `scale_` where columns are standardised. One
+        a column for "diagonal"; 1 for bits and counts.
     noise_variance_ : ndarray of shape (D,)
-        Noise variance of each column in squared units of X.
+        Noise variance of each column in squared units of X; of bits and counts its mean over the nodes.
     scale_ : ndarray of shape (D,)
         Units of the model in those of X.
     regul_ : float
@@ -110,9 +123,9 @@ class IGTM(BaseMap):
         Rows of `fit` and of the blocks that followed, each times its weight.
     n_passes_ : float
         Passes over the data: one an iteration and one for `log_likelihood_`; what is done on a sample of the
-        rows counts as its share of them. In more than 1,024 columns (2,048 with
-        `n_components`) also those that find the principal axes
-        after the first pass, at most 24.
+        rows counts as its share of them. Of bits and counts one more, which the map sets out from, and with
+        `exposure="total"` one for the mean of the sums. In more than 1,024 columns (2,048 with
+        `n_components`) also those that find the principal axes after the first pass, at most 24.
     stopped_by_ : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
         Why the fit ended: changes within `tol`; less than half of `tol` left to gain; `niter` iterations
         done, or the one of a block of `partial_fit`; a callback's wish; one of the first two on a map that
@@ -121,7 +134,8 @@ class IGTM(BaseMap):
     converged_ : bool
         Whether that is one of the first two.
     log_likelihood_ : float
-        Mean of ln p(x) over the rows of `fit`, a density in the units of X.
+        Mean of ln p(x) over the rows of `fit`: a density in the units of X, or a probability of bits and
+        counts, which do not compare.
     history_ : ndarray of shape (n,)
         The same before each iteration, those over a sample included.
     history_shares_ : ndarray of shape (n,)
@@ -146,6 +160,9 @@ class IGTM(BaseMap):
 
     C. M. Bishop, M. Svensén, C. K. I. Williams (1998). Developments of the generative topographic mapping.
     Neurocomputing 21, 203-224. For `regul="auto"`.
+
+    A. Kabán, M. Girolami (2001). A combined latent class and trait model for the analysis and visualization
+    of discrete data. IEEE Trans. Pattern Anal. Mach. Intell. 23, 859-872. For bits and counts.
 
     Examples
     --------

@@ -21,8 +21,8 @@ def _softplus(theta: Array) -> Array:
     return np.asarray(np.logaddexp(0.0, theta))
 
 
-def _variance(theta: Array) -> Array:
-    return np.asarray(expit(theta) * expit(-theta))
+def _variance(chance: Array) -> Array:
+    return np.asarray(chance * (1.0 - chance))
 
 
 @dataclass(frozen=True)

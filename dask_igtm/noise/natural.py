@@ -138,11 +138,11 @@ class Natural(Noise):
 
     def steepness(self, sheet: Array) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(sheet)
+        return self.normaliser.variance(self.means(sheet))
 
     def variances(self, model: Model) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(model.centers)
+        return self.normaliser.variance(model.means)
 
     def seen(self, model: Model) -> Model:
         """See `Noise`."""
@@ -227,7 +227,7 @@ class Natural(Noise):
         return self._metric(arrays["metric"], model, float(arrays["ridge"]))
 
     def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
-        curvature = exposed[:, None] * self.normaliser.variance(model.centers)
+        curvature = exposed[:, None] * self.normaliser.variance(model.means)
         return NaturalMetric(exposed, model.basis.phi, curvature, regul)
 
     def position(self, model: Model) -> Array:  # noqa: ARG002

@@ -18,11 +18,11 @@ ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What makes an exponential family of its natural parameters: A, and its first two derivatives."""
+    """What makes an exponential family of natural parameters: A, its derivative, and by it the second."""
 
     value: Callable[[Array], Array]
     mean: Callable[[Array], Array]
-    variance: Callable[[Array], Array]
+    variance: Callable[[Array], Array]  # of means, at which exponentials have been worked out
 
 
 def climb(
@@ -59,9 +59,9 @@ def climb(
 
         reached = _objective(phi, w, t, exposed, regul, p, normaliser)
         for _ in range(steps):
-            theta = phi @ w
-            gradient = t - phi.T @ (exposed[:, None] * normaliser.mean(theta)) - regul * (w - p)
-            step = _solve(pairs, exposed[:, None] * normaliser.variance(theta), regul, gradient)
+            mean = normaliser.mean(phi @ w)
+            gradient = t - phi.T @ (exposed[:, None] * mean) - regul * (w - p)
+            step = _solve(pairs, exposed[:, None] * normaliser.variance(mean), regul, gradient)
             step *= FARTHEST / np.maximum(np.abs(phi @ step).max(axis=0), FARTHEST)
             before, left = w.copy(), np.arange(w.shape[1])
             for _ in range(HALVINGS):

@@ -41,7 +41,7 @@ class Poisson(Natural):
     name: ClassVar[str] = "poisson"
     exposure: str | None = None
     mean_exposure: float = 1.0
-    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _rate)
+    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, np.asarray)
     table: ClassVar[Array] = gammaln(np.arange(1.0, 2.0**12 + 1))
     flat_columns: ClassVar[str] = "their entries are all 0"
 

@@ -45,3 +45,8 @@ def maps(draw, beta_inv):
 
 def powers_of_ten(low, high):
     return st.floats(low, high).map(lambda power: 10.0**power)
+
+
+def sums_of(statistics):
+    """Return the sums of an E-step that the noise asks for, by name."""
+    return {name: value for name, value in vars(statistics).items() if value is not None}

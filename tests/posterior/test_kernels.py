@@ -74,7 +74,7 @@ def test_the_posterior_of_any_rows(kernel, dtype):
         assert_allclose(
             given_.astype(float), R.astype(float), rtol=precision, atol=np.finfo(dtype).eps / k**2
         )
-        other, v, g = load_kernel(kernel)(geometry, len(t)).sums(t.copy(), weight)
+        other, v, g, _ = load_kernel(kernel)(geometry, len(t)).sums(t.copy(), weight)
         for values in (found, other):
             assert values.peak.dtype == values.log_mass.dtype == values.spread.dtype == np.float64
             assert_allclose(values.peak, peak.astype(float), atol=error, rtol=precision)
@@ -102,7 +102,7 @@ def at_distance(kernel, dtype, below, k=12):
     logits[np.arange(256), PEAKS] = 0
     geometry, t = geometry_of_logits(logits.astype(dtype))
     one, R = softmax(load_kernel(kernel)(geometry, 256), t)
-    two, v, g = load_kernel(kernel)(geometry, 256).sums(t.copy(), np.ones(256, dtype))
+    two, v, g, _ = load_kernel(kernel)(geometry, 256).sums(t.copy(), np.ones(256, dtype))
     assert_allclose(one, two, rtol=1e-6, atol=1e-15)
     return one, R, v, g
 
@@ -190,7 +190,8 @@ def test_kernels_agree(dtype):
     one, other = (e_step(X, None, model, kernel) for kernel in KERNELS)
     for name, value in vars(one).items():
         rtol = 1e-12 if dtype is float else 1e-5
-        assert_allclose(getattr(other, name), value, rtol=rtol, atol=rtol * np.abs(value).max())
+        if value is not None:
+            assert_allclose(getattr(other, name), value, rtol=rtol, atol=rtol * np.abs(value).max())
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -58,7 +58,7 @@ def test_rows_of_a_map_with_cells_lie_in_their_order(dtype):
     assert_array_equal(as_found, found)
     cell = (t @ geometry.functions[[6, 8, 16, 18]].T - geometry.half_squares[[6, 8, 16, 18]]).argmax(axis=1)
     assert_array_equal(order, np.argsort(cell, kind="stable"))
-    (_, v, g), (_, as_v, as_g) = one.sums(t.copy(), weight), other.sums(t.copy(), weight)
+    (_, v, g, _), (_, as_v, as_g, _) = one.sums(t.copy(), weight), other.sums(t.copy(), weight)
     assert_array_equal(as_v, v)
     assert_allclose(as_g, g, rtol=1e-5 if dtype is np.float32 else 1e-13)
 
@@ -75,7 +75,7 @@ def test_threads_share_its_code(dtype):
     weight, found = np.ones(n, dtype), [None] * 8
 
     def work(i):
-        found[i] = [NumbaKernel(geometry, n).sums(tiles[i].copy(), weight)[1:] for _ in range(5)]
+        found[i] = [NumbaKernel(geometry, n).sums(tiles[i].copy(), weight)[1:3] for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=[i]) for i in range(8)]
     for thread in threads:
@@ -83,7 +83,7 @@ def test_threads_share_its_code(dtype):
     for thread in threads:
         thread.join()
     for t, several in zip(tiles, found, strict=True):
-        v, g = NumbaKernel(geometry, n).sums(t.copy(), weight)[1:]
+        v, g = NumbaKernel(geometry, n).sums(t.copy(), weight)[1:3]
         for one in several:
             assert_array_equal(one[0], v)
             assert_array_equal(one[1], g)
@@ -115,7 +115,7 @@ def test_code_from_the_disk_has_the_bits_of_code_compiled_here(tmp_path):
         for dtype in np.float64, np.float32:
             geometry, n = random_geometry(16, 4, dtype, np.random.default_rng(0)), 256
             t = np.random.default_rng(1).normal(size=(n, 17)).astype(dtype)
-            found, v, g = NumbaKernel(geometry, n).sums(t, np.linspace(0, 1, n, dtype=dtype))
+            found, v, g, _ = NumbaKernel(geometry, n).sums(t, np.linspace(0, 1, n, dtype=dtype))
             Z, slopes = (np.random.default_rng(2).normal(size=(m, 301)).astype(dtype) for m in (n, 17))
             meet(Z, slopes, t)
             for values in (*found, v, g, t, add_up(v, Z)):

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dask_igtm import IGTM
 from dask_igtm.model.gaps import Gaps
+from dask_igtm.model.model import RowTerms
 from dask_igtm.posterior import posterior
 from dask_igtm.posterior.geometry import geometry_of
 from dask_igtm.posterior.kernels import load_kernel
@@ -204,7 +205,8 @@ def test_responsibilities_of_any_layout_are_read_by_row(dtype, kernel, k, n_part
     by_row = np.empty((n_parts * width, n_nodes), dtype)
     by_row[order if ordered else slice(None)] = R.swapaxes(1, 2).reshape(-1, n_nodes)
     by_row = by_row[:n]
-    observed = Observed(slice(0, n), np.zeros((n, 2)), np.zeros(n), None)
+    terms = RowTerms(np.zeros(n), np.zeros(n), None, lambda: 0.0)
+    observed = Observed(slice(0, n), np.zeros((n, 2)), np.zeros(n), terms, None)
     found = Found(np.zeros(n), np.zeros(n), np.zeros(n))
     tile = Posterior(observed, found, bent_map(k, 2, 1.0, 1.0, 2), load_kernel(kernel), R, order)
     columns, values = rng.normal(size=(n, n_columns)), rng.normal(size=(n_nodes, n_columns))

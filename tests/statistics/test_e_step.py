@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from helpers.data import holed
-from helpers.maps import bent_map, maps, powers_of_ten, rows_near
+from helpers.maps import bent_map, maps, powers_of_ten, rows_near, sums_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -34,7 +34,7 @@ def test_sufficient_statistics_merge_associatively(three):
     a, b, c = (e_step(X, None, model, "numpy") for X in three)
     whole = e_step(np.concatenate(three), None, model, "numpy")
     for total in ((a + b) + c, a + (b + c)):
-        for name, value in vars(whole).items():
+        for name, value in sums_of(whole).items():
             assert_allclose(getattr(total, name), value, rtol=1e-9, atol=1e-6)
 
 
@@ -46,7 +46,7 @@ def assert_is_dense(X, weight, model, kernel):
     n, n_nodes = float(expected.weight.sum()), len(model.basis.phi)
     assert_allclose(found.g.sum(), n, rtol=1e-6 if narrow else 1e-14)
     if precision > 0.1:  # no digit of a logit is left
-        assert all(np.isfinite(value).all() for value in vars(found).values())
+        assert all(np.isfinite(value).all() for value in sums_of(found).values())
         return
     nearest = expected.row.below[weight > 0 if weight is not None else ...].max(axis=0, initial=-np.inf)
     edge = np.log(np.finfo(np.float32 if narrow else float).eps / n_nodes)
@@ -128,7 +128,7 @@ def test_tiles_of_rows_that_do_not_count(kernel, dtype):
     weight[900:3900] = 0  # more than a tile
     assert_is_dense(X, weight, model, kernel)
     found, without = e_step(X, weight, model, kernel), e_step(X[weight > 0], None, model, kernel)
-    for name, value in vars(without).items():
+    for name, value in sums_of(without).items():
         rtol = 1e-12 if dtype is np.float64 else 1e-5
         assert_allclose(getattr(found, name), value, rtol=rtol, atol=rtol * np.abs(value).max(), err_msg=name)
 
@@ -147,7 +147,7 @@ def test_rows_far_away_leave_the_others_as_they_are(kernel, far, dtype):
         e_step(near, None, model, kernel),
         dense_e_step(away, model),
     )
-    assert all(np.isfinite(value).all() for value in vars(found).values())
+    assert all(np.isfinite(value).all() for value in sums_of(found).values())
     there = found.g - alone.g
     assert_allclose(there.sum(), 10, rtol=1e-5)
     assert (there > -1e-4).all()
@@ -177,7 +177,7 @@ def test_complete_rows_count_as_they_do_without_rows_with_gaps(kernel, dtype):
     incomplete = np.isnan(X).any(axis=1)
     whole = e_step(X, weight, model, kernel)
     parts = [e_step(X[rows], weight[rows], model, kernel) for rows in (incomplete, ~incomplete)]
-    for name, value in vars(parts[0] + parts[1]).items():
+    for name, value in sums_of(parts[0] + parts[1]).items():
         rtol = 1e-13 if dtype is np.float64 else 1e-6
         assert_allclose(getattr(whole, name), value, rtol=rtol, atol=rtol * np.abs(value).max(), err_msg=name)
 
@@ -196,7 +196,7 @@ def test_numbers_that_float32_has_are_taken_for_float32(kernel, dtype):
     X, model = whole_numbers(dtype)
     narrow, wide = (e_step(X.astype(other), None, model, kernel) for other in (np.float32, np.float64))
     found = e_step(X, None, model, kernel)
-    for name, value in vars(found).items():
+    for name, value in sums_of(found).items():
         assert_array_equal(value, getattr(narrow, name))
         other = getattr(wide, name)
         assert_allclose(value, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
@@ -212,7 +212,7 @@ def test_whole_numbers_that_float32_has_not_are_taken_for_float64(kernel, dtype,
     affine = dataclasses.replace(model.affine, mean=model.affine.mean + sign * 2.0**24)
     model = dataclasses.replace(model, affine=affine)
     found, wide = e_step(large, None, model, kernel), e_step(large.astype(float), None, model, kernel)
-    for name, value in vars(found).items():
+    for name, value in sums_of(found).items():
         assert_array_equal(value, getattr(wide, name))
 
 

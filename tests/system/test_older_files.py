@@ -122,7 +122,8 @@ def six_steps_from(file):
         model("best"),
         model("em"),
         *(float(file[name]) for name in ("weight", "objective")),
-        *(file[name] for name in ("gradient", "metric", "inverse")),
+        file["gradient"],
+        start.model.noise.metric_of(file, start.model),
     )
     state = accelerated.State(
         model("model"),
