@@ -16,13 +16,15 @@ from dask_igtm.noise.row_entries import entries_of, refuse_entries
 
 Array = NDArray[np.float64]
 
+LEAST_DOUBT = float(np.finfo(np.float64).eps)  # of a chance of nearly 1, so that a step from there has bounds
+
 
 def _softplus(theta: Array) -> Array:
     return np.asarray(np.logaddexp(0.0, theta))
 
 
 def _variance(chance: Array) -> Array:
-    return np.asarray(chance * (1.0 - chance))
+    return np.asarray(chance * np.maximum(1.0 - chance, LEAST_DOUBT))
 
 
 @dataclass(frozen=True)
