@@ -71,7 +71,7 @@ class Poisson(Natural):
     def check_entries(self, Z: Any, names: Any) -> None:
         """See `Natural`."""
         entries = entries_of(Z)
-        if entries.dtype.kind in "bu":
+        if entries.dtype.kind == "b":
             return
         wrong = (entries < 0) | (entries > LARGEST_COUNT)
         if entries.dtype.kind == "f":

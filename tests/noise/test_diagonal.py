@@ -114,6 +114,14 @@ def test_ln_p_is_the_density_of_the_mixture_in_the_users_units():
     assert_allclose(found, np.log(np.mean(densities, axis=0)), rtol=1e-10)
 
 
+def test_a_constant_is_that_of_the_columns_that_are_seen():
+    model, missing = map_of("diagonal", gaps=MARGINAL), np.array([[0.0, 0, 1, 0, 1], [0, 0, 0, 0, 0]])
+    of_columns = -0.5 * np.log(2 * np.pi * model.beta_inv) - np.log(model.affine.scale)
+    expected = (1 - missing) @ of_columns - np.log(len(model.basis.nodes))
+    assert_allclose(NOISE.log_constant(model, missing), expected, rtol=1e-12)
+    assert_allclose(NOISE.log_constant(model), expected[1], rtol=1e-12)
+
+
 @with_kernels
 @with_gaps
 def test_equal_variances_are_isotropic_noise(kernel, gaps):
@@ -292,7 +300,7 @@ def test_units_of_columns_do_not_matter_where_they_are_standardised():
     assert_allclose(other.noise_variance_, one.noise_variance_ * units**2, rtol=1e-7)
 
 
-def test_what_a_noise_of_each_column_cannot_have_is_refused():
+def test_axes_that_mix_the_columns_are_refused():
     axes = raised(ValueError, IGTM(noise="diagonal", n_components=2).fit, np.eye(6))
     assert_says(
         axes, "gives each column a noise of its own, and n_components", "noise='isotropic', or n_comp"
