@@ -123,9 +123,9 @@ class IGTM(BaseMap):
         Rows of `fit` and of the blocks that followed, each times its weight.
     n_passes_ : float
         Passes over the data: one an iteration and one for `log_likelihood_`; what is done on a sample of the
-        rows counts as its share of them. Of bits and counts one more, which the map sets out from. In more
-        than 1,024 columns (2,048 with `n_components`) also those that find the principal axes after the first
-        pass, at most 24.
+        rows counts as its share of them. Of bits and counts one more, which the map sets out from, and with
+        `exposure="total"` one for the mean of the sums. In more than 1,024 columns (2,048 with
+        `n_components`) also those that find the principal axes after the first pass, at most 24.
     stopped_by_ : {"tolerance", "predicted gain", "iterations", "callback", "collapse", "interrupt"}
         Why the fit ended: changes within `tol`; less than half of `tol` left to gain; `niter` iterations
         done, or the one of a block of `partial_fit`; a callback's wish; one of the first two on a map that

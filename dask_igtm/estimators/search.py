@@ -113,7 +113,8 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
     Notes
     -----
     Likelihoods compare maps of any `scale`, for they are in the units of X, but neither several
-    `n_components` nor several `missing`: those need `scoring`. A classifier or regressor learns from the rows
+    `n_components`, `missing` or `exposure`, nor Gaussian `noise` with that of bits or counts: those need
+    `scoring`. A classifier or regressor learns from the rows
     of each fit, and is judged, in two passes a candidate and fold; lazy y is read once more a fold.
 
     What fills gaps (`missing="median"`, say) is found among the rows of each fit by itself, which reads

@@ -28,6 +28,7 @@ Fingerprint = dict[str, Any]
 
 NAMES = "columns"  # of the fingerprint, where the columns have some
 BY_ROUNDING = {"kernel", "moments"}  # differ from one machine to another in a fit that is the same
+OLDER = {"noise": "isotropic"}  # what files are of that do not say
 SAME_AXES = 1e-6  # largest difference between entries of axes that are the same
 
 
@@ -39,8 +40,6 @@ def fingerprint(
     if not drawn:
         del chosen["seed"]
     empty = {"keep_empty_rows": rows.skip_empty or None}  # as in older files, which lack it
-    if not settings.family.pack():  # nor do they name the noise
-        chosen["noise"] = None
     return {**rows.layout, **chosen, **empty, **({} if names is None else {NAMES: list(names)})}
 
 
@@ -133,11 +132,12 @@ class Checkpoint:
 
     def other(self) -> dict[str, str]:
         """Say what of the fingerprint differs from the file's."""
-        saved, arrays = self.found or (self.fingerprint, {})
+        found, arrays = self.found or (self.fingerprint, {})
+        saved = {name: found.get(name, OLDER.get(name)) for name in self.fingerprint}
         other = {
-            name: f"{name} was {saved.get(name)!r} and is {value!r}"
+            name: f"{name} was {saved[name]!r} and is {value!r}"
             for name, value in self.fingerprint.items()
-            if name != NAMES and saved.get(name) != value
+            if name != NAMES and saved[name] != value
         }
         saved_names, names = saved.get(NAMES), self.fingerprint.get(NAMES)
         if saved_names is not None and names is not None and saved_names != names:

@@ -27,9 +27,9 @@ from dask_igtm.fitting.sampling import draw_beside
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import (
     checked,
+    exposed,
     leave_plane,
     moments_statistic,
-    noise_of,
     plane_view,
     prepare_fit,
     set_out,
@@ -49,7 +49,7 @@ from dask_igtm.solvers.sample import Sample
 from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.statistics.covariance_images import Image, image_of
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
-from dask_igtm.statistics.plane_rows import first_sums
+from dask_igtm.statistics.plane_rows import exposures_of, first_sums
 from dask_igtm.statistics.row_sample import Draw, sums_with_samples
 from dask_igtm.statistics.row_subsets import Parts, Sums, sums
 
@@ -169,7 +169,7 @@ def fit_many(
     list of Judged
     float
         Passes over the data, without the one for the moments and those for what fills gaps, and with those
-        for the axes of wide rows and the curvature of the fit that takes most.
+        for the start of bits and counts, the axes of wide rows and the curvature of the fit that takes most.
 
     Raises
     ------
@@ -237,17 +237,15 @@ def _set_out(
 ) -> tuple[list[Any], list[Start], list[Seen], list[Sample | None]]:
     """Return the moments of each candidate, where it starts, and what was seen and kept of its rows."""
     settings, n_columns = candidates[0].settings, rows.X.shape[1]
-    gaps: dict[Parts, Gaps] = {}
-    noises: dict[Parts, Noise] = {}
     views: dict[Parts, View] = {}
-    ways: dict[Parts, WideStart | None] = {c.train: None for c in candidates}
-    apart = settings.missing in (*PASSES, "marginalize") or settings.family.exposed
-    for train in ways:
-        only = _only(rows, train) if apart else source
-        gaps[train] = gaps_of(only, settings.missing, names)
-        noises[train] = noise_of(only, settings, gaps[train], names)
+    ways: dict[Parts, WideStart | None] = {}
+    apart = settings.missing in (*PASSES, "marginalize")
+    only = {c.train: _only(rows, c.train) if apart else source for c in candidates}
+    gaps = {train: gaps_of(some, settings.missing, names) for train, some in only.items()}
+    noises = _noises(source, settings, gaps, names)
+    for train, some in only.items():
         views[train] = plane_view(noises[train], gaps[train], names)
-        ways[train] = wide_start(only, n_columns, settings, gaps[train], names, views[train])
+        ways[train] = wide_start(some, n_columns, settings, gaps[train], names, views[train])
     # The rows that are held out are looked at too, before work is done that they could make worthless.
     everything = {
         c.held_out: views[c.train](*moments_statistic(gaps[c.train], unseen(ways[c.train])))
@@ -265,7 +263,7 @@ def _set_out(
     # The rows of one candidate, used and held out, are mostly those of all.
     invalid = np.max([found[c.train].invalid + found[c.held_out].invalid for c in candidates], axis=0)
     if invalid.any():
-        raise ValueError(invalid_message(invalid, names))
+        raise ValueError(invalid_message(invalid, names, settings.family))
     starts, seen, samples = [], [], []
     with _naming_once() as naming:
         for candidate in candidates:
@@ -280,7 +278,7 @@ def _set_out(
         for candidate in candidates:
             train = candidate.train
             with naming(candidate.name):
-                moments[train] = checked(found[train], names, candidate.settings.plane_scale, ways[train])
+                moments[train] = checked(found[train], names, candidate.settings, ways[train])
         spectra = _spectra(source, moments, ways, views, settings)
         for candidate in candidates:
             trained, train = moments[candidate.train], candidate.train
@@ -301,6 +299,18 @@ def _set_out(
             kept = drawn.get(train)
             samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
     return [moments[c.train] for c in candidates], starts, seen, samples
+
+
+def _noises(
+    source: Source, settings: Settings, gaps: Mapping[Parts, Gaps], names: Sequence[str] | None
+) -> dict[Parts, Noise]:
+    """Return the noise of a fit to each set of parts, as `noise_of` does."""
+    noise = settings.family
+    if not noise.exposed:
+        return dict.fromkeys(gaps, noise)
+    wanted = [(train, (noise, filled, names)) for train, filled in gaps.items()]
+    found = _reduce(source, exposures_of, wanted, "igtm-exposures")
+    return {train: exposed(noise, sums) for train, sums in zip(gaps, found, strict=True)}
 
 
 def _spectra(

@@ -42,7 +42,7 @@ def advance(
         check_init(state.model, settings, rows.X.shape[1])
         invalid, large = reduce(source, refused_entries, state.model.gaps, LARGEST_VALUE, label="igtm-check")
         if invalid.any():
-            raise ValueError(invalid_message(invalid, feature_names))
+            raise ValueError(invalid_message(invalid, feature_names, state.model.noise))
         if large.any():
             raise ValueError(large_message(large, f"has values beyond {LARGEST_VALUE:.0e}", feature_names))
     model = state.model

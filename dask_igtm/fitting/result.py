@@ -30,8 +30,8 @@ class Fit:
     n_iter : int
         Iterations over all rows.
     n_passes : float
-        Passes over the data, without the one for the moments and with those that find the axes of wide rows;
-        those over a sample count as its share.
+        Passes over the data, without the one for the moments and with those that find the axes of wide rows
+        and the start of bits and counts; those over a sample count as its share.
     kernel : str
         Name of the kernel that computed it.
     n_samples : float

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_igtm.data.column_names import different_names
 from dask_igtm.data.row_blocks import RowBlocks
@@ -40,6 +41,8 @@ from dask_igtm.statistics.moments import (
 from dask_igtm.statistics.plane_rows import FirstSums, exposures_of, first_sums, in_plane
 from dask_igtm.statistics.row_sample import Draw, RowSample, with_sample
 
+Array = NDArray[np.float64]
+
 logger = logging.getLogger("dask_igtm")
 
 
@@ -59,7 +62,8 @@ def check_init(init: Model, settings: Settings, n_columns: int, names: Sequence[
         "k": (k, settings.k or k),
         "m": (m, settings.m or m),
         "the width of an RBF": (init.basis.width, width),
-        "noise": (init.noise.with_exposure(1.0), settings.family),
+        "noise": (init.noise.name, settings.noise),
+        "exposed to the sums of rows": (init.noise.exposed, settings.family.exposed),
         "standardised": (init.affine.standardised, settings.standardised(init)),
         "rotated to principal axes": (init.affine.axes is not None, settings.n_components is not None),
     }
@@ -102,7 +106,7 @@ def start_of(
     else:
         both = reduce(source.numbered(), with_sample, draw, function, *shared, label="igtm-moments")
         found, drawn = both.each
-    moments = checked(found, feature_names, settings.plane_scale, wide)
+    moments = checked(found, feature_names, settings, wide)
     spectrum = None
     if wide:
 
@@ -123,7 +127,12 @@ def noise_of(source: Source, settings: Settings, gaps: Gaps, feature_names: Sequ
     noise = settings.family
     if not noise.exposed:
         return noise
-    total, weight = reduce(source, exposures_of, noise, gaps, feature_names, label="igtm-exposures")
+    return exposed(noise, reduce(source, exposures_of, noise, gaps, feature_names, label="igtm-exposures"))
+
+
+def exposed(noise: Noise, sums: Array) -> Noise:
+    """Return a noise that knows the mean exposure of rows, by what `exposures_of` adds up."""
+    total, weight = sums
     return noise.with_exposure(float(total / weight) if total > 0 else 1.0)
 
 
@@ -147,8 +156,9 @@ def leave_plane(start: Start, noise: Noise, first: FirstSums, init: Model | None
     with single_threaded_blas:
         model, prior = noise.begin(plane, statistics, start.prior.regul)
     if init:
-        model = dataclasses.replace(init, gaps=plane.gaps, names=plane.names)
-    return Start(model, prior, start.variance, math.inf, start.n_passes + 1, (mean, deviation))
+        model = dataclasses.replace(init, noise=noise, gaps=plane.gaps, names=plane.names)
+    n_passes = start.n_passes + 1 + noise.exposed
+    return Start(model, prior, start.variance, math.inf, n_passes, (mean, deviation))
 
 
 def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -159,21 +169,21 @@ def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[...,
 
 
 def checked(
-    moments: Any, feature_names: Sequence[str] | None, scale: str | None, wide: WideStart | None
+    moments: Any, feature_names: Sequence[str] | None, settings: Settings, wide: WideStart | None
 ) -> Any:
     """Return moments as of rows without gaps; `fit` says what is refused."""
     if isinstance(moments, PairwiseMoments):
         check_observed(np.diag(moments.weights), feature_names)
         moments = moments.pooled
     if moments.invalid.any():
-        raise ValueError(invalid_message(moments.invalid, feature_names))
+        raise ValueError(invalid_message(moments.invalid, feature_names, settings.family))
     if moments.weight < LEAST_WEIGHT:
         raise ValueError(
             "X has no rows, or every sample_weight is zero or next to it; give two rows that differ a "
             f"positive weight, and all weights a sum of at least {LEAST_WEIGHT:.0e}."
         )
     moments = wide.stretched(moments) if wide else moments
-    _check_size(moments, feature_names, scale)
+    _check_size(moments, feature_names, settings.plane_scale)
     return moments
 
 

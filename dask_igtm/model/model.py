@@ -79,16 +79,16 @@ class Prior:
         Smallest noise variance a fit may reach, so that exact fits stay finite.
     limit : float
         Largest `regul` that the evidence may choose; see `initialize`.
-    determined : float
-        Weights that the rows determine, so many entries of X fewer are left for the noise. Only the evidence
-        counts them.
+    determined : float or ndarray of shape (Q,)
+        Weights that the rows determine, so many entries of X fewer are left for the noise: all of them, or
+        those of each column. Only the evidence counts them.
     """
 
     regul: float
     mean: Array
     noise_floor: Any
     limit: float = np.inf
-    determined: float = 0.0
+    determined: Any = 0.0
 
     def log_density(self, model: Model) -> float:
         """Log prior density of the model's weights, up to a constant."""
@@ -145,6 +145,11 @@ class Noise(ABC):
     @abstractmethod
     def n_parameters(self, model: Model) -> int:
         """Return how many parameters of the noise a fit finds."""
+
+    @property
+    def gaps_by(self) -> str:
+        """What rows with gaps may be fitted with, for messages."""
+        return "'marginalize' or 'median'"
 
     @property
     def exposed(self) -> bool:
@@ -245,6 +250,20 @@ class Noise(ABC):
     @abstractmethod
     def moved(self, model: Model, weights: Array, position: Array, prior: Prior) -> Model:
         """Return the model at a position."""
+
+    def determined(self, statistics: SufficientStatistics, model: Model, regul: float) -> Any:
+        """Return how many weights the rows determine rather than the prior, of noise with an evidence.
+
+        That is gamma, of all columns or of each, by the curvature of the M-step, which takes
+        responsibilities, and entries that stand in for gaps, as given. Each direction of the weights counts
+        by the share of its precision that is the rows'. At most half of the entries of X count, so that rows
+        fewer than weights leave noise.
+        """
+        raise NotImplementedError
+
+    def log_noise(self, model: Model, determined: Any) -> float:
+        """Return by what the objective grows where so many entries fewer vote on the noise."""
+        raise NotImplementedError
 
     # Streams: sums of squares that do not depend on the centres, and back.
 

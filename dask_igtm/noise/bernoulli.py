@@ -21,8 +21,11 @@ def _softplus(theta: Array) -> Array:
     return np.asarray(np.logaddexp(0.0, theta))
 
 
-def _variance(theta: Array) -> Array:
-    return np.asarray(expit(theta) * expit(-theta))
+def _moments(theta: Array) -> tuple[Array, Array]:
+    """Return chances, and their variances, which must not vanish before the chances are 1."""
+    small = np.exp(-np.abs(theta))
+    likelier = 1.0 / (1.0 + small)
+    return np.where(theta > 0, likelier, small * likelier), small * likelier**2
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,17 @@ class Bernoulli(Natural):
     """See `dask_igtm.model.model.Noise`; natural parameters are log odds."""
 
     name: ClassVar[str] = "bernoulli"
-    normaliser: ClassVar[Normaliser] = Normaliser(_softplus, expit, _variance)
+    normaliser: ClassVar[Normaliser] = Normaliser(_softplus, expit, _moments)
     table: ClassVar[Array] = np.zeros(2)
-    flat_columns: ClassVar[str] = "their entries are all 0, or all 1"
+    flat_columns: ClassVar[str] = "all entries of a column are 0, or all are 1"
 
     def check_entries(self, Z: Any, names: Any) -> None:
         """See `Natural`."""
         entries = entries_of(Z)
         if entries.dtype == bool:
             return
-        refuse_entries(Z, (entries != 0) & (entries != 1), "are neither 0 nor 1", self.name, names)
+        wrong, remedy = (entries != 0) & (entries != 1), "Make bits of them, as X > 0 does"
+        refuse_entries(Z, wrong, "are neither 0 nor 1", self.name, remedy, names)
 
     def exposure_of(self, total: Array) -> None:
         """See `Natural`."""

@@ -14,7 +14,7 @@ from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Arrays, Model, Prior
 from dask_igtm.model.remember import remembered
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
-from dask_igtm.noise.isotropic import ISOTROPIC, LARGEST_LOG, Isotropic, make_prior
+from dask_igtm.noise.isotropic import ISOTROPIC, LARGEST_LOG, LARGEST_SHARE, Isotropic, make_prior
 
 Array = NDArray[np.float64]
 
@@ -80,11 +80,6 @@ class Diagonal(Isotropic):
                 "noise='diagonal' gives each column a noise of its own, and n_components maps axes that mix "
                 "the columns; give noise='isotropic', or n_components=None."
             )
-        if asked.regul == "auto":
-            raise ValueError(
-                "regul='auto' counts what the weights of a map take from one noise of all columns, and "
-                "noise='diagonal' has one a column; give regul a number, or noise='isotropic'."
-            )
 
     def seen(self, model: Model) -> Model:
         """See `Noise`."""
@@ -107,14 +102,16 @@ class Diagonal(Isotropic):
             - 2.0 * np.sum((functions.values.T @ move) * statistics.residual(model), axis=0)
             + statistics.g @ move**2
         )
-        beta_inv = np.maximum(squares / statistics.weight, prior.noise_floor)
+        n_free = statistics.weight - prior.determined
+        beta_inv = np.maximum(squares / n_free, prior.noise_floor)
         return dataclasses.replace(model, weights=weights, beta_inv=beta_inv)
 
     def gradient(self, statistics: SufficientStatistics, model: Model, prior: Prior) -> Array:
         """See `Noise`."""
         by_weights = functions_of(model.basis).of_phi.T @ statistics.residual(model) / model.beta_inv
         by_weights -= prior.regul * (model.weights - prior.mean)
-        by_noise = 0.5 * (_column_squares(statistics) / model.beta_inv - statistics.weight)
+        n_free = statistics.weight - prior.determined
+        by_noise = 0.5 * (_column_squares(statistics) / model.beta_inv - n_free)
         return np.append(by_weights, by_noise)
 
     def metric(self, statistics: SufficientStatistics, model: Model, prior: Prior) -> Any:
@@ -127,6 +124,17 @@ class Diagonal(Isotropic):
 
     def _metric(self, g: Array, model: Model, regul: float) -> DiagonalMetric:
         return DiagonalMetric(g, model.basis.phi, model.beta_inv, regul, 0.5 * float(g.sum()))
+
+    def determined(self, statistics: SufficientStatistics, model: Model, regul: float) -> Any:
+        """See `Noise`."""
+        values, _ = _eigen((model.basis.phi.T * statistics.g) @ model.basis.phi)
+        precision = values[:, None] / model.beta_inv
+        per_column = _divided(precision, precision + regul).sum(axis=0)
+        return np.minimum(per_column, LARGEST_SHARE * statistics.weight)
+
+    def log_noise(self, model: Model, determined: Any) -> float:
+        """See `Noise`."""
+        return float(0.5 * determined @ np.log(model.beta_inv))
 
     def moved(self, model: Model, weights: Array, position: Array, prior: Prior) -> Model:
         """See `Noise`."""

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 # what the nodes of few rows hardly feel, rounding of the sums moves them as far.
 NOISE_FLOOR = 128 * float(np.finfo(np.float64).eps)
 LARGEST_LOG = 600.0  # of a noise variance, so that no extrapolation overflows
+LARGEST_SHARE = 0.5  # of the entries of X that weights may use up, so that some are left for the noise
 STARTS = (1.0, 4.0, 0.25)  # noises of the starts of a search, in that of the first
 
 
@@ -179,6 +180,18 @@ class Isotropic(Noise):
 
     def _noise_curvature(self, weight: float, model: Model) -> float:
         return 0.5 * weight * float(model.weights.shape[1])
+
+    def determined(self, statistics: SufficientStatistics, model: Model, regul: float) -> Any:
+        """See `Noise`."""
+        phi, n_columns = model.basis.phi, model.weights.shape[1]
+        precision = np.linalg.eigvalsh((phi.T * statistics.g) @ phi / model.beta_inv)
+        precision = precision[precision > 0]  # others are 0 but for rounding
+        per_column = float(np.sum(precision / (precision + regul)))
+        return float(n_columns * min(per_column, LARGEST_SHARE * statistics.weight))
+
+    def log_noise(self, model: Model, determined: Any) -> float:
+        """See `Noise`."""
+        return float(0.5 * determined * math.log(model.beta_inv))
 
     def position(self, model: Model) -> Array:
         """See `Noise`: ln beta_inv."""

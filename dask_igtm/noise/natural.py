@@ -120,13 +120,18 @@ class Natural(Noise):
         if asked.missing in FILLED:
             raise ValueError(
                 f"missing={asked.missing!r} fills gaps with numbers that noise={self.name!r} does not have; "
-                "give missing='marginalize' or 'most_frequent'."
+                f"give missing={self.gaps_by}."
             )
         if asked.regul == "auto":
             raise ValueError(
                 f"regul='auto' rests on Gaussian noise, and this is noise={self.name!r}; give regul a "
                 "number, and compare the score of rows kept back for a few of them."
             )
+
+    @property
+    def gaps_by(self) -> str:
+        """See `Noise`."""
+        return "'most_frequent' or 'constant'" if self.exposed else "'marginalize' or 'most_frequent'"
 
     def n_parameters(self, model: Model) -> int:  # noqa: ARG002
         """See `Noise`."""
@@ -138,11 +143,11 @@ class Natural(Noise):
 
     def steepness(self, sheet: Array) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(sheet)
+        return self.normaliser.moments(sheet)[1]
 
     def variances(self, model: Model) -> Array:
         """See `Noise`."""
-        return self.normaliser.variance(model.centers)
+        return self.normaliser.moments(model.centers)[1]
 
     def seen(self, model: Model) -> Model:
         """See `Noise`."""
@@ -161,8 +166,9 @@ class Natural(Noise):
         return self.normaliser.value(model.centers)
 
     def largest_term(self, model: Model) -> float:
-        """See `Noise`."""
-        return float(np.abs(sheet_of(model).normalisers).max())
+        """See `Noise`; what gaps give back is as large as the normalisers are with what the nodes share."""
+        sheet = sheet_of(model)
+        return float(np.abs(sheet.normalisers + (sheet.normaliser if model.gaps.marginal else 0.0)).max())
 
     def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
         """See `Noise`."""
@@ -226,7 +232,7 @@ class Natural(Noise):
         return self._metric(arrays["metric"], model, float(arrays["ridge"]))
 
     def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
-        curvature = exposed[:, None] * self.variances(model)
+        curvature = exposed[:, None] * self.normaliser.moments(model.centers)[1]
         return NaturalMetric(exposed, model.basis.phi, curvature, regul)
 
     def position(self, model: Model) -> Array:  # noqa: ARG002
@@ -289,8 +295,8 @@ class Natural(Noise):
         flat = np.flatnonzero(self.without_optimum(total, statistics.weight))
         if len(flat):
             raise ValueError(
-                f"With regul=0 {name_columns(flat, model.names)} have no optimum, for {self.flat_columns}; "
-                "give regul > 0, or drop them."
+                f"With regul=0 a fit has no optimum where {self.flat_columns}: "
+                f"{name_columns(flat, model.names)}; give regul > 0, or drop what is all the same."
             )
 
     def starts(self, model: Model) -> list[Model]:

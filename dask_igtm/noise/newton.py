@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 CHUNK_NUMBERS = 2**23  # of the matrices of the columns that are worked on at a time
+FARTHEST = 16.0  # of a step, in natural parameters: from the flat tails of a sigmoid Newton's has no bounds
 HALVINGS = 40  # of a step that lowers the objective, before it is given up
-ROUNDING = 4.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it does not count as lower
+ROUNDING = 64.0 * float(np.finfo(np.float64).eps)  # of an objective, by which it does not count as lower
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """What makes an exponential family of its natural parameters: A, and its first two derivatives."""
+    """What makes an exponential family of natural parameters: A, and its first two derivatives."""
 
     value: Callable[[Array], Array]
     mean: Callable[[Array], Array]
-    variance: Callable[[Array], Array]
+    moments: Callable[[Array], tuple[Array, Array]]  # both derivatives, from one exponential
 
 
 def climb(
@@ -48,30 +49,30 @@ def climb(
     normaliser : Normaliser
         A.
     steps : int
-        Steps of Newton at most. Each is halved where it would lower the objective of its column: far from
-        the peak plain steps go beyond all bounds.
+        Steps of Newton at most. Each is cut, and halved where it would lower the objective of its column: far
+        from the peak plain steps go beyond all bounds.
     """
     found = np.empty_like(weights)
     pairs = _pairs(phi)
     for columns in _chunks(weights.shape[1], pairs.shape[1]):
-        w, t, p = weights[:, columns], targets[:, columns], prior[:, columns]
+        w, t, p = weights[:, columns].copy(), targets[:, columns], prior[:, columns]
 
         reached = _objective(phi, w, t, exposed, regul, p, normaliser)
         for _ in range(steps):
-            theta = phi @ w
-            gradient = t - phi.T @ (exposed[:, None] * normaliser.mean(theta)) - regul * (w - p)
-            step = _solve(pairs, exposed[:, None] * normaliser.variance(theta), regul, gradient)
-            w, left = w + step, np.arange(w.shape[1])
+            mean, variance = normaliser.moments(phi @ w)
+            gradient = t - phi.T @ (exposed[:, None] * mean) - regul * (w - p)
+            step = _solve(pairs, exposed[:, None] * variance, regul, gradient)
+            step *= FARTHEST / np.maximum(np.abs(phi @ step).max(axis=0), FARTHEST)
+            before, left = w.copy(), np.arange(w.shape[1])
             for _ in range(HALVINGS):
-                tried = _objective(phi, w[:, left], t[:, left], exposed, regul, p[:, left], normaliser)
-                better = tried >= reached[left] - ROUNDING * np.abs(reached[left])
-                reached[left[better]] = tried[better]
+                tried = before[:, left] + step[:, left]
+                value = _objective(phi, tried, t[:, left], exposed, regul, p[:, left], normaliser)
+                better = value >= reached[left] - ROUNDING * np.abs(reached[left])
+                w[:, left[better]], reached[left[better]] = tried[:, better], value[better]
                 left = left[~better]
                 if len(left) == 0:
                     break
                 step[:, left] *= 0.5
-                w[:, left] -= step[:, left]
-            w[:, left] -= step[:, left]
         found[:, columns] = w
     return found
 

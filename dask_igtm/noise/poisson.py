@@ -18,12 +18,17 @@ from dask_igtm.noise.row_entries import entries_of, refuse_entries, row_sums, wi
 Array = NDArray[np.float64]
 
 EXPOSURES = (None, "total")
-LARGEST_COUNT = 2.0**53  # up to which float64 has all whole numbers
+LARGEST_COUNT = np.float32(2.0**53)  # up to which float64 has all whole numbers; float16 has no such number
 LARGEST_LOG = 300.0  # of a rate, so that a step too far has a likelihood
 
 
 def _rate(theta: Array) -> Array:
     return np.asarray(np.exp(np.minimum(theta, LARGEST_LOG)))
+
+
+def _moments(theta: Array) -> tuple[Array, Array]:
+    rate = _rate(theta)
+    return rate, rate
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,9 @@ class Poisson(Natural):
     name: ClassVar[str] = "poisson"
     exposure: str | None = None
     mean_exposure: float = 1.0
-    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _rate)
+    normaliser: ClassVar[Normaliser] = Normaliser(_rate, _rate, _moments)
     table: ClassVar[Array] = gammaln(np.arange(1.0, 2.0**12 + 1))
-    flat_columns: ClassVar[str] = "their entries are all 0"
+    flat_columns: ClassVar[str] = "all entries of a column are 0"
 
     @property
     def exposed(self) -> bool:
@@ -66,12 +71,12 @@ class Poisson(Natural):
     def check_entries(self, Z: Any, names: Any) -> None:
         """See `Natural`."""
         entries = entries_of(Z)
-        if entries.dtype.kind in "bu":
+        if entries.dtype.kind == "b":
             return
         wrong = (entries < 0) | (entries > LARGEST_COUNT)
         if entries.dtype.kind == "f":
             wrong |= entries != np.floor(entries)
-        refuse_entries(Z, wrong, "are no counts", self.name, names)
+        refuse_entries(Z, wrong, "are no counts", self.name, "Round or drop them", names)
 
     def exposure_of(self, total: Array) -> Array | None:
         """See `Natural`."""
@@ -89,10 +94,15 @@ class Poisson(Natural):
         """See `Noise`: logarithms of what rows would count at the same exposure, and one more."""
         self.check_entries(X, names)
         if self.exposure is None:
-            return with_entries(X, lambda entries, _: np.log1p(entries))
-        total = np.asarray(X.sum(axis=1), dtype=np.float64).ravel()
+            # Of a byte NumPy's logarithm is float16.
+            return with_entries(X, lambda x, _: np.log1p(x, dtype=np.result_type(x, np.float32)))
+        total = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
         per_unit = self.mean_exposure / np.where(total > 0, total, 1.0)
         return with_entries(X, lambda entries, row: np.log1p(entries * per_unit[row]))
+
+    def variances(self, model: Model) -> Array:
+        """See `Noise`; for each unit of a row of typical exposure."""
+        return super().variances(model) / self.mean_exposure
 
     def parameter_of(self, total: Array, exposed: float) -> Array:
         """See `Natural`; half an event in the exposure of a row."""

@@ -20,13 +20,16 @@ def entries_of(X: Any) -> NDArray[Any]:
 
 
 def row_sums(X: Any, function: Callable[[NDArray[Any]], Array]) -> Array:
-    """Return the sums (n,) of a function of the entries of each row, which is 0 of 0."""
+    """Return the sums (n,) of a function of the entries of each row in float64, which is 0 of 0."""
+    values = function(entries_of(X).astype(np.float64, copy=False))
+    return _added_up(X, values)
+
+
+def _added_up(X: Any, values: Array) -> Array:
+    """Return the sums (n,) over each row of values of its entries."""
     if not hasattr(X, "tocsr"):
-        return np.asarray(function(X).sum(axis=1, dtype=np.float64))
-    sums = np.zeros(X.shape[0])
-    ends = np.append(0.0, np.cumsum(function(X.data)))
-    np.subtract(ends[X.indptr[1:]], ends[X.indptr[:-1]], out=sums)
-    return sums
+        return np.asarray(values.sum(axis=1))
+    return np.asarray(csr_array((values, X.indices, X.indptr), shape=X.shape) @ np.ones(X.shape[1]))
 
 
 def look_up(X: Any, by: Array, table: Array) -> tuple[Array, Array, bool]:
@@ -38,9 +41,7 @@ def look_up(X: Any, by: Array, table: Array) -> tuple[Array, Array, bool]:
     places = np.clip(np.nan_to_num(entries), 0, len(table) - 1).astype(np.intp)
     known = bool((places == entries).all())
     products = np.asarray(X.astype(np.float64) @ by)
-    if hasattr(X, "tocsr"):
-        return products, row_sums(X, lambda _: table[places]), known
-    return products, table[places].sum(axis=1), known
+    return products, _added_up(X, table[places]), known
 
 
 def with_entries(X: Any, function: Callable[[NDArray[Any], Any], Array]) -> Any:
@@ -53,7 +54,7 @@ def with_entries(X: Any, function: Callable[[NDArray[Any], Any], Array]) -> Any:
 
 
 def refuse_entries(
-    X: Any, wrong: NDArray[np.bool_], what: str, noise: str, names: Sequence[str] | None
+    X: Any, wrong: NDArray[np.bool_], what: str, noise: str, remedy: str, names: Sequence[str] | None
 ) -> None:
     """Raise ValueError naming the columns if any of the entries is wrong; gaps are for others to judge."""
     if not wrong.any():
@@ -66,6 +67,6 @@ def refuse_entries(
     columns = np.flatnonzero(counts)
     listed = name_columns(columns, names, counts=counts[columns])
     raise ValueError(
-        f"X has entries that {what}, and noise={noise!r} has no others: {listed}. Give another noise, or "
-        "mend them."
+        f"X has entries that {what}, which noise={noise!r} does not have: {listed}. {remedy}, or give "
+        "another noise."
     )

@@ -246,8 +246,8 @@ def _explained(mean: Array, std: Array, support: Array) -> float:
 
 
 def _fit_figures(igtm: Any) -> dict[str, Any]:
-    k = math.isqrt(len(igtm.nodes_))
-    return {
+    k, noise = math.isqrt(len(igtm.nodes_)), igtm.model_.noise
+    figures = {
         "Rows": igtm.n_samples_seen_,
         "Columns": _columns(igtm),
         "Nodes": f"{k} x {k}",
@@ -256,9 +256,12 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
         "Converged": igtm.converged_,
         "Stopped by": igtm.stopped_by_,
         "Passes over the data": round(float(igtm.n_passes_), 1),
-        "Noise": igtm.noise,
-        "Noise variance, in the units of the model": float(np.mean(igtm.beta_inv_)),
+        "Noise": noise.name,
     }
+    if noise.natural:  # which has none of its own
+        return figures
+    mean = "Mean noise variance of a column" if noise.by_column else "Noise variance"
+    return figures | {f"{mean}, in the units of the model": float(np.mean(igtm.beta_inv_))}
 
 
 def _columns(igtm: Any) -> str:

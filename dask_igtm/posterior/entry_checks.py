@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.model.checks import name_columns
 from dask_igtm.model.gaps import Gaps
-from dask_igtm.model.model import Model
+from dask_igtm.model.model import Model, Noise
 from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse, row_tiles
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ def refusal(X: Rows, model: Model, largest: float) -> ValueError:
     """Return the error for a block where |z|^2 of a row is larger, or NaN; it names the columns at fault."""
     invalid, large = refused_entries(X, None, model.gaps, np.inf)
     if invalid.any():
-        return ValueError(invalid_message(invalid, model.names))
+        return ValueError(invalid_message(invalid, model.names, model.noise))
     # Where |z|^2 is too large, so is the D-th part of it in one column at least.
     limit = np.sqrt(largest / X.shape[1])
     for _, tile in row_tiles(X):
@@ -75,12 +75,12 @@ def _refused(entries: NDArray[Any], gaps: Gaps, largest: float) -> tuple[NDArray
     return invalid, (np.abs(entries.astype(np.float64)) > largest) & ~invalid
 
 
-def invalid_message(invalid: NDArray[np.int64], names: Sequence[str] | None = None) -> str:
+def invalid_message(invalid: NDArray[np.int64], names: Sequence[str] | None, noise: Noise) -> str:
     """Say how many entries of which columns are NaN or infinite, and what to do."""
     columns = np.flatnonzero(invalid)
     listed = name_columns(columns, names, counts=invalid[columns])
     return (
-        f"X contains NaN or inf: {listed}. For gaps (NaN), fit with missing='marginalize' or 'median'; "
+        f"X contains NaN or inf: {listed}. For gaps (NaN), fit with missing={noise.gaps_by}; "
         "infinities have to be dropped or replaced, on a dask array with da.where(da.isinf(X), value, X)."
     )
 

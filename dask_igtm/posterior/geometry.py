@@ -68,18 +68,18 @@ def geometry_of(model: Model, dtype: type[np.floating[Any]]) -> Geometry:
         np.ascontiguousarray(slopes.astype(dtype)),
         half_squares.astype(dtype),
         noise.largest_term(model),
-        _cells(functions, slopes, model.means, half_squares, dtype),
+        _cells(functions, slopes, model.means, half_squares, noise.mean_exposure, dtype),
     )
 
 
 def _cells(
-    functions: Functions, slopes: Real, means: Real, half_squares: Real, dtype: Any
+    functions: Functions, slopes: Real, means: Real, half_squares: Real, exposure: float, dtype: Any
 ) -> NDArray[np.intp]:
     """Say by rows that are the means of some nodes how many nodes a row needs."""
     k = len(functions.axis)
     places = np.unique((2 * np.arange(CELLS) + 1) * k // (2 * CELLS))
     cells = np.add.outer(k * places, places).ravel()
-    logits = means[cells] @ slopes @ functions.values.T - half_squares
+    logits = exposure * (means[cells] @ slopes @ functions.values.T - half_squares)
     needed = np.mean(logits - logits.max(axis=1, keepdims=True) > _bound(dtype, len(means)))
     return cells[: len(cells) if needed < SHARP else 0]
 

@@ -385,7 +385,6 @@ def _parts(observed: Observed, rows: slice) -> Iterator[Observed]:
         part = terms._replace(
             rest=terms.rest[kind],
             size=terms.size[kind],
-            exposure=None if terms.exposure is None else terms.exposure[kind],
             saturated=functools.partial(_some, terms.saturated, kind),
         )
         yield Observed(np.arange(rows.start, rows.stop)[kind], Z[kind], squared_norm[kind], part, mask)

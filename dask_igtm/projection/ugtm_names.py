@@ -22,11 +22,12 @@ class OptimizedGTM:
     matW : ndarray of shape (D, M + 1)
     matY : ndarray of shape (D, K)
         Centres of the Gaussians. As `matW` in the data's own coordinates; in standardised ones after
-        `runIGTM` or `scale="standard"`, and in principal ones after a rotation to these.
+        `runIGTM` or `scale="standard"`, and in principal ones after a rotation to these. Of bits log odds,
+        and of counts log rates, so that `matW` is what makes them; `centers_` are the means.
     matX : ndarray of shape (K, 2)
         Latent grid.
-    betaInv : float
-        Noise variance.
+    betaInv : float, or ndarray of shape (D,)
+        Noise variance; one a column with `noise="diagonal"`, and 1 of bits and counts.
     n_dimensions : int
     converged : bool
     matMeans, matModes : array of shape (n, 2), or None without rows

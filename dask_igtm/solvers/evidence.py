@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from dask_igtm.solvers import accelerated, em
 from dask_igtm.solvers.lbfgs import Point, Secant
 
 FIRST = 5  # iteration that re-estimates; until then the map unfolds under the ridge it started with
-LARGEST_SHARE = 0.5  # of the entries of X that weights may use up, so that some are left for the noise
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class State(em.State):
         number = len(self.history) + 1
         prior = self.prior(prior)
         if number >= FIRST:
-            prior = dataclasses.replace(prior, determined=determined(statistics, self.model, prior))
+            prior = counted(prior, statistics, self.model)
         # No change counts before the evidence has had its first say.
         after = super().step(statistics, prior, tol if number > FIRST else 0.0)
         if number >= FIRST:
@@ -74,7 +73,7 @@ class Accelerated(accelerated.State):
     ----------
     regul : float
         Ridge of the next iteration; NaN before the first re-estimate, until when it is that of the start.
-    n_determined : float
+    n_determined : float or ndarray of shape (Q,)
         Weights that the rows determine.
 
     Notes
@@ -87,7 +86,7 @@ class Accelerated(accelerated.State):
     """
 
     regul: float = np.nan
-    n_determined: float = 0.0
+    n_determined: Any = 0.0
 
     def prior(self, start: Prior) -> Prior:
         """Return `start` with the ridge and the count of the next iteration."""
@@ -105,9 +104,9 @@ class Accelerated(accelerated.State):
         """Return what the run goes on with: the state, the point and the prior after a re-estimate."""
         if self.age < FIRST:
             return self, best, prior
-        counted = dataclasses.replace(prior, determined=determined(statistics, best.model, prior))
-        moved = reestimate(counted, best.model)
-        under = (_under(secant, moved.regul - prior.regul) for secant in self.secants)
+        moved = reestimate(counted(prior, statistics, best.model), best.model)
+        n_weights = best.model.weights.size
+        under = (_under(secant, moved.regul - prior.regul, n_weights) for secant in self.secants)
         secants = tuple(secant for secant in under if secant.step @ secant.loss > 0)
         state = dataclasses.replace(self, regul=moved.regul, n_determined=moved.determined, secants=secants)
         return state, Point.of(best.model, statistics, moved), moved
@@ -119,36 +118,29 @@ class Accelerated(accelerated.State):
 
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
+        n_determined = arrays["n_determined"]
         return dataclasses.replace(
             super().unpack(arrays),
             regul=float(arrays["regul"]),
-            n_determined=float(arrays["n_determined"]),
+            n_determined=n_determined if n_determined.ndim else float(n_determined),
         )
 
 
-def _under(secant: Secant, more_ridge: float) -> Secant:
+def _under(secant: Secant, more_ridge: float, n_weights: int) -> Secant:
     """Return what a secant is under a ridge that is so much larger."""
     loss = secant.loss.copy()
-    loss[:-1] += more_ridge * secant.step[:-1]
+    loss[:n_weights] += more_ridge * secant.step[:n_weights]
     return Secant(secant.step, loss)
 
 
-def determined(statistics: SufficientStatistics, model: Model, prior: Prior) -> float:
-    """Return gamma, how many of the (M + 1) * Q weights the rows determine rather than the prior.
-
-    Each direction of the weights counts by the share of its precision that is the rows'. The curvature of
-    the log-likelihood is that of the M-step, which takes responsibilities, and entries that stand in for
-    gaps, as given. At most half of the entries of X count, so that rows fewer than weights leave noise.
-    """
-    phi, n_columns = model.basis.phi, model.weights.shape[1]
-    precision = np.linalg.eigvalsh((phi.T * statistics.g) @ phi / model.beta_inv)
-    precision = precision[precision > 0]  # others are 0 but for rounding
-    per_column = float(np.sum(precision / (precision + prior.regul)))
-    return float(n_columns * min(per_column, LARGEST_SHARE * statistics.weight))
+def counted(prior: Prior, statistics: SufficientStatistics, model: Model) -> Prior:
+    """Return the prior with the weights that the rows determine, see `Noise.determined`."""
+    return dataclasses.replace(prior, determined=model.noise.determined(statistics, model, prior.regul))
 
 
 def reestimate(prior: Prior, model: Model) -> Prior:
     """Return the prior whose ridge suits the weights of `model`, held at `prior.limit`."""
     square = float(np.sum((model.weights - prior.mean) ** 2))
-    within = prior.determined < prior.limit * square
-    return dataclasses.replace(prior, regul=prior.determined / square if within else prior.limit)
+    n_determined = float(np.sum(prior.determined))
+    within = n_determined < prior.limit * square
+    return dataclasses.replace(prior, regul=n_determined / square if within else prior.limit)

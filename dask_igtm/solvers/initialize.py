@@ -107,7 +107,7 @@ def initialize(
         spectrum = _spectrum_of(moments, affine, n_components)
     eigenvalues, axes, mean = spectrum.eigenvalues, spectrum.axes, spectrum.mean
     if eigenvalues[0] == 0 or constant(moments).all():
-        raise ValueError(_no_variance_message(moments))
+        raise ValueError(_no_variance_message(moments, noise))
     if affine.axes is None and n_components is not None:
         affine = dataclasses.replace(affine, axes=axes)
         axes, mean = np.eye(len(eigenvalues)), float(eigenvalues.mean())
@@ -216,9 +216,14 @@ def _largest_ridges(basis: Basis, weight: float, stretch: float, variance: float
     return per_node * max(collapse, 0.0), per_node * max(limit, 0.0)
 
 
-def _no_variance_message(moments: ColumnMoments) -> str:
+def _no_variance_message(moments: ColumnMoments, noise: Noise) -> str:
     if moments.n_rows <= 1:
         return "X has 1 sample (n_samples=1), or no spread; a map needs at least two rows that differ."
+    if noise.exposed:
+        return (
+            "All rows of X have the same shares of their sums, which are all that exposure='total' leaves of "
+            "them; give exposure=None, or rows of which two differ in their shares."
+        )
     return (
         "All rows of X are equal, or differ by no more than rounding of the column means; a map needs at "
         "least two rows that differ. Subtract a large offset, or multiply tiny values, before fitting."

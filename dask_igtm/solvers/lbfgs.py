@@ -52,7 +52,7 @@ class Point:
     @classmethod
     def of(cls, model: Model, statistics: SufficientStatistics, prior: Prior) -> Self:
         """Return what the statistics of a model say of it."""
-        noise = 0.5 * prior.determined * math.log(model.beta_inv) if prior.determined else 0.0
+        noise = model.noise.log_noise(model, prior.determined) if np.any(prior.determined) else 0.0
         return cls(
             model=model,
             em_model=model.noise.m_step(statistics, model, prior),

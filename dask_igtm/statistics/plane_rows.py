@@ -61,7 +61,7 @@ def exposures_of(
     X = _filled(X, gaps)
     noise.plane_rows(X, names)  # which refuses what are no counts
     weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-    return np.array([weight @ np.asarray(X.sum(axis=1), dtype=np.float64).ravel(), weight.sum()])
+    return np.array([weight @ np.asarray(X.sum(axis=1, dtype=np.float64)).ravel(), weight.sum()])
 
 
 def in_plane(

@@ -13,6 +13,7 @@ import pytest
 import zarr
 from helpers.command_line import FIT, HEEDING
 from helpers.data import correlated
+from helpers.families import rows_of
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
@@ -66,6 +67,30 @@ def test_the_ridge_that_the_evidence_chose_is_told(cli):
 
 
 # What is told
+
+
+@pytest.mark.parametrize(
+    ("options", "noise"),
+    [
+        (("--noise", "diagonal"), "diagonal"),
+        (("--noise", "bernoulli"), "bernoulli"),
+        (("--noise", "poisson", "--exposure", "total"), "poisson"),
+    ],
+)
+def test_a_map_of_another_noise(cli, options, noise):
+    rows = rows_of({"poisson": "total"}.get(noise, noise))
+    zarr.create_array("rows.zarr", data=rows, chunks=(100, rows.shape[1]))
+    code, out, _ = cli("fit", "rows.zarr", "-o", "n.npz", *SMALL, *options, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["noise"] == noise
+    assert told["parameters"]["exposure"] == (options[-1] if "--exposure" in options else None)
+    assert json.loads(cli("info", "n.npz", "--json")[1])["log_likelihood"] == told["log_likelihood"]
+    assert cli("transform", "n.npz", "rows.zarr", "-o", "n.csv")[0] == 0
+    assert cli("estimate", "rows.zarr", *SMALL, *options)[0] == 0
+    code, _, err = cli("fit", "x.zarr", "-o", "x.npz", *options)
+    assert code == (0 if noise == "diagonal" else 1)
+    assert ("column" in err and "another noise" in err) == (noise != "diagonal")
 
 
 def refuse(word):

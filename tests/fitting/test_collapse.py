@@ -6,10 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from helpers.data import correlated
+from helpers.families import FAMILIES, WHOLE, rows_of
 from helpers.maps import bent_map
 from sklearn.datasets import load_wine
 
-from dask_igtm import eIGTM
+from dask_igtm import IGTM, eIGTM
 from dask_igtm.fitting.collapse import warn_if_collapsed
 from dask_igtm.model.model import Prior
 
@@ -72,6 +73,25 @@ def test_the_advice_is_none_that_was_followed(parameters, says, says_not):
         eIGTM(k=6, **parameters).fit(correlated(300, 4))
     assert [str(warning.message).split()[2] for warning in caught] == ["may", "has"]
     assert not any(says_not in str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize("family", WHOLE)
+def test_bits_and_counts_that_collapse_are_told_of_the_ridge_alone(family):
+    rows = rows_of(family)
+    for fit in ("fit", "partial_fit"):
+        with pytest.warns(UserWarning, match=r"fit with a smaller regul .than 1e\+06") as caught:
+            igtm = getattr(IGTM(k=5, m=3, regul=1e6, **FAMILIES[family]), fit)(rows)
+        assert "scale" not in str(caught[0].message)
+        assert np.ptp(igtm.centers_, axis=0).max() < 0.01
+        assert igtm.stopped_by_ == ("collapse" if fit == "fit" else "iterations")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("family", WHOLE)
+def test_sound_maps_of_bits_and_counts_raise_no_alarm(family):
+    for regul in (0.01, 1.0):
+        igtm = IGTM(k=5, m=3, regul=regul, niter=30, **FAMILIES[family]).fit(rows_of(family))
+        assert igtm.stopped_by_ != "collapse"
 
 
 def test_a_collapse_without_a_ridge_says_what_the_rows_may_lack():

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from oracles.dense_evidence import dense_e_step, dense_fit, dense_gamma, log_evidence
+from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, load_wine
 
@@ -62,6 +63,21 @@ def test_it_settles_where_ridge_noise_and_weights_agree(scale, solver):
     assert 0 < gamma < model.weights.size
     assert_allclose(igtm.regul_, gamma / (model.weights**2).sum(), rtol=1e-5)
     assert_allclose(igtm.beta_inv_, (R * squared).sum() / (X.size - gamma), rtol=1e-5)
+
+
+@SOLVERS
+def test_noise_by_column_has_weights_of_its_own_in_each(solver):
+    X = load_wine().data[:, :6]
+    igtm = auto(noise="diagonal", niter=2000, tol=1e-10, solver=solver).fit(X)
+    assert igtm.converged_
+    model, Z = igtm.model_, igtm.model_.affine.forward(X)
+    squared = (Z[:, None, :] - model.centers[None]) ** 2
+    log_joint = -(squared / (2 * model.beta_inv)).sum(axis=2)
+    R = np.exp(log_joint - logsumexp(log_joint, axis=1, keepdims=True))
+    gamma = np.array([dense_gamma(R, model.basis.phi, b, igtm.regul_, 1) for b in model.beta_inv])
+    assert_allclose(igtm.regul_, gamma.sum() / (model.weights**2).sum(), rtol=1e-5)
+    noise = np.einsum("nk,nkd->d", R, squared) / (len(X) - gamma)
+    assert_allclose(igtm.beta_inv_, noise, rtol=1e-5)
 
 
 @SOLVERS
@@ -172,7 +188,7 @@ def test_fewer_rows_than_weights_leave_noise(solver, n, n_columns, m, seed):
     state = {"em": evidence.State, "accelerated": evidence.Accelerated}[solver](start.model)
     for _ in range(25):
         statistics = e_step(X, None, state.model, "numpy")
-        gamma = evidence.determined(statistics, state.model, state.prior(start.prior))
+        gamma = evidence.counted(state.prior(start.prior), statistics, state.model).determined
         assert 0 <= gamma <= n * n_columns / 2 + 1e-9
         state = state.step(statistics, start.prior, 0.0)
         assert np.isfinite(state.model.weights).all()

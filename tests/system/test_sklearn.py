@@ -13,6 +13,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dask_igtm import IGTM
 
 
+class OfColumns(IGTM):
+    """A map with a noise a column, which has no axes; some checks ask whatever has that parameter for one."""
+
+    def _settings(self, **given):
+        return IGTM(**self.get_params() | {"n_components": None})._settings(**given)
+
+
 # Data of the checks are scaled as they come; on some of them a map collapses, or lies far off the origin.
 @pytest.mark.filterwarnings("ignore:The (map|column means):UserWarning")
 @parametrize_with_checks(
@@ -20,6 +27,7 @@ from dask_igtm import IGTM
         IGTM(k=5, m=3, niter=5),
         IGTM(k=4, m=2, niter=15, scale="standard", solver="accelerated"),
         IGTM(k=4, m=2, niter=5, scale="standard", missing="median"),
+        OfColumns(k=4, m=2, niter=5, scale="standard", noise="diagonal"),
     ]
 )
 def test_scikit_learns_checks(estimator, check):
@@ -37,6 +45,9 @@ def test_grid_search_over_a_pipeline(n_jobs):
 def test_clone_keeps_every_parameter():
     other = {"scale": "center", "tol": 0.1, "solver": "accelerated", "missing": "mean", "n_components": 2}
     igtm = IGTM(3, 2, 0.5, 0.2, 7, 9, True, "modes", 2, persist=False, **other)
+    assert clone(igtm).get_params() == igtm.get_params()
+    igtm = IGTM(noise="poisson", exposure="total")
+    assert repr(igtm) == "IGTM(exposure='total', noise='poisson')"
     assert clone(igtm).get_params() == igtm.get_params()
 
 

@@ -56,6 +56,25 @@ def assert_says_what_igtm_does(adata, igtm, table, obsm="X_gtm", key="gtm", rtol
         np.testing.assert_allclose(adata.obs[f"{key}_{name}"], said[name], rtol, atol=1e-9)
 
 
+@pytest.mark.parametrize("settings", [{"noise": "poisson"}, {"noise": "poisson", "exposure": "total"}])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_a_layer_of_counts_and_their_noise(settings, form, tmp_path):
+    counts = np.expm1(X).round()
+    adata = cells()
+    adata.layers["counts"] = form(counts)
+    settings = {"k": 6, "m": 3, "niter": 5} | settings
+    tl.gtm(adata, layer="counts", **settings)
+    assert_says_what_igtm_does(adata, IGTM(**settings).fit(form(counts)), counts, rtol=1e-6)
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    stored = ad.read_h5ad(tmp_path / "cells.h5ad")
+    assert tl.load(stored).model_.noise == tl.load(adata).model_.noise
+    other = adata[:50].copy()
+    tl.project(other, stored)
+    np.testing.assert_allclose(other.obsm["X_gtm"], adata.obsm["X_gtm"][:50], atol=1e-9)
+    message = raised(ValueError, tl.gtm, cells(), **settings)  # which has their logarithms
+    assert_says(message, "are no counts", "column 'gene", "another noise")
+
+
 @pytest.fixture(scope="module")
 def expected():
     return IGTM(**SETTINGS).fit(X)
