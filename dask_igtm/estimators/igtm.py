@@ -112,7 +112,8 @@ class IGTM(BaseMap):
         Noise variance in the units of the model: those of X, or `scale_` where columns are standardised. One
         a column for "diagonal"; 1 for bits and counts.
     noise_variance_ : ndarray of shape (D,)
-        Noise variance of each column in squared units of X; of bits and counts its mean over the nodes.
+        Noise variance of each column in squared units of X; of bits and counts its mean over the nodes, and
+        with `exposure="total"` that of a rate per unit, in rows of the mean sum.
     scale_ : ndarray of shape (D,)
         Units of the model in those of X.
     regul_ : float

@@ -14,7 +14,7 @@ from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.sampling import draw_of
 from dask_igtm.fitting.settings import Settings
-from dask_igtm.fitting.start import check_init, prepare_fit, start_of
+from dask_igtm.fitting.start import check_init, prepare_fit, start_of, steps_of
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.model.model import Model
@@ -100,7 +100,8 @@ def fit(
         return [seen.check(step, model)]
 
     try:
-        run([state], [start.prior], pass_over, niter=settings.niter, tol=settings.tol, on_pass=tell)
+        with steps_of(settings.family):
+            run([state], [start.prior], pass_over, niter=settings.niter, tol=settings.tol, on_pass=tell)
         likelihood = reduce(source, likelihood_of, state.result, kernel, label="igtm-likelihood")
         seen.check_weight(likelihood)
     except KeyboardInterrupt as interrupt:

@@ -33,6 +33,7 @@ from dask_igtm.fitting.start import (
     plane_view,
     prepare_fit,
     set_out,
+    steps_of,
 )
 from dask_igtm.fitting.unchanged import Seen, checked_e_step
 from dask_igtm.fitting.wide_start import Request, View, WideStart, find_axes, unseen, wide_start
@@ -208,7 +209,8 @@ def fit_many(
 
     priors, niter, tol = [start.prior for start in starts], settings.niter, settings.tol
     try:
-        states = run(states, priors, pass_over, niter=niter, tol=tol, on_pass=on_pass)
+        with steps_of(settings.family):
+            states = run(states, priors, pass_over, niter=niter, tol=tol, on_pass=on_pass)
         models = [state.result for state in states]
         held_out, trained = _likelihoods(source, candidates, models, kernel, training)
     except BaseException as error:

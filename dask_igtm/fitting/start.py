@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,11 @@ def leave_plane(start: Start, noise: Noise, first: FirstSums, init: Model | None
         model = dataclasses.replace(init, noise=noise, gaps=plane.gaps, names=plane.names)
     n_passes = start.n_passes + 1 + noise.exposed
     return Start(model, prior, start.variance, math.inf, n_passes, (mean, deviation))
+
+
+def steps_of(noise: Noise) -> AbstractContextManager[Any]:
+    """Return the context of M-steps: those of bits and counts are many small products, for one thread."""
+    return single_threaded_blas if noise.natural else nullcontext()
 
 
 def moments_statistic(gaps: Gaps, wide: WideStart | None) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def _softplus(theta: Array) -> Array:
-    return np.asarray(np.logaddexp(0.0, theta))
+    return np.asarray(np.maximum(theta, 0.0) + np.log1p(np.exp(-np.abs(theta))))
 
 
 def _moments(theta: Array) -> tuple[Array, Array]:

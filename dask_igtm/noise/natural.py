@@ -291,7 +291,6 @@ class Natural(Noise):
         if regul > 0:
             return
         total = functions_of(model.basis).of_phi[:, -1] @ statistics.functions_rx
-        # Up to the rounding of the sums, which make more than one of a single 1.
         flat = np.flatnonzero(self.without_optimum(total, statistics.weight))
         if len(flat):
             raise ValueError(

@@ -31,11 +31,10 @@ class ColumnSquares:
         self._spread = np.zeros((functions.shape[1],) * 2)
 
     def add(self, Z: Real, v: Real, weight: Real, g: Array, unit: float, kernel: Kernel) -> None:
-        """Add rows (n, Q) of these weights, in a unit, of which a kernel says v (F, n) and g (K,)."""
+        """Add rows (n, Q) of weights in a unit, of which a kernel says v (F, n or more) and g (K,)."""
         each = v / np.where(weight > 0, weight, 1)
-        self._total += unit * kernel.squares_beside(Z, each, self._by_functions.astype(v.dtype), weight)
-        root = v / np.sqrt(np.where(weight > 0, weight, 1), dtype=np.float64)
-        within = root @ root.T
+        squares, within = kernel.squares_beside(Z, each, self._by_functions.astype(v.dtype), weight)
+        self._total += unit * squares
         self._spread += unit * ((self._functions.T * g) @ self._functions - within)
 
     def add_with_gaps(self, Z: Real, gaps: Real, R: Real, unit: float) -> None:

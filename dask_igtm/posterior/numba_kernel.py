@@ -580,12 +580,10 @@ class NumbaKernel:
         return products, looked, bool(found)
 
     @staticmethod
-    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> tuple[Array, Array]:
         """See `Kernel`."""
-        beyond = -len(Z) % 4
-        minus_each = np.pad(-each.T, ((0, beyond), (0, 0)))
-        padded = np.pad(weight, (0, beyond))
-        return np.asarray(row_terms.squares_beside(np.ascontiguousarray(Z), minus_each, by_functions, padded))
+        squares, within = row_terms.squares_beside(np.ascontiguousarray(Z), each, by_functions, weight)
+        return squares, within
 
     @staticmethod
     def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:

@@ -56,8 +56,12 @@ class Kernel(Protocol):
         ...
 
     @staticmethod
-    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
-        """Return the sums over rows of weight times (Z - each.T @ by_functions)^2, (Q,), for each (F, n)."""
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> tuple[Array, Array]:
+        """Return sums over rows, times their weights, of squares (Q,) and of products (F, F).
+
+        Squares are those of Z (n, Q) beside `each.T @ by_functions`, with by_functions (F, Q), and products
+        those of each (F, n or more) with itself; `each` and `weight` are 0 beyond n.
+        """
         ...
 
     @staticmethod
@@ -136,11 +140,13 @@ class NumpyKernel:
         return look_up(Z, by, table)
 
     @staticmethod
-    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> Array:
+    def squares_beside(Z: Real, each: Real, by_functions: Real, weight: Real) -> tuple[Array, Array]:
         """See `Kernel`."""
-        beside = Z - each.T @ by_functions
+        n = len(Z)
+        beside = Z - each[:, :n].T @ by_functions
         np.square(beside, out=beside)
-        return np.asarray(weight @ beside, dtype=np.float64)
+        root = each * np.sqrt(weight, dtype=np.float64)
+        return np.asarray(weight[:n] @ beside, dtype=np.float64), root @ root.T
 
     @staticmethod
     def meet_sparse(X: csr_array, rows: slice, table: Array, t: Array, norms: Array) -> None:

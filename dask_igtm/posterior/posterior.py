@@ -224,7 +224,7 @@ class Workspace:
             else:
                 products.add(np.multiply(largest, self.kernel.add_up(v, observed.Z), dtype=np.float64))
                 if products.squares:
-                    products.squares.add(observed.Z, v[:, :n], relative[:n], g, largest, self.kernel)
+                    products.squares.add(observed.Z, v, relative, g, largest, self.kernel)
         else:
             found, (R,) = self._softmax_with_gaps(observed, observed.gaps)
             R *= relative[:n]

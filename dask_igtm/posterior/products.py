@@ -73,7 +73,7 @@ def meet(z: Any, slopes: Any, t: Any) -> None:
 
 
 @compiled
-def add_4_by_4(v: Any, f: int, row: int, z0: Any, z1: Any, z2: Any, z3: Any, to: Any) -> None:
+def _add_4_by_4(v: Any, f: int, row: int, z0: Any, z1: Any, z2: Any, z3: Any, to: Any) -> None:
     """Add v[f:f+4, row:row+4] @ [z0, z1, z2, z3] to four rows of lanes."""
     L = lanes_of(to)
     v00, v01, v02, v03 = v[f, row], v[f, row + 1], v[f, row + 2], v[f, row + 3]
@@ -110,7 +110,7 @@ def add_up(v: Any, z: Any) -> Any:
                 r0, r1, r2, r3 = four(row, n_rows)
                 z0, z1, z2, z3 = z[r0, left:right], z[r1, left:right], z[r2, left:right], z[r3, left:right]
                 for f in range(0, fours, 4):
-                    add_4_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 4) * L])
+                    _add_4_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 4) * L])
                 for f in range(fours, n_functions):
                     _add_1_by_4(v, f, row, z0, z1, z2, z3, part[f * L : (f + 1) * L])
             for f in range(n_functions):

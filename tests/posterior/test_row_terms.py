@@ -80,8 +80,14 @@ def test_squares_of_what_rows_lie_beside(kernel, dtype, n_rows, n_columns, n_fun
     each = rng.normal(size=(n_functions, n_rows)).astype(dtype)
     by_functions = rng.normal(size=(n_functions, n_columns)).astype(dtype)
     weight = (rng.random(n_rows) * (rng.random(n_rows) < 0.8)).astype(dtype)
-    found = load_kernel(kernel).squares_beside(Z, each, by_functions, weight)
-    beside = Z.astype(float) - each.T.astype(float) @ by_functions
-    assert found.dtype == np.float64
+    beyond = -n_rows % load_kernel(kernel).side_by_side(dtype)
+    padded = np.pad(each, ((0, 0), (0, beyond))), by_functions, np.pad(weight, (0, beyond))
+    squares, within = load_kernel(kernel).squares_beside(Z, *padded)
+    wide = each.astype(float)
+    beside = Z.astype(float) - wide.T @ by_functions
+    assert squares.dtype == within.dtype == np.float64
     rtol = 1e-12 if dtype is np.float64 else 3e-5
-    assert_allclose(found, weight.astype(float) @ beside**2, rtol=rtol, atol=rtol)
+    assert_allclose(squares, weight.astype(float) @ beside**2, rtol=rtol, atol=rtol)
+    products = (wide * weight) @ wide.T
+    assert_allclose(within, products, rtol=rtol, atol=rtol * np.abs(products).max())
+    assert_array_equal(within, within.T)
