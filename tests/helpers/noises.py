@@ -53,7 +53,9 @@ def row_sizes(X, model):
     reach = np.abs(model.basis.phi) @ np.abs(model.weights)
     if not model.noise.natural:
         Z = np.nan_to_num((X - model.affine.mean) / model.affine.scale)
-        return 1.0 + ((np.abs(Z)[:, None] + reach) ** 2 / model.beta_inv).sum(axis=2).max(axis=1)
+        # The logarithms of the volume, of which those of gaps are taken off again.
+        constant = 1.0 + np.abs(np.log(2 * np.pi * model.beta_inv * model.affine.scale**2)).sum()
+        return constant + ((np.abs(Z)[:, None] + reach) ** 2 / model.beta_inv).sum(axis=2).max(axis=1)
     x = np.nan_to_num(X).astype(float)
     exposure = x.sum(axis=1) if model.noise.exposed else 1.0
     normalisers = (model.noise.entry_normalisers(model) + model.means * reach).sum(axis=1).max()
