@@ -288,13 +288,7 @@ def _set_out(
                 arguments = (gaps[train], noises[train], None, names, spectra.get(train))
                 starts.append(set_out(trained, candidate.settings, *arguments))
         if settings.family.natural:
-            wanted = [
-                (c.train, (start.model, kernel, noises[c.train]))
-                for c, start in zip(candidates, starts, strict=True)
-            ]
-            firsts = _reduce(source, first_sums, wanted, "igtm-first")
-            planes = zip(candidates, starts, firsts, strict=True)
-            starts = [leave_plane(start, noises[c.train], first, None) for c, start, first in planes]
+            starts = _off_planes(source, [(c.train, noises[c.train]) for c in candidates], starts, kernel)
         for candidate, start in zip(candidates, starts, strict=True):
             trained, train = moments[candidate.train], candidate.train
             seen.append(Seen.of(trained, start, names, in_memory=source.in_memory))
@@ -313,6 +307,18 @@ def _noises(
     wanted = [(train, (noise, filled, names)) for train, filled in gaps.items()]
     found = _reduce(source, exposures_of, wanted, "igtm-exposures")
     return {train: exposed(noise, sums) for train, sums in zip(gaps, found, strict=True)}
+
+
+def _off_planes(
+    source: Source, fitted: Sequence[tuple[Parts, Noise]], planes: Sequence[Start], kernel: str
+) -> list[Start]:
+    """Return the starts of bits or counts of some parts, of those on planes; one pass for all."""
+    wanted = [
+        (train, (plane.model, kernel, noise)) for (train, noise), plane in zip(fitted, planes, strict=True)
+    ]
+    firsts = _reduce(source, first_sums, wanted, "igtm-first")
+    each = zip(planes, fitted, firsts, strict=True)
+    return [leave_plane(plane, noise, first, None) for plane, (_, noise), first in each]
 
 
 def _spectra(

@@ -206,12 +206,23 @@ class Noise(ABC):
         """Return what a logit of a typical row adds up at most."""
 
     @abstractmethod
-    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:
-        """Return the terms of rows (n, Q) in model coordinates, dense with 0 in gaps, or sparse as they are.
+    def check_entries(self, X: Rows, names: Any) -> None:
+        """Raise ValueError naming the columns unless all entries of some rows are of the family."""
 
-        Sums over their columns are made by `look_up`, see `noise.row_entries`.
+    @abstractmethod
+    def terms(self, rows: Callable[[], Any], squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:
+        """Return the terms of rows, which have entries of the family.
 
-        Raises ValueError where an entry is none of this noise.
+        Parameters
+        ----------
+        rows : callable
+            Returns them, (n, Q), in model coordinates: dense with 0 in gaps, or sparse as they are.
+        squared_norm : ndarray of shape (n,)
+        model : Model
+        look_up : callable
+            Makes sums over their columns, see `noise.row_entries`.
+
+        Raises ValueError as `check_entries`.
         """
 
     @abstractmethod

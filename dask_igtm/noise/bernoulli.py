@@ -37,13 +37,13 @@ class Bernoulli(Natural):
     table: ClassVar[Array] = np.zeros(2)
     flat_columns: ClassVar[str] = "all entries of a column are 0, or all are 1"
 
-    def check_entries(self, Z: Any, names: Any) -> None:
-        """See `Natural`."""
-        entries = entries_of(Z)
+    def check_entries(self, X: Rows, names: Any) -> None:
+        """See `Noise`."""
+        entries = entries_of(X)
         if entries.dtype == bool:
             return
         wrong, remedy = (entries != 0) & (entries != 1), "Make bits of them, as X > 0 does"
-        refuse_entries(Z, wrong, "are neither 0 nor 1", self.name, remedy, names)
+        refuse_entries(X, wrong, "are neither 0 nor 1", self.name, remedy, names)
 
     def exposure_of(self, total: Array) -> None:
         """See `Natural`."""

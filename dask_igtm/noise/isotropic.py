@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -118,7 +119,16 @@ class Isotropic(Noise):
         """See `Noise`."""
         return float(_squared_norms(model.centers).max() / (2.0 * model.beta_inv))
 
-    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
+    def check_entries(self, X: Rows, names: Any) -> None:
+        """See `Noise`: any number."""
+
+    def terms(
+        self,
+        rows: Callable[[], Any],  # noqa: ARG002
+        squared_norm: Array,
+        model: Model,
+        look_up: LookUp,  # noqa: ARG002
+    ) -> RowTerms:
         """See `Noise`; logits lack -|x|^2 / (2 beta_inv)."""
         size = 0.5 * squared_norm / model.beta_inv
         return RowTerms(-size, size, None, lambda: 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -66,21 +67,18 @@ class Sheet:
 
     Attributes
     ----------
-    shared : ndarray of shape (Q,)
-        Means of the natural parameters over the nodes.
     bent : ndarray of shape (K, Q)
-        What the nodes have beside these.
-    reach : ndarray of shape (Q,)
-        The largest |bent| of each column.
+        What the nodes have beside the means of the natural parameters over the nodes.
+    of_rows : ndarray of shape (Q, 3)
+        These means, the largest |bent| of each column, and ones: what rows are multiplied by beside slopes.
     normaliser : float
         Mean of the normalisers of the nodes.
     normalisers : ndarray of shape (K,)
         What the nodes have beside that.
     """
 
-    shared: Array
     bent: Array
-    reach: Array
+    of_rows: Array
     normaliser: float
     normalisers: Array
 
@@ -94,7 +92,8 @@ def sheet_of(model: Model) -> Sheet:
     with np.errstate(over="ignore", invalid="ignore"):  # of a step too far, whose likelihood is no number
         normalisers = model.noise.entry_normalisers(model).sum(axis=1)
         mean = float(normalisers.mean())
-        return Sheet(shared, bent, np.abs(bent).max(axis=0), mean, normalisers - mean)
+        of_rows = np.column_stack([shared, np.abs(bent).max(axis=0), np.ones(len(shared))])
+        return Sheet(bent, of_rows, mean, normalisers - mean)
 
 
 class Natural(Noise):
@@ -170,11 +169,16 @@ class Natural(Noise):
         sheet = sheet_of(model)
         return float(np.abs(sheet.normalisers + (sheet.normaliser if model.gaps.marginal else 0.0)).max())
 
-    def terms(self, Z: Any, squared_norm: Array, model: Model, look_up: LookUp) -> RowTerms:  # noqa: ARG002
+    def terms(
+        self,
+        rows: Callable[[], Any],
+        squared_norm: Array,  # noqa: ARG002
+        model: Model,
+        look_up: LookUp,
+    ) -> RowTerms:
         """See `Noise`."""
-        sheet = sheet_of(model)
-        by = np.column_stack([sheet.shared, sheet.reach, np.ones(len(sheet.shared))])
-        products, base, known = look_up(Z, by, self.table)
+        sheet, Z = sheet_of(model), rows()
+        products, base, known = look_up(Z, sheet.of_rows, self.table)
         if not known:
             self.check_entries(Z, model.names)
             base = row_sums(Z, self.base)
@@ -315,10 +319,6 @@ class Natural(Noise):
     @abstractmethod
     def without_optimum(self, total: Array, weight: float) -> NDArray[np.bool_]:
         """Say of columns with these sums whether their natural parameter is infinite."""
-
-    @abstractmethod
-    def check_entries(self, Z: Any, names: Any) -> None:
-        """Raise ValueError unless all entries of some rows are of the family."""
 
     @abstractmethod
     def exposure_of(self, total: Array) -> Array | None:

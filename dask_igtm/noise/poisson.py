@@ -68,15 +68,15 @@ class Poisson(Natural):
         """Return the same for rows of another mean exposure."""
         return dataclasses.replace(self, mean_exposure=mean)
 
-    def check_entries(self, Z: Any, names: Any) -> None:
-        """See `Natural`."""
-        entries = entries_of(Z)
+    def check_entries(self, X: Rows, names: Any) -> None:
+        """See `Noise`."""
+        entries = entries_of(X)
         if entries.dtype.kind == "b":
             return
         wrong = (entries < 0) | (entries > LARGEST_COUNT)
         if entries.dtype.kind == "f":
             wrong |= entries != np.floor(entries)
-        refuse_entries(Z, wrong, "are no counts", self.name, "Round or drop them", names)
+        refuse_entries(X, wrong, "are no counts", self.name, "Round or drop them", names)
 
     def exposure_of(self, total: Array) -> Array | None:
         """See `Natural`."""

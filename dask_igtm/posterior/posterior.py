@@ -183,7 +183,7 @@ class Workspace:
                 missing = np.isnan(Z)
                 Z[missing] = 0.0
                 gaps, squared_norm = missing.astype(Z.dtype), squared_norms(Z)
-        terms = self.model.noise.terms(Z, squared_norm, self.model, self.kernel.look_up)
+        terms = self.model.noise.terms(lambda: Z, squared_norm, self.model, self.kernel.look_up)
         return Observed(rows, Z, squared_norm, terms, gaps)
 
     def _forward(self, X: Tile, Z: Real) -> Array:

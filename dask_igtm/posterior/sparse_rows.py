@@ -84,9 +84,8 @@ class SparseTile:
     def __len__(self) -> int:
         return len(self.t)
 
-    @property
     def entries(self) -> csr_array:
-        """The rows of X, as they are."""
+        """Return the rows of X, as they are."""
         return self._X[self._rows]
 
     def add_to(self, total: Array, v: Array) -> None:

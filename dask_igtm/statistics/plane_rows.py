@@ -59,7 +59,7 @@ def exposures_of(
 ) -> Array:
     """Return the sum of the exposures of the rows of a block, and that of their weights, (2,)."""
     X = _filled(X, gaps)
-    noise.plane_rows(X, names)  # which refuses what are no counts
+    noise.check_entries(X, names)
     weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
     return np.array([weight @ np.asarray(X.sum(axis=1, dtype=np.float64)).ravel(), weight.sum()])
 
