@@ -1,0 +1,5 @@
+"""Machines without room, rights or a home."""
+
+from tests.attacks.attack import Attack
+
+ATTACKS: tuple[Attack, ...] = ()
