@@ -1,5 +1,5 @@
 """What a command line is given that it cannot do."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

@@ -1,5 +1,5 @@
 """Workers that come and go, writers that share a place, and commands that are killed."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

@@ -1,5 +1,5 @@
 """Models, checkpoints and landscapes that are damaged or hostile."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

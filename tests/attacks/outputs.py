@@ -1,5 +1,5 @@
 """Outputs at places that hold something else, or that the call reads."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

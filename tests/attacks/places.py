@@ -1,5 +1,5 @@
 """Machines without room, rights or a home."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

@@ -1,6 +1,6 @@
 """All attacks, and the table of what they came to.
 
-    python -m tests.attacks.table
+    cd tests && python -m attacks.table
 
 makes every attack and puts the table of docs/faults.md in the place of the one before; `make slow` makes them
 too, and fails where one is not met well.
@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.attacks import command_lines, concurrency, files, outputs, places, texts
-from tests.attacks.attack import HARMLESS, REFUSED, Attack, faults, outcomes
+from attacks import command_lines, concurrency, files, outputs, places, texts
+from attacks.attack import HARMLESS, REFUSED, Attack, faults, outcomes
 
 KINDS = (files, outputs, texts, command_lines, concurrency, places)
 ATTACKS = tuple(attack for kind in KINDS for attack in kind.ATTACKS)

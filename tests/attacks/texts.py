@@ -1,5 +1,5 @@
 """Labels, names and titles that mean something to a page, a picture or a terminal."""
 
-from tests.attacks.attack import Attack
+from attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = ()

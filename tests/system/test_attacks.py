@@ -1,9 +1,8 @@
 """Every attack is met well, and the table of docs/faults.md tells of each."""
 
 import pytest
-
-from tests.attacks.attack import faults, outcomes
-from tests.attacks.table import ATTACKS, BEGIN, END, PAGE
+from attacks.attack import faults, outcomes
+from attacks.table import ATTACKS, BEGIN, END, PAGE
 
 
 @pytest.mark.slow
