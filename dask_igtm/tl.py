@@ -5,7 +5,6 @@ Cells in memory, backed and lazy ones are read as `IGTM` reads them, and a few n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,8 +16,8 @@ from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
 from dask_igtm.data.containers import is_lazy
-from dask_igtm.data.json_text import dumps
-from dask_igtm.data.npz_io import FORMAT_VERSION
+from dask_igtm.data.json_text import dumps, loads
+from dask_igtm.data.npz_io import FORMAT_VERSION, check_version, understood
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.estimators import saving
 from dask_igtm.estimators.igtm import IGTM
@@ -188,15 +187,14 @@ def load(adata: AnnData, key: str | None = None) -> IGTM:
     if not isinstance(stored, Mapping) or not MAP.issubset(stored):
         given = "" if key is None else f", key_added={key!r}"
         raise ValueError(f"adata.uns has no map at {name!r}; call dask_igtm.tl.gtm(adata{given}) first.")
-    header = json.loads(str(stored["header"]))
-    if header["format_version"] > FORMAT_VERSION:
-        raise ValueError(
-            f"The map at {name!r} has format {header['format_version']}, and this release reads up to "
-            f"{FORMAT_VERSION}; upgrade dask_igtm."
-        )
-    arrays = {name: np.asarray(array) for name, array in stored["arrays"].items()}  # lazy ones too
-    igtm: IGTM = saving.unpack(IGTM, header, arrays)
-    return igtm
+    place = f"adata.uns[{name!r}]"
+    with understood(place):
+        header = loads(str(stored["header"]))
+    check_version(header, place)
+    with understood(place):
+        arrays = {name: _as_saved(array) for name, array in stored["arrays"].items()}
+        igtm: IGTM = saving.unpack(IGTM, header, arrays)
+        return igtm
 
 
 @dataclass(frozen=True)
@@ -349,6 +347,12 @@ def _packed(igtm: IGTM) -> dict[str, Any]:
         "header": dumps({"format_version": FORMAT_VERSION, **header}),
         "arrays": {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()},
     }
+
+
+def _as_saved(array: Any) -> NDArray[Any]:
+    """Return an array of `uns`, lazy or not, as it was stored: AnnData has words as objects."""
+    found = np.asarray(array)
+    return np.array(found.tolist(), dtype=str) if found.dtype.kind in "OT" else found
 
 
 def _write(adata: AnnData, keys: _Keys, igtm: IGTM, rows: RowBlocks, params: dict[str, Any]) -> None:

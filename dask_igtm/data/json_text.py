@@ -12,6 +12,27 @@ def dumps(value: Any) -> str:
     return json.dumps(_plain(value), allow_nan=False)
 
 
+def loads(text: str) -> dict[str, Any]:
+    """Return the object that a text of the standard holds.
+
+    Raises
+    ------
+    ValueError
+        If it is none, of a depth that nobody writes, or has numbers that the standard does not know.
+    """
+    try:
+        found = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("JSON is nested too deep") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"JSON is no object, but {type(found).__name__}")  # noqa: TRY004 - of the text
+    return found
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"JSON has the number {name}")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}

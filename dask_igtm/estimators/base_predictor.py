@@ -41,6 +41,7 @@ class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
     igtm_: IGTM
     landscape_: Landscape
     _own: ClassVar[tuple[str, ...]] = ()  # parameters that IGTM does not have
+    _learns: ClassVar[str]  # kind of its landscape
 
     def __init__(
         self,
@@ -180,12 +181,14 @@ class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        """Return the estimator that `save` wrote."""
+        """Return the estimator that `save` wrote; raise ValueError as `saving.unpack`."""
         self = cls(**saving.parameters(cls, header["predictor"]["parameters"]))
         self.igtm_ = saving.unpack(IGTM, header, arrays)
         prefix = "landscape_"
         parts = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
         self.landscape_ = Landscape.unpack(header["landscape"], parts)
+        if self.landscape_.kind != cls._learns or len(self.landscape_.nodes) != len(self.igtm_.nodes_):
+            raise ValueError(f"its landscape is none of {cls._learns} on the nodes of its map")
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.igtm_, name):
                 setattr(self, name, getattr(self.igtm_, name))

@@ -71,6 +71,7 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
 
     classes_: NDArray[Any]
     _own = ("prior",)
+    _learns = "classes"
 
     def __init__(
         self,
@@ -189,7 +190,17 @@ class IGTMClassifier(ClassifierMixin, BasePredictor):  # type: ignore[misc]
     def _restore(self, state: dict[str, Any]) -> None:
         if isinstance(self.prior, list):
             self.prior = dict(self.prior)
-        self.classes_ = np.array(self.landscape_.columns, state["dtype"])
+        self.classes_ = _typed(self.landscape_.columns, np.dtype(state["dtype"]))
+
+
+def _typed(labels: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return labels as an array, numbers of that type; raise ValueError if they are others to it."""
+    found = pack_labels(labels)
+    if dtype.kind in "iuf":
+        found = found.astype(dtype)
+    if found.tolist() != list(labels):
+        raise ValueError(f"labels are not of dtype {dtype}")
+    return found
 
 
 def _likeliest(probabilities: Array, classes: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

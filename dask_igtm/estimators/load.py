@@ -20,18 +20,19 @@ def load(path: Path) -> BaseMap | IGTMClassifier | IGTMRegressor:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If it is something else, damaged, or of a newer format.
     """
     header, arrays = npz_io.read(path, npz_io.MODEL)
     name = header.get("class", "IGTM")  # which 0.1 left out
-    if name in PREDICTORS:
-        return PREDICTORS[name].unpack(header, arrays)
-    if name not in MAPS:
+    if name not in {*MAPS, *PREDICTORS}:
         raise ValueError(
             f"{str(path)!r} holds a {name}, which this release does not know; upgrade dask_igtm."
         )
-    igtm: BaseMap = saving.unpack(MAPS[name], header, arrays)
-    return igtm
+    with npz_io.understood(path):
+        if name in PREDICTORS:
+            return PREDICTORS[name].unpack(header, arrays)
+        igtm: BaseMap = saving.unpack(MAPS[name], header, arrays)
+        return igtm

@@ -59,6 +59,8 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
     True
     """
 
+    _learns = "property"
+
     def predict(self, X: Any) -> Any:
         """Return E[y | x], (n,) or (n, T) as y in `fit`; lazy for lazy X.
 
@@ -97,7 +99,7 @@ class IGTMRegressor(RegressorMixin, BasePredictor):  # type: ignore[misc]
         return {**super()._state(), "single": self._single}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._single = state["single"]
+        self._single = state["single"] is True
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.column_names import different_names
@@ -18,7 +19,8 @@ from dask_igtm.data.whole_outputs import Path, check_writable
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
-from dask_igtm.model.arrays import Arrays, digest
+from dask_igtm.model.arrays import digest
+from dask_igtm.model.stored import Arrays
 from dask_igtm.solvers.em import State
 from dask_igtm.statistics.moments import ColumnMoments
 
@@ -104,7 +106,8 @@ class Checkpoint:
         )
         if now.found is None:
             return now
-        before = Seen.unpack(now.found[1])
+        with npz_io.understood(self.path):
+            before = Seen.unpack(now.found[1], len(seen.mean))
         differs = "of which the file tells no more" if before is None else before.differs(seen)
         now.refuse_other_than({"kernel"} if differs else BY_ROUNDING, differs)
         return now
@@ -114,7 +117,8 @@ class Checkpoint:
         if self.found is None:
             self.write(start)
             return start
-        state = start.unpack(self.found[1])
+        with npz_io.understood(self.path):
+            state = start.unpack(self.found[1])
         logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.path)
         return state
 
@@ -144,7 +148,7 @@ class Checkpoint:
             other[NAMES] = different_names(saved_names, names)
         before, now = arrays.get("axes"), self.known.get("axes")
         # Axes of equal variance are whatever rounding makes of them.
-        if before is not None and now is not None and np.abs(before - now).max() > SAME_AXES:
+        if before is not None and now is not None and not _same_axes(before, now):
             other["axes"] = "principal axes of nearly equal variance were turned otherwise"
         return other
 
@@ -175,4 +179,17 @@ def _read(path: Path) -> tuple[Fingerprint, Arrays] | None:
         header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
     except FileNotFoundError:
         return None
-    return header["fingerprint"], arrays
+    with npz_io.understood(path):
+        return checked(header["fingerprint"]), arrays
+
+
+def checked(fingerprint: Any) -> Fingerprint:
+    """Return a fingerprint of a file; raise ValueError if it is none."""
+    names = fingerprint.get(NAMES) or []
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{NAMES} of the fingerprint are no names")
+    return dict(fingerprint)
+
+
+def _same_axes(before: NDArray[Any], now: NDArray[Any]) -> bool:
+    return before.shape == now.shape and bool(np.abs(before - now).max() <= SAME_AXES)

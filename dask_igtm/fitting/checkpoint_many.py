@@ -12,10 +12,10 @@ from typing import Self
 from dask_igtm.data import npz_io
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
-from dask_igtm.fitting.checkpoint import BY_ROUNDING, Checkpoint, Fingerprint, another_machine
+from dask_igtm.fitting.checkpoint import BY_ROUNDING, Checkpoint, Fingerprint, another_machine, checked
 from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
-from dask_igtm.model.arrays import Arrays
+from dask_igtm.model.stored import Arrays
 from dask_igtm.solvers.em import State
 from dask_igtm.statistics.moments import ColumnMoments
 
@@ -75,10 +75,11 @@ class CheckpointMany:
         if not self._found:
             self.write(starts)
             return list(starts)
-        states = [
-            start.unpack(one.found[1]) if one.found else start
-            for start, one in zip(starts, self.each, strict=True)
-        ]
+        with npz_io.understood(self.path):
+            states = [
+                start.unpack(one.found[1]) if one.found else start
+                for start, one in zip(starts, self.each, strict=True)
+            ]
         n_passes = max(len(state.history) for state in states)
         logger.info("going on after pass %d of checkpoint %s", n_passes, self.path)
         return states
@@ -111,22 +112,27 @@ class CheckpointMany:
             header, arrays = npz_io.read(self.path, npz_io.MANY)
         except FileNotFoundError:
             return self
-        if header["fits"] != list(self.names):
-            before, now = (", ".join(dict.fromkeys(names)) for names in (header["fits"], self.names))
+        with npz_io.understood(self.path):
+            saved = [str(name) for name in header["fits"]]
+            found = list(zip(map(checked, header["fingerprints"]), _of_fits(arrays, len(saved)), strict=True))
+        if saved != list(self.names):
+            before, now = (", ".join(dict.fromkeys(names)) for names in (saved, self.names))
             raise ValueError(
-                f"The checkpoint {str(self.path)!r} belongs to other fits: there were {len(header['fits'])} "
+                f"The checkpoint {str(self.path)!r} belongs to other fits: there were {len(saved)} "
                 f"({before}), and there are {len(self.names)} ({now}). Give the same to go on from it, or "
                 "another path to start anew."
             )
-        own: list[Arrays] = [{} for _ in self.each]
-        for key, array in arrays.items():
-            number, _, name = key.partition("_")
-            own[int(number)][name] = array
-        each = (
-            dataclasses.replace(one, found=found)
-            for one, found in zip(self.each, zip(header["fingerprints"], own, strict=True), strict=True)
-        )
+        each = (dataclasses.replace(one, found=its) for one, its in zip(self.each, found, strict=True))
         return dataclasses.replace(self, each=tuple(each))
+
+
+def _of_fits(arrays: Arrays, n_fits: int) -> list[Arrays]:
+    """Return the arrays of each fit."""
+    own: list[Arrays] = [{} for _ in range(n_fits)]
+    for key, array in arrays.items():
+        number, _, name = key.partition("_")
+        own[int(number)][name] = array
+    return own
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model import stored
 from dask_igtm.model.affine import Affine
-from dask_igtm.model.arrays import Arrays
 from dask_igtm.model.checks import name_columns
 from dask_igtm.model.functions import functions_of
 from dask_igtm.model.model import Model
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.tiles import Rows
@@ -90,11 +91,12 @@ class Seen:
         }
 
     @classmethod
-    def unpack(cls, arrays: Arrays) -> Self | None:
-        """Return what `pack` named; None of files that lack it."""
+    def unpack(cls, arrays: Arrays, n_columns: int) -> Self | None:
+        """Return what `pack` named of so many columns; None of files that lack it."""
         if "rows_weight" not in arrays:
             return None
-        return cls(float(arrays["rows_weight"]), arrays["rows_mean"], arrays["rows_deviation"])
+        mean, deviation = (stored.floats(arrays, f"rows_{name}", n_columns) for name in ("mean", "deviation"))
+        return cls(stored.number(arrays, "rows_weight"), mean, deviation)
 
     def differs(self, now: Seen) -> str:
         """Say how other rows differ from these; nothing if they do not, but for rounding."""

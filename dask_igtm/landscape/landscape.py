@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from dask_igtm.data import npz_io
 from dask_igtm.data.frames import frame
 from dask_igtm.data.whole_outputs import Path
+from dask_igtm.model import stored
+from dask_igtm.model.arrays import nodes_of
 
 Array = NDArray[np.float64]
 
 SHOWN_COLUMNS = 10
+KINDS = ("density", "property", "classes", "coverage", "compare", "magnification")
 # What some kinds say of everything that they show, in the order of their columns.
 PARTS = {"density": ("density", "support"), "property": ("mean", "std", "support")}
 
@@ -138,7 +142,9 @@ class Landscape:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Return the landscape that `save` wrote, exact to the bit; raises as `dask_igtm.load` does."""
-        return cls.unpack(*npz_io.read(path, npz_io.LANDSCAPE))
+        header, arrays = npz_io.read(path, npz_io.LANDSCAPE)
+        with npz_io.understood(path):
+            return cls.unpack(header, arrays)
 
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return what a file holds: a header for JSON, and named arrays."""
@@ -150,10 +156,20 @@ class Landscape:
 
     @classmethod
     def unpack(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
-        """Return the landscape of which `pack` made these."""
-        columns = tuple(arrays["columns"].tolist())
-        fields = (header["kind"], arrays["nodes"], columns, arrays["values"])
-        return cls(*fields, arrays.get("support"), header["summary"])
+        """Return the landscape of which `pack` made these.
+
+        Raises ValueError if they are none of a landscape.
+        """
+        kind, summary = header["kind"], header["summary"]
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}, and none of {KINDS}")
+        nodes, columns = nodes_of(arrays), tuple(arrays["columns"].tolist())
+        values = stored.floats(arrays, "values", len(nodes), len(columns), finite=False)
+        if arrays["columns"].ndim != 1 or not columns or len(columns) % len(PARTS.get(kind, ("value",))):
+            raise ValueError(f"there are {len(columns)} columns, and none of {kind}")
+        support = stored.floats(arrays, "support", len(nodes)) if "support" in arrays else None
+        figures = {name: math.nan if value is None else float(value) for name, value in summary.items()}
+        return cls(kind, nodes, columns, values, support, figures)
 
 
 def load_landscape(path: Path) -> Landscape:

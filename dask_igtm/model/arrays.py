@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dask_igtm.model import stored
 from dask_igtm.model.affine import Affine
-from dask_igtm.model.basis import Basis
-from dask_igtm.model.gaps import Gaps
+from dask_igtm.model.basis import Basis, square_grid, values_at
+from dask_igtm.model.gaps import FILLED, STRATEGIES, Gaps
 from dask_igtm.model.model import Model, Noise
+from dask_igtm.model.stored import Array, Arrays, check_equal
 
-Arrays = dict[str, NDArray[Any]]
+ORTHONORMAL = 1e-6  # by how much axes may fail to be so
 
 
 def pack(model: Model) -> Arrays:
@@ -38,12 +40,66 @@ def pack(model: Model) -> Arrays:
 
 
 def unpack(arrays: Arrays, noise: Noise) -> Model:
-    """Return the model whose arrays `pack` named, with the noise that these name too."""
-    basis = Basis(arrays["nodes"], arrays["rbf_centers"], float(arrays["rbf_width"]), arrays["phi"])
-    affine = Affine(arrays["mean"], arrays["scale"], arrays.get("axes"), bool(arrays["standardised"]))
-    gaps = Gaps(str(arrays["missing"]), arrays.get("fill"))
-    names = tuple(arrays["feature_names"].tolist()) if "feature_names" in arrays else None
-    return Model(basis, affine, arrays["weights"], _noise_variance(arrays["beta_inv"]), noise, gaps, names)
+    """Return the model whose arrays `pack` named, with the noise that these name too.
+
+    Raises
+    ------
+    ValueError
+        If an array is missing, or is none of such a model.
+    """
+    basis, affine = _basis(arrays), _affine(arrays)
+    n_columns = len(affine.mean)
+    names = stored.texts(arrays, "feature_names", n_columns) if "feature_names" in arrays else None
+    shape = basis.phi.shape[1], n_columns if affine.axes is None else affine.axes.shape[1]
+    weights, beta_inv = _sheet(arrays, "", shape, noise)
+    return Model(basis, affine, weights, beta_inv, noise, _gaps(arrays, n_columns), names)
+
+
+def nodes_of(arrays: Arrays) -> Array:
+    """Return the nodes (K, 2) in arrays, which are a square grid."""
+    nodes = stored.floats(arrays, "nodes", None, 2)
+    check_equal("nodes", nodes, square_grid(math.isqrt(len(nodes))))
+    return nodes
+
+
+def _basis(arrays: Arrays) -> Basis:
+    nodes, rbf_centers = nodes_of(arrays), stored.floats(arrays, "rbf_centers", None, 2)
+    width = float(stored.positive(arrays, "rbf_width"))
+    phi = stored.floats(arrays, "phi", len(nodes), len(rbf_centers) + 1)
+    check_equal("rbf_centers", rbf_centers, square_grid(math.isqrt(len(rbf_centers))))
+    check_equal("phi", phi, values_at(nodes, rbf_centers, width))
+    return Basis(nodes, rbf_centers, width, phi)
+
+
+def _affine(arrays: Arrays) -> Affine:
+    mean = stored.floats(arrays, "mean", None)
+    scale = stored.positive(arrays, "scale", len(mean))
+    standardised = stored.flag(arrays, "standardised")
+    if "axes" not in arrays:
+        return Affine(mean, scale, None, standardised)
+    axes = stored.floats(arrays, "axes", len(mean), None)
+    if axes.shape[1] > len(mean) or np.abs(axes.T @ axes - np.eye(axes.shape[1])).max() > ORTHONORMAL:
+        raise ValueError("axes are not orthonormal")
+    return Affine(mean, scale, axes, standardised)
+
+
+def _gaps(arrays: Arrays, n_columns: int) -> Gaps:
+    strategy = stored.text(arrays, "missing")
+    if strategy not in STRATEGIES:
+        raise ValueError(f"missing is {strategy!r}, and none of {STRATEGIES}")
+    if strategy not in FILLED:
+        return Gaps(strategy)
+    fill = stored.floats(arrays, "fill", None)
+    if len(fill) not in (1, n_columns):
+        raise ValueError(f"fill has {len(fill)} values for {n_columns} columns")
+    return Gaps(strategy, fill)
+
+
+def _sheet(arrays: Arrays, prefix: str, shape: tuple[int, ...], noise: Noise) -> tuple[Array, Any]:
+    """Return weights of that shape, and the noise variance."""
+    weights = stored.floats(arrays, f"{prefix}weights", *shape)
+    beta_inv = stored.positive(arrays, f"{prefix}beta_inv", *(shape[1:] if noise.by_column else ()))
+    return weights, beta_inv if noise.by_column else float(beta_inv)
 
 
 def pack_sheet(name: str, model: Model) -> Arrays:
@@ -53,12 +109,8 @@ def pack_sheet(name: str, model: Model) -> Arrays:
 
 def unpack_sheet(name: str, arrays: Arrays, model: Model) -> Model:
     """Return `model` with the weights and the noise that `pack_sheet` named."""
-    weights, beta_inv = arrays[f"{name}_weights"], _noise_variance(arrays[f"{name}_beta_inv"])
+    weights, beta_inv = _sheet(arrays, f"{name}_", model.weights.shape, model.noise)
     return dataclasses.replace(model, weights=weights, beta_inv=beta_inv)
-
-
-def _noise_variance(array: NDArray[Any]) -> Any:
-    return array if array.ndim else float(array)
 
 
 def digest(arrays: Arrays) -> str:

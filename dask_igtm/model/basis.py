@@ -57,8 +57,13 @@ def make_basis(k: int, m: int, s: float) -> Basis:
     rbf_centers = square_grid(m)
     width = _rbf_width(rbf_centers, s)
     nodes = square_grid(k)
+    return Basis(nodes, rbf_centers, width, values_at(nodes, rbf_centers, width))
+
+
+def values_at(nodes: Array, rbf_centers: Array, width: float) -> Array:
+    """Return `Basis.phi`."""
     values = np.exp(-cdist(nodes, rbf_centers, "sqeuclidean") / (2.0 * width))
-    return Basis(nodes, rbf_centers, width, np.column_stack([values, np.ones(len(nodes))]))
+    return np.column_stack([values, np.ones(len(nodes))])
 
 
 def gradient(basis: Basis) -> Array:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.basis import Basis
 from dask_igtm.model.gaps import REFUSED, Gaps
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
-Arrays = dict[str, NDArray[Any]]
 LookUp = Callable[[Any, Array, Array], tuple[Array, Array, bool]]
 Rows = Any  # (n, D), as of `dask_igtm.posterior.tiles`
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from dask_igtm.model import stored
 from dask_igtm.model.functions import functions_of
-from dask_igtm.model.model import Arrays, Model, Prior
+from dask_igtm.model.model import Model, Prior
 from dask_igtm.model.remember import remembered
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.noise.isotropic import ISOTROPIC, LARGEST_LOG, LARGEST_SHARE, Isotropic, make_prior
 
@@ -120,7 +122,8 @@ class Diagonal(Isotropic):
 
     def metric_of(self, arrays: Arrays, model: Model) -> Any:
         """See `Noise`."""
-        return self._metric(arrays["metric"], model, float(arrays["ridge"]))
+        metric = stored.floats(arrays, "metric", len(model.basis.nodes))
+        return self._metric(metric, model, stored.number(arrays, "ridge"))
 
     def _metric(self, g: Array, model: Model, regul: float) -> DiagonalMetric:
         return DiagonalMetric(g, model.basis.phi, model.beta_inv, regul, 0.5 * float(g.sum()))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask_igtm.model.model import Arrays, Noise
+from dask_igtm.model import stored
+from dask_igtm.model.model import Noise
+from dask_igtm.model.stored import Arrays
 from dask_igtm.noise.bernoulli import Bernoulli
 from dask_igtm.noise.diagonal import Diagonal
 from dask_igtm.noise.isotropic import Isotropic
@@ -39,7 +41,12 @@ def family(name: str, exposure: str | None = None) -> Noise:
 
 
 def unpack(arrays: Arrays) -> Noise:
-    """Return what `Noise.pack` named; older files have none, of isotropic noise."""
-    name = str(arrays["noise"]) if "noise" in arrays else "isotropic"
-    found = family(name, str(arrays["exposure"]) if "exposure" in arrays else None)
-    return found.with_exposure(float(arrays["mean_exposure"])) if "mean_exposure" in arrays else found
+    """Return what `Noise.pack` named; older files have none, of isotropic noise.
+
+    Raises ValueError if there is no such noise.
+    """
+    name = stored.text(arrays, "noise") if "noise" in arrays else "isotropic"
+    found = family(name, stored.text(arrays, "exposure") if "exposure" in arrays else None)
+    if "mean_exposure" not in arrays:
+        return found
+    return found.with_exposure(float(stored.positive(arrays, "mean_exposure")))

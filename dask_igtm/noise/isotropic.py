@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, pinvh
 from scipy.linalg.lapack import dpocon
 
+from dask_igtm.model import stored
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.functions import functions_of
-from dask_igtm.model.model import Arrays, LookUp, Model, Noise, Prior, Rows, RowTerms
+from dask_igtm.model.model import LookUp, Model, Noise, Prior, Rows, RowTerms
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -185,8 +187,10 @@ class Isotropic(Noise):
 
     def metric_of(self, arrays: Arrays, model: Model) -> Any:
         """See `Noise`."""
-        curvature = self._noise_curvature(float(arrays["weight"]), model)
-        return SharedMetric(arrays["metric"], arrays["inverse"], curvature)
+        curvature = self._noise_curvature(stored.number(arrays, "weight"), model)
+        n = len(model.weights)
+        metric, inverse = (stored.floats(arrays, name, n, n) for name in ("metric", "inverse"))
+        return SharedMetric(metric, inverse, curvature)
 
     def _noise_curvature(self, weight: float, model: Model) -> float:
         return 0.5 * weight * float(model.weights.shape[1])

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
+from dask_igtm.model import stored
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.checks import name_columns
 from dask_igtm.model.functions import functions_of
-from dask_igtm.model.model import Arrays, LookUp, Model, Noise, Prior, RowTerms
+from dask_igtm.model.model import LookUp, Model, Noise, Prior, RowTerms
 from dask_igtm.model.remember import remembered
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.noise.newton import Normaliser, climb, newton_step
 from dask_igtm.noise.row_entries import row_sums
@@ -233,7 +235,8 @@ class Natural(Noise):
 
     def metric_of(self, arrays: Arrays, model: Model) -> NaturalMetric:
         """See `Noise`."""
-        return self._metric(arrays["metric"], model, float(arrays["ridge"]))
+        metric = stored.floats(arrays, "metric", len(model.basis.nodes))
+        return self._metric(metric, model, stored.number(arrays, "ridge"))
 
     def _metric(self, exposed: Array, model: Model, regul: float) -> NaturalMetric:
         curvature = exposed[:, None] * self.normaliser.moments(model.centers)[1]

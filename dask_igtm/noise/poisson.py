@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
-from dask_igtm.model.model import Arrays, Model, Rows
+from dask_igtm.model.model import Model, Rows
+from dask_igtm.model.stored import Arrays
 from dask_igtm.noise.natural import Natural
 from dask_igtm.noise.newton import Normaliser
 from dask_igtm.noise.row_entries import entries_of, refuse_entries, row_sums, with_entries

@@ -14,8 +14,9 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.model.arrays import Arrays
+from dask_igtm.model import stored
 from dask_igtm.model.model import Metric, Model, Prior
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import curvature, em
 from dask_igtm.solvers.curvature import Curvature, curvature_of
@@ -29,6 +30,8 @@ WARM_UP = 10
 LONGEST = 20.0  # of an extrapolation, in lengths of the EM step
 NEAR = 0.1
 LASTING = 8  # steps that a curvature serves
+# Of a state of release 0.1, which knew nothing of these.
+OF_0_1: Arrays = {"steps_left": np.array(0), "reach": np.array(np.inf), "settled": np.array(False)}
 POOR, GOOD = 0.1, 0.5  # gains as shares of slope times step, of which a quadratic gains half at its peak
 
 
@@ -170,19 +173,27 @@ class State(em.State):
 
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named; files of 0.1 know nothing of curvature."""
-        pairs = zip(arrays["steps"], arrays["losses"], strict=True)
+        arrays = {**OF_0_1, "age": np.array(len(arrays["history"])), **arrays}
+        n = len(position_of(self.model))
         return dataclasses.replace(
             super().unpack(arrays),
             best=Point.unpack(arrays, self.model) if "metric" in arrays else None,
-            direction=arrays.get("direction"),
-            failures=int(arrays["failures"]),
-            secants=tuple(Secant(step, loss) for step, loss in pairs),
-            age=int(arrays.get("age", len(arrays["history"]))),
-            curvature=Curvature.unpack(arrays),
-            steps_left=int(arrays.get("steps_left", 0)),
-            reach=float(arrays.get("reach", np.inf)),
-            settled=bool(arrays.get("settled", False)),
+            direction=stored.floats(arrays, "direction", n) if "direction" in arrays else None,
+            failures=stored.whole(arrays, "failures"),
+            secants=_secants(arrays, n),
+            age=stored.whole(arrays, "age"),
+            curvature=Curvature.unpack(arrays, self.model),
+            steps_left=stored.whole(arrays, "steps_left"),
+            reach=stored.number(arrays, "reach", finite=False),
+            settled=stored.flag(arrays, "settled"),
         )
+
+
+def _secants(arrays: Arrays, n: int) -> tuple[Secant, ...]:
+    if arrays["steps"].size == 0:  # without columns
+        return ()
+    steps = stored.floats(arrays, "steps", None, n)
+    return tuple(map(Secant, steps, stored.floats(arrays, "losses", len(steps), n)))
 
 
 def _calm(before: State, after: State, gain: float, tol: float) -> int:

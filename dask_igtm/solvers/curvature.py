@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from dask_igtm.model.arrays import Arrays
+from dask_igtm.model import stored
 from dask_igtm.model.model import Model
+from dask_igtm.model.stored import Arrays
 from dask_igtm.posterior.posterior import Posterior, posteriors
 from dask_igtm.posterior.sparse_rows import along
 from dask_igtm.posterior.tiles import Rows, dense, is_sparse
@@ -60,11 +61,15 @@ class Curvature:
         return {"curvature_axes": self.axes, "curvature_along": self.along, "curvature_across": self.across}
 
     @classmethod
-    def unpack(cls, arrays: Arrays) -> Self | None:
-        """Return what `pack` named; None where there was none."""
+    def unpack(cls, arrays: Arrays, model: Model) -> Self | None:
+        """Return what `pack` named, near such a model; None where there was none."""
         if "curvature_axes" not in arrays:
             return None
-        return cls(*(arrays[f"curvature_{name}"] for name in ("axes", "along", "across")))
+        n_functions, n_columns = model.weights.shape
+        axes = stored.floats(arrays, "curvature_axes", n_columns, None)
+        n = n_functions * axes.shape[1] + 1
+        along = stored.floats(arrays, "curvature_along", n, n)
+        return cls(axes, along, stored.floats(arrays, "curvature_across", n_functions, n_functions))
 
 
 def curvature_of(sample: Sample, model: Model, regul: float) -> Curvature | None:

@@ -13,8 +13,10 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
+from dask_igtm.model import stored
+from dask_igtm.model.arrays import pack_sheet, unpack_sheet
 from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 PATIENCE = 4
@@ -137,12 +139,15 @@ class State:
         }
 
     def unpack(self, arrays: Arrays) -> Self:
-        """Return the state that `pack` named; this one, of the same run, lends what all its states share."""
+        """Return the state that `pack` named; this one, of the same run, lends what all its states share.
+
+        Raises ValueError if they are none of such a run.
+        """
         return dataclasses.replace(
             self,
             model=unpack_sheet("model", arrays, self.model),
-            history=tuple(Iteration(int(number), *rest) for number, *rest in arrays["history"].tolist()),
-            calm=int(arrays["calm"]),
+            history=_history(arrays),
+            calm=stored.whole(arrays, "calm"),
         )
 
 
@@ -184,6 +189,13 @@ def run(
         if on_pass(states):
             break
     return states
+
+
+def _history(arrays: Arrays) -> tuple[Iteration, ...]:
+    if arrays["history"].size == 0:  # without columns
+        return ()
+    rows = stored.floats(arrays, "history", None, None, finite=False).tolist()
+    return tuple(Iteration(int(number), *rest) for number, *rest in rows)
 
 
 def _err(statistics: SufficientStatistics, model: Model) -> float:

@@ -13,8 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from dask_igtm.model.arrays import Arrays
+from dask_igtm.model import stored
 from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import accelerated, em
 from dask_igtm.solvers.lbfgs import Point, Secant
@@ -62,7 +63,7 @@ class State(em.State):
 
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
-        return dataclasses.replace(super().unpack(arrays), regul=float(arrays["regul"]))
+        return dataclasses.replace(super().unpack(arrays), regul=stored.number(arrays, "regul", finite=False))
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,13 @@ class Accelerated(accelerated.State):
 
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
-        n_determined = arrays["n_determined"]
+        by_column = self.model.noise.by_column
+        each = self.model.weights.shape[1:] if by_column else ()
+        n_determined = stored.floats(arrays, "n_determined", *each)
         return dataclasses.replace(
             super().unpack(arrays),
-            regul=float(arrays["regul"]),
-            n_determined=n_determined if n_determined.ndim else float(n_determined),
+            regul=stored.number(arrays, "regul", finite=False),
+            n_determined=n_determined if by_column else float(n_determined),
         )
 
 

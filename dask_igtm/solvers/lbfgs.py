@@ -10,8 +10,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
+from dask_igtm.model import stored
+from dask_igtm.model.arrays import pack_sheet, unpack_sheet
 from dask_igtm.model.model import Metric, Model, Prior
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -84,9 +86,9 @@ class Point:
         return cls(
             model=best,
             em_model=unpack_sheet("em", arrays, model),
-            weight=float(arrays["weight"]),
-            objective=float(arrays["objective"]),
-            gradient=arrays["gradient"],
+            weight=float(stored.positive(arrays, "weight")),
+            objective=stored.number(arrays, "objective", finite=False),
+            gradient=stored.floats(arrays, "gradient", len(position_of(best)), finite=False),
             metric=model.noise.metric_of(arrays, best),
         )
 

@@ -9,8 +9,10 @@ from typing import Self
 
 import numpy as np
 
-from dask_igtm.model.arrays import Arrays, pack_sheet, unpack_sheet
+from dask_igtm.model import stored
+from dask_igtm.model.arrays import pack_sheet, unpack_sheet
 from dask_igtm.model.model import Model, Prior
+from dask_igtm.model.stored import Arrays
 from dask_igtm.model.sufficient_statistics import SufficientStatistics
 from dask_igtm.solvers import accelerated
 from dask_igtm.solvers.em import PATIENCE, Iteration
@@ -231,16 +233,19 @@ class State(accelerated.State):
         """Return the state that `pack` named."""
         found = tuple(
             Found(unpack_sheet(f"found_{number}", arrays, self.model), held_out)
-            for number, held_out in enumerate(arrays["held_out"].tolist())
+            for number, held_out in enumerate(stored.floats(arrays, "held_out", None, finite=False).tolist())
         )
-        mean, error = arrays["forecast"].tolist()
+        stage = stored.whole(arrays, "stage")
+        if len(found) != min(stage, len(self.starts)):
+            raise ValueError(f"there are {len(found)} ends of searches in stage {stage}")
+        mean, error = stored.floats(arrays, "forecast", 2, finite=False).tolist()
         return dataclasses.replace(
             super().unpack(arrays),
-            stage=int(arrays["stage"]),
-            stiff=bool(arrays["stiff"]),
+            stage=stage,
+            stiff=stored.flag(arrays, "stiff"),
             found=found,
             forecast=(mean, error),
-            trusted=bool(arrays["trusted"]),
+            trusted=stored.flag(arrays, "trusted"),
         )
 
 

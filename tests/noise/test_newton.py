@@ -145,11 +145,12 @@ def test_weights_where_nothing_climbs_stay_as_they_are(monkeypatch):
 def test_columns_in_chunks_are_the_columns_one_at_a_time(name, monkeypatch):
     problem = Problem(name, 5, 3, 0.1, 2, n_columns=23)
     weights = problem.rng.normal(size=problem.prior.shape)
-    whole = problem.climb(weights, 3)
-    singles = np.column_stack([problem.climb(weights, 3, slice(c, c + 1)) for c in range(23)])
-    assert_allclose(problem.phi @ whole, problem.phi @ singles, rtol=1e-6, atol=1e-6)
+    # Steps on the way magnify rounding, which differs; where they arrive there is little of it.
+    whole = problem.climb(weights, 20)
+    singles = np.column_stack([problem.climb(weights, 20, slice(c, c + 1)) for c in range(23)])
+    assert_allclose(problem.phi @ whole, problem.phi @ singles, rtol=1e-8, atol=1e-8)
     monkeypatch.setattr(newton, "CHUNK_NUMBERS", 7 * 10**2)  # 7 columns of 10 functions
-    assert_allclose(problem.phi @ problem.climb(weights, 3), problem.phi @ whole, rtol=1e-6, atol=1e-6)
+    assert_allclose(problem.phi @ problem.climb(weights, 20), problem.phi @ whole, rtol=1e-8, atol=1e-8)
     curvature = problem.rng.random((25, 23))
     step = newton_step(problem.phi, curvature, 0.1, weights)
     monkeypatch.setattr(newton, "CHUNK_NUMBERS", 1)

@@ -126,8 +126,9 @@ def test_maps_of_many_functions_have_none(monkeypatch):
 
 def test_comes_back_from_its_arrays():
     X = correlated(60, 3)
-    found = curvature_of(sample_of(X), fitted(X, 5), REGUL)
-    again = type(found).unpack(found.pack())
+    model = fitted(X, 5)
+    found = curvature_of(sample_of(X), model, REGUL)
+    again = type(found).unpack(found.pack(), model)
     vector = np.random.default_rng(1).normal(size=len(found.along))
     assert found.newton(vector).tobytes() == again.newton(vector).tobytes()
-    assert type(found).unpack({}) is None
+    assert type(found).unpack({}, model) is None

@@ -214,7 +214,7 @@ def test_lazy_cells_stay_where_they_are(stored, expected, kind, ending):
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_backed_cells_stay_where_they_are(stored, expected, kind):
     adata = ad.read_h5ad(stored / f"{kind}.h5ad", backed="r")
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster):
         tl.gtm(adata, **SETTINGS)  # by path and name, for what h5py opens does not pickle
     assert adata.isbacked
     assert_says_what_igtm_does(adata, expected, X, rtol=1e-6)
