@@ -117,9 +117,15 @@ class Seen:
         """Return the statistics of an E-step of `model`; raise ValueError if it has seen other rows.
 
         Means cannot be told where gaps are marginal: each iteration puts something else in their place.
-        Sums that are no numbers are those of a model too far from the rows, and their solver's to deal with.
+        Sums that are no numbers are those of a model too far from the rows, and their solver's to deal with,
+        unless no row is left in them.
         """
         statistics = step.statistics
+        if self.weight > 0 and statistics.weight == 0:
+            raise ValueError(
+                "No row of X has a probability under the map, whose centres lie beyond all numbers: the init "
+                "or the checkpoint that it comes from is none of these rows; go on without it."
+            )
         if np.isfinite(statistics.log_likelihood):
             changes = self._of_weight(statistics.weight, step.eps)
             if statistics.weight > 0 and not model.gaps.marginal:

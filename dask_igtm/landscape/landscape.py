@@ -164,9 +164,9 @@ class Landscape:
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}, and none of {KINDS}")
         nodes, columns = nodes_of(arrays), tuple(arrays["columns"].tolist())
-        values = stored.floats(arrays, "values", len(nodes), len(columns), finite=False)
         if arrays["columns"].ndim != 1 or not columns or len(columns) % len(PARTS.get(kind, ("value",))):
-            raise ValueError(f"there are {len(columns)} columns, and none of {kind}")
+            raise ValueError(f"columns has shape {arrays['columns'].shape}, and is none of {kind}")
+        values = stored.floats(arrays, "values", len(nodes), len(columns), finite=False)
         support = stored.floats(arrays, "support", len(nodes)) if "support" in arrays else None
         figures = {name: math.nan if value is None else float(value) for name, value in summary.items()}
         return cls(kind, nodes, columns, values, support, figures)

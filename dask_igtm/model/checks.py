@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = float(np.finfo(np.float64).max)  # which whole numbers may exceed
+
 
 def check_number(name: str, value: object, otherwise: str = "") -> None:
     """Raise ValueError unless a parameter is a finite number >= 0, or what `otherwise` says."""
-    if not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value <= LARGEST:
         raise ValueError(f"{name}={value!r}; give a finite number >= 0{otherwise}.")
 
 

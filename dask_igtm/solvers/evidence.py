@@ -119,13 +119,12 @@ class Accelerated(accelerated.State):
 
     def unpack(self, arrays: Arrays) -> Self:
         """Return the state that `pack` named."""
-        by_column = self.model.noise.by_column
-        each = self.model.weights.shape[1:] if by_column else ()
+        each = self.model.weights.shape[1:] if arrays["n_determined"].ndim else ()  # before a re-estimate
         n_determined = stored.floats(arrays, "n_determined", *each)
         return dataclasses.replace(
             super().unpack(arrays),
             regul=stored.number(arrays, "regul", finite=False),
-            n_determined=n_determined if by_column else float(n_determined),
+            n_determined=n_determined if n_determined.ndim else float(n_determined),
         )
 
 

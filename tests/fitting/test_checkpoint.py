@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.cut import bits, cut_after
 from helpers.data import correlated
+from helpers.rewritten import rewritten
 
 from dask_igtm import IGTM
 from dask_igtm.data import npz_io
@@ -237,6 +238,40 @@ def test_a_truncated_checkpoint_is_refused(tmp_path, keep):
     estimator(niter=2).fit(X, checkpoint=tmp_path / "fit.npz")
     (tmp_path / "fit.npz").write_bytes((tmp_path / "fit.npz").read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"fit.npz.*damaged"):
+        estimator().fit(X, checkpoint=tmp_path / "fit.npz")
+
+
+@pytest.mark.parametrize(
+    ("solver", "name", "array", "reason"),
+    [
+        ("em", "model_weights", np.full((10, 5), np.nan), "model_weights has entries that are not finite"),
+        ("em", "model_beta_inv", np.array(0.0), "model_beta_inv has entries that are not above 0"),
+        ("em", "calm", np.array(-1.0), "calm is -1.0, and no whole number"),
+        ("em", "history", np.ones((2, 30)), "TypeError"),
+        ("em", "rows_mean", np.ones(4), r"rows_mean has shape \(4,\), and \(5\)"),
+        ("accelerated", "steps", np.ones((3, 7)), r"steps has shape \(3, 7\), and \(any, 51\)"),
+        ("accelerated", "metric", np.ones((2, 2)), r"metric has shape \(2, 2\), and \(10, 10\)"),
+        ("accelerated", "gradient", np.ones(3), r"gradient has shape \(3,\), and \(51\)"),
+        ("sampled", "stage", np.array(7.0), "0 ends of searches in stage 7"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(tmp_path, solver, name, array, reason):
+    estimator(solver=solver, niter=8).fit(X, checkpoint=tmp_path / "fit.npz")
+    rewritten(tmp_path / "fit.npz", npz_io.CHECKPOINT, arrays=lambda arrays: arrays.update({name: array}))
+    before = (tmp_path / "fit.npz").read_bytes()
+    with pytest.raises(ValueError, match=rf"fit.npz' is not a file saved .*damaged: .*{reason}"):
+        estimator(solver=solver).fit(X, checkpoint=tmp_path / "fit.npz")
+    assert (tmp_path / "fit.npz").read_bytes() == before
+
+
+def test_a_map_beyond_all_rows_is_refused(tmp_path):
+    estimator(niter=8).fit(X, checkpoint=tmp_path / "fit.npz")
+
+    def far(arrays):
+        arrays["model_weights"][:] = 1e308
+
+    rewritten(tmp_path / "fit.npz", npz_io.CHECKPOINT, arrays=far)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="No row of X has a probability"):
         estimator().fit(X, checkpoint=tmp_path / "fit.npz")
 
 

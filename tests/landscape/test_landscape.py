@@ -1,14 +1,17 @@
 """A landscape as a table that prints, goes to pandas, and comes back from a file."""
 
+import dataclasses
 import sys
 
 import numpy as np
 import pytest
 import xarray as xr
+from helpers.rewritten import rewritten
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
 from dask_igtm import IGTM, landscape, load
+from dask_igtm.data import npz_io
 
 X, SPECIES = load_iris(return_X_y=True)
 SIZES = X[:, :3] * [1.0, 10.0, -2.0] + [0.0, 5.0, 100.0]
@@ -90,3 +93,27 @@ def test_parts_have_names(igtm):
     assert landscape.magnification(igtm).part("value").shape == (36, 1)
     with pytest.raises(ValueError, match=r"part='median'.*'mean', 'std', 'support'"):
         found.part("median")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "reason"),
+    [
+        ("nodes", np.zeros((64, 2)), "nodes is not what it has to be"),
+        ("values", np.ones((64, 3)), r"values has shape \(64, 3\), and \(64, 2\)"),
+        ("columns", np.array([["density", "support"]]), "none of density"),
+        ("support", np.full(64, np.nan), "support has entries that are not finite"),
+    ],
+)
+def test_a_file_with_other_arrays_is_refused(tmp_path, name, array, reason):
+    landscape.density(IGTM(k=8, niter=2).fit(X), X).save(tmp_path / "landscape")
+    file = rewritten(
+        tmp_path / "landscape", npz_io.LANDSCAPE, arrays=lambda arrays: arrays.update({name: array})
+    )
+    with pytest.raises(ValueError, match=rf"landscape' is not a file saved .*damaged: .*{reason}"):
+        landscape.load_landscape(file)
+
+
+def test_a_figure_that_is_not_known_comes_back(tmp_path):
+    found = dataclasses.replace(landscape.density(IGTM(k=4, niter=2).fit(X), X), summary={"n_rows": np.nan})
+    found.save(tmp_path / "landscape")
+    assert "n_rows: nan" in repr(landscape.load_landscape(tmp_path / "landscape"))
