@@ -52,12 +52,23 @@ def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
 
     Raises FileNotFoundError where there is none, ValueError where it is something else, damaged or newer.
     """
+    return _read(path, kind, whole=True)
+
+
+def read_header(path: Path, kind: str) -> dict[str, Any]:
+    """Return the header as it is now, without reading the arrays; raises as `read` does."""
+    return _read(path, kind, whole=False)[0]
+
+
+def _read(path: Path, kind: str, *, whole: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     name = os.fspath(path)
     try:
-        with fsspec.open(name, "rb") as file:
-            content = io.BytesIO(file.read())
-        with np.load(content, allow_pickle=False) as members:
-            arrays = {key: members[key] for key in members.files}
+        files, key = fsspec.core.url_to_fs(name)
+        files.invalidate_cache()  # others may have written meanwhile
+        with files.open(key, "rb") as file:
+            content = io.BytesIO(file.read()) if whole else file
+            with np.load(content, allow_pickle=False) as members:
+                arrays = {key: members[key] for key in (members.files if whole else ["header"])}
         header = dict(json.loads(str(arrays.pop("header"))))
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file at {name!r}.") from None
