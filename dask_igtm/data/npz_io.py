@@ -77,13 +77,28 @@ def read(path: Path, kind: str) -> tuple[Header, Arrays]:
     with understood(name):
         arrays = _members(content)
         header = loads(str(arrays.pop(HEADER)))
-    if header.get("format") != kind:
-        raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
-    check_version(header, repr(name))
+    _check_kind(header, name, kind)
     if MEMBERS in header:  # which older files lack
         with understood(name):
             _check_listed(header.pop(MEMBERS), arrays)
     return header, arrays
+
+
+def read_header(path: Path, kind: str) -> Header:
+    """Return the header as it is now, without reading the arrays; raises as `read` does."""
+    name = os.fspath(path)
+    with _opened(name) as file, understood(name), zipfile.ZipFile(file) as archive:
+        entry = archive.getinfo(f"{HEADER}.npy")
+        _check_stored([entry], file.seek(0, os.SEEK_END))
+        header = loads(str(_array(archive.read(entry))))
+    _check_kind(header, name, kind)
+    return header
+
+
+def _check_kind(header: Header, name: str, kind: str) -> None:
+    if header.get("format") != kind:
+        raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
+    check_version(header, repr(name))
 
 
 def check_version(header: Header, name: str) -> None:
@@ -114,12 +129,21 @@ def understood(place: Path) -> Iterator[None]:
 
 
 def _content(name: str) -> bytes:
+    with _opened(name) as file:
+        return bytes(file.read())
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """Open a file as it is now, which others may have written meanwhile."""
     try:
-        with fsspec.open(name, "rb") as file:
-            return bytes(file.read())
+        files, key = fsspec.core.url_to_fs(name)
+        files.invalidate_cache()
+        with files.open(key, "rb") as file:
+            yield file
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no file at {name!r}.") from None
-    except OSError:
+    except (OSError, ValueError):
         raise
     except Exception as error:  # clients of object stores raise what they like
         raise OSError(f"{name!r} cannot be read: {error}") from error
@@ -129,14 +153,19 @@ def _members(content: bytes) -> Arrays:
     """Return the arrays of an archive that NumPy wrote, each of which is there, whole and as it was."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
+        _check_stored(entries, len(content))
         names = [entry.filename.removesuffix(".npy") for entry in entries]
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("its members are compressed")
-        if sum(entry.file_size for entry in entries) > len(content):
-            raise ValueError("its members claim to be larger than the file")
         if content[-END_SIZE:][: len(END)] != END or _n_entries(content) != len(set(names)):
             raise ValueError("its list of members is not whole")
         return {name: _array(archive.read(entry)) for name, entry in zip(names, entries, strict=True)}
+
+
+def _check_stored(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Raise ValueError if members of a file of that size could be larger than it is."""
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("its members are compressed")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("its members claim to be larger than the file")
 
 
 def _n_entries(content: bytes) -> int:

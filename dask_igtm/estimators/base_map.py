@@ -22,6 +22,7 @@ from dask_igtm.estimators import saving
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.estimators.set_output import FramesForMemoryOnlyMixin
+from dask_igtm.fitting.checkpoint_file import sole_writer
 from dask_igtm.fitting.cost import Estimate, estimate
 from dask_igtm.fitting.fit import fit
 from dask_igtm.fitting.fit_stream import advance
@@ -98,7 +99,7 @@ class BaseMap(
         checkpoint : path or URL, optional
             A file of kilobytes that holds the state of the fit after every iteration. Where it exists,
             the fit goes on from it, to the bits of a fit that was never cut; `niter` may have grown. It
-            stays after the fit.
+            stays after the fit. One fit at a time writes to it, and another is refused.
         init : IGTM, optional
             A fitted map of the same grids, columns and kind of scale, from which the solver sets out instead
             of from the plane of the principal axes. The coordinates of the model, so its column means and
@@ -117,8 +118,8 @@ class BaseMap(
         TypeError
             If `callbacks` are no functions.
         ValueError
-            If a parameter or the data cannot be used, or if the checkpoint belongs to other data or
-            settings; the message says what to do.
+            If a parameter or the data cannot be used, if the checkpoint belongs to other data or settings, or
+            if another fit writes to it; the message says what to do.
         KeyboardInterrupt
             By Ctrl-C. What the iterations done have reached is then kept and can be used, with a
             `log_likelihood_` of NaN.
@@ -154,7 +155,7 @@ class BaseMap(
         callbacks: Sequence[Listener] = (),
     ) -> Self:
         try:
-            with shown(self.verbose) as listeners:
+            with sole_writer(checkpoint), shown(self.verbose) as listeners:
                 found = fit(
                     rows,
                     settings,

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from dask_igtm.data.frames import frame
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators.base_map import BaseMap
+from dask_igtm.fitting.checkpoint_file import sole_writer
 from dask_igtm.fitting.fit_many import Candidate, fit_many, open_checkpoint
 from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
 from dask_igtm.fitting.row_parts import in_parts
@@ -116,7 +117,7 @@ def saturation(
         Draws the rows; None takes that of `igtm`.
     checkpoint : path or URL, optional
         A file that holds the states of all fits after every pass. Where it exists, they go on from it, to the
-        bits of fits that were never cut. It stays.
+        bits of fits that were never cut. It stays. One call at a time writes to it.
     callbacks : sequence of callable, optional
         Each is called with a `PassEvent` after every pass that is an iteration. One that returns True stops
         all fits there, and what they have reached is judged.
@@ -127,7 +128,7 @@ def saturation(
         If `igtm` is not an IGTM, or `callbacks` are no functions.
     ValueError
         If a parameter or the data cannot be used, with a note of the share, or if the checkpoint belongs to
-        other data, shares or settings.
+        other data, shares or settings, or another call writes to it.
 
     Examples
     --------
@@ -156,10 +157,10 @@ def saturation(
     ]
     seed, names = seed_of(chosen), getattr(igtm, "feature_names_in_", None)
     rows, saved = in_parts(rows, edges, seed, "saturation"), None
-    if checkpoint is not None:
-        drawn = f"shares {edges} of rows drawn by {seed}"
-        saved = open_checkpoint(checkpoint, rows, candidates, drawn, names)
-    with shown(igtm.verbose) as listeners:
+    with sole_writer(checkpoint), shown(igtm.verbose) as listeners:
+        if checkpoint is not None:
+            drawn = f"shares {edges} of rows drawn by {seed}"
+            saved = open_checkpoint(checkpoint, rows, candidates, drawn, names)
         told = (*listeners, *callbacks)
         tell = teller_of_many(told, settings.niter, int(rows.X.shape[0]), Around(), time.perf_counter())
         judged, n_passes = fit_many(

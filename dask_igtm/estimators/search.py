@@ -30,6 +30,7 @@ from dask_igtm.estimators.classifier import IGTMClassifier
 from dask_igtm.estimators.folds import Fold, Folds, HeldRows, folds_of, is_nameless
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
+from dask_igtm.fitting.checkpoint_file import sole_writer
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fit_many import Candidate, Judged, check_side_by_side, fit_many, open_checkpoint
 from dask_igtm.fitting.progress import Around, PassListener, check_listeners, shown, teller_of_many
@@ -175,7 +176,7 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
             A file that holds the states of all fits after every pass. Where it exists, the search goes on
             from it, to the bits of one that was never cut; `niter` may have grown. Beside it stand that of
             the refit, "name.refit-3.npz" for candidate 3, and where candidates cannot share passes,
-            "name.2.npz" and so on. All stay after the search.
+            "name.2.npz" and so on. All stay after the search. One search at a time writes to it.
         callbacks : sequence of callable, optional
             Each is called with a `PassEvent` after every pass that is an iteration, not in the refit. One
             that returns True stops the search there: the maps reached are judged, and candidates whose turn
@@ -189,13 +190,13 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         ------
         ValueError
             If the grid holds other parameters, or what likelihoods cannot compare; chunk sizes of X are
-            unknown; the folds cannot be used; the checkpoint belongs to other data, folds or settings; or a
-            candidate cannot be fitted: a note then names it. A candidate that collapses is warned of by name,
-            and gets its score.
+            unknown; the folds cannot be used; the checkpoint belongs to other data, folds or settings, or
+            another search writes to it; or a candidate cannot be fitted: a note then names it. A candidate
+            that collapses is warned of by name, and gets its score.
         TypeError
             If `estimator` is none of these, `scoring` is not callable, or `callbacks` are no functions.
         """
-        with unchanged_on_error(self):
+        with unchanged_on_error(self), sole_writer(checkpoint):
             check_listeners(callbacks)
             return self._fit(X, y, sample_weight, groups, checkpoint, callbacks)
 

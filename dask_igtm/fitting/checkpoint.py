@@ -16,6 +16,7 @@ from dask_igtm.data.column_names import different_names
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
+from dask_igtm.fitting.checkpoint_file import CheckpointFile
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
@@ -51,7 +52,7 @@ class Checkpoint:
 
     Attributes
     ----------
-    path : path or URL
+    file : CheckpointFile
     fingerprint : dict of str to JSON values
         All that decides the bits of the fit.
     found : tuple of dict and dict, or None
@@ -60,7 +61,7 @@ class Checkpoint:
         What stands beside the state in the file: what another machine knows the fit by.
     """
 
-    path: Path
+    file: CheckpointFile
     fingerprint: Fingerprint
     found: tuple[Fingerprint, Arrays] | None
     known: Arrays = field(default_factory=dict)
@@ -76,10 +77,11 @@ class Checkpoint:
         OSError
             If there is none, and none could be written.
         """
-        found = _read(path)
+        file = CheckpointFile(path, npz_io.CHECKPOINT)
+        found = _read(file)
         if found is None:
             check_writable(path)
-        opened = cls(path, fingerprint, found)
+        opened = cls(file, fingerprint, found)
         opened.refuse_other_than(BY_ROUNDING)
         return opened
 
@@ -87,12 +89,14 @@ class Checkpoint:
         """Return the checkpoint of a fit to data with these moments; raise ValueError if it had others.
 
         Moments that differ by rounding are those of another machine. A file that a fit at the same time has
-        put there since is read now.
+        put there since is read now; one that it has written since is its own.
         """
-        now = dataclasses.replace(self, found=self.found or _read(self.path))
+        if self.found:
+            self.file.check()
+        now = dataclasses.replace(self, found=self.found or _read(self.file))
         now = now.knowing(moments, seen, affine)
         if now.other():
-            warn(another_machine(self.path))
+            warn(another_machine(self.file.path))
         return now
 
     def knowing(self, moments: ColumnMoments, seen: Seen, affine: Affine) -> Self:
@@ -106,7 +110,7 @@ class Checkpoint:
         )
         if now.found is None:
             return now
-        with npz_io.understood(self.path):
+        with npz_io.understood(self.file.path):
             before = Seen.unpack(now.found[1], len(seen.mean))
         differs = "of which the file tells no more" if before is None else before.differs(seen)
         now.refuse_other_than({"kernel"} if differs else BY_ROUNDING, differs)
@@ -117,21 +121,21 @@ class Checkpoint:
         if self.found is None:
             self.write(start)
             return start
-        with npz_io.understood(self.path):
+        with npz_io.understood(self.file.path):
             state = start.unpack(self.found[1])
-        logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.path)
+        logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.file.path)
         return state
 
     def write(self, state: State) -> None:
-        """Replace the file by one of `state`."""
+        """Replace the file by one of `state`; raise AnotherWriterError if another fit writes there."""
         arrays = {**state.pack(), **self.known}
-        npz_io.write(self.path, npz_io.CHECKPOINT, {"fingerprint": self.fingerprint}, arrays)
+        self.file.write({"fingerprint": self.fingerprint}, arrays)
 
     def remedy(self, state: State) -> str:
         """Say where the work done is, and how to go on."""
         return (
-            f"The {len(state.history)} iterations done are in the checkpoint {str(self.path)!r}; call fit "
-            "again with it to go on."
+            f"The {len(state.history)} iterations done are in the checkpoint {self.file}; call "
+            "fit again with it to go on."
         )
 
     def other(self) -> dict[str, str]:
@@ -160,7 +164,7 @@ class Checkpoint:
         if details and "moments" in other:
             other["moments"] += f" ({details})"
         raise ValueError(
-            f"The checkpoint {str(self.path)!r} belongs to another fit: {'; '.join(other.values())}. Give "
+            f"The checkpoint {self.file} belongs to another fit: {'; '.join(other.values())}. Give "
             "the same data and settings to go on from it, or another path to start anew."
         )
 
@@ -174,12 +178,12 @@ def another_machine(path: Path) -> str:
     )
 
 
-def _read(path: Path) -> tuple[Fingerprint, Arrays] | None:
-    try:
-        header, arrays = npz_io.read(path, npz_io.CHECKPOINT)
-    except FileNotFoundError:
+def _read(file: CheckpointFile) -> tuple[Fingerprint, Arrays] | None:
+    read = file.read()
+    if read is None:
         return None
-    with npz_io.understood(path):
+    header, arrays = read
+    with npz_io.understood(file.path):
         return checked(header["fingerprint"]), arrays
 
 

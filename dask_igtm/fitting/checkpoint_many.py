@@ -13,6 +13,7 @@ from dask_igtm.data import npz_io
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path, check_writable
 from dask_igtm.fitting.checkpoint import BY_ROUNDING, Checkpoint, Fingerprint, another_machine, checked
+from dask_igtm.fitting.checkpoint_file import CheckpointFile
 from dask_igtm.fitting.unchanged import Seen
 from dask_igtm.model.affine import Affine
 from dask_igtm.model.stored import Arrays
@@ -28,14 +29,14 @@ class CheckpointMany:
 
     Attributes
     ----------
-    path : path or URL
+    file : CheckpointFile
     names : tuple of str
         Of the fits, for messages; those of one candidate are alike.
     each : tuple of Checkpoint
         What a checkpoint of each fit would be.
     """
 
-    path: Path
+    file: CheckpointFile
     names: tuple[str, ...]
     each: tuple[Checkpoint, ...]
 
@@ -50,8 +51,9 @@ class CheckpointMany:
         OSError
             If there is none, and none could be written.
         """
-        each = tuple(Checkpoint(path, fingerprint, None) for _, fingerprint in fits)
-        opened = cls(path, tuple(name for name, _ in fits), each)._with_file()
+        file = CheckpointFile(path, npz_io.MANY)
+        each = tuple(Checkpoint(file, fingerprint, None) for _, fingerprint in fits)
+        opened = cls(file, tuple(name for name, _ in fits), each)._with_file()
         if not opened._found:
             check_writable(path)
         for name, one in opened._named():
@@ -61,13 +63,15 @@ class CheckpointMany:
 
     def of(self, moments: Sequence[ColumnMoments], seen: Sequence[Seen], affines: Sequence[Affine]) -> Self:
         """Return the same for rows that the first pass has seen, each fit's own; see `Checkpoint.of`."""
+        if self._found:
+            self.file.check()
         now = self if self._found else self._with_file()
         each = []
         for (name, one), *told in zip(now._named(), moments, seen, affines, strict=True):
             with _noting(name):
                 each.append(one.knowing(*told))  # type: ignore[arg-type]
         if any(one.other() for one in each):
-            warn(another_machine(self.path))
+            warn(another_machine(self.file.path))
         return dataclasses.replace(now, each=tuple(each))
 
     def resume(self, starts: Sequence[State]) -> list[State]:
@@ -75,29 +79,29 @@ class CheckpointMany:
         if not self._found:
             self.write(starts)
             return list(starts)
-        with npz_io.understood(self.path):
+        with npz_io.understood(self.file.path):
             states = [
                 start.unpack(one.found[1]) if one.found else start
                 for start, one in zip(starts, self.each, strict=True)
             ]
         n_passes = max(len(state.history) for state in states)
-        logger.info("going on after pass %d of checkpoint %s", n_passes, self.path)
+        logger.info("going on after pass %d of checkpoint %s", n_passes, self.file.path)
         return states
 
     def write(self, states: Sequence[State]) -> None:
-        """Replace the file by one of `states`."""
+        """Replace the file by one of `states`; raise AnotherWriterError if another fit writes there."""
         arrays = {
             f"{number}_{name}": array
             for number, (one, state) in enumerate(zip(self.each, states, strict=True))
             for name, array in {**state.pack(), **one.known}.items()
         }
         header = {"fits": list(self.names), "fingerprints": [one.fingerprint for one in self.each]}
-        npz_io.write(self.path, npz_io.MANY, header, arrays)
+        self.file.write(header, arrays)
 
     @property
     def remedy(self) -> str:
         """Say where the work done is, and how to go on."""
-        return f"What was done is in the checkpoint {str(self.path)!r}; call again with it to go on."
+        return f"What was done is in the checkpoint {self.file}; call again with it to go on."
 
     @property
     def _found(self) -> bool:
@@ -108,17 +112,17 @@ class CheckpointMany:
 
     def _with_file(self) -> Self:
         """Return the same with what is in the file now; raise ValueError if that is of other fits."""
-        try:
-            header, arrays = npz_io.read(self.path, npz_io.MANY)
-        except FileNotFoundError:
+        read = self.file.read()
+        if read is None:
             return self
-        with npz_io.understood(self.path):
+        header, arrays = read
+        with npz_io.understood(self.file.path):
             saved = [str(name) for name in header["fits"]]
             found = list(zip(map(checked, header["fingerprints"]), _of_fits(arrays, len(saved)), strict=True))
         if saved != list(self.names):
             before, now = (", ".join(dict.fromkeys(names)) for names in (saved, self.names))
             raise ValueError(
-                f"The checkpoint {str(self.path)!r} belongs to other fits: there were {len(saved)} "
+                f"The checkpoint {self.file} belongs to other fits: there were {len(saved)} "
                 f"({before}), and there are {len(self.names)} ({now}). Give the same to go on from it, or "
                 "another path to start anew."
             )

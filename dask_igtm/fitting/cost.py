@@ -56,7 +56,7 @@ class Estimate:
     bytes_kept : int
         What the blocks take in the workers' memory during the fit, all workers together.
     n_threads : int
-        Threads that would share the work.
+        Threads that would share the work; 1 where a cluster has no workers yet.
     seconds : float
         Time of the arithmetic, from a timed tile of rows in this process. Reading comes on top.
     """
@@ -85,7 +85,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
     """
     n_rows, n_columns = rows.X.shape
     k, m = settings.sides(n_rows)
-    n_threads = CPU_COUNT if rows.in_memory else workers().n_threads
+    n_threads = CPU_COUNT if rows.in_memory else max(1, workers().n_threads)  # some worker has to come
     kept = worth_keeping(rows, persist)
     total = n_rows * rows.row_bytes
     noise = settings.family

@@ -10,6 +10,7 @@ from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.fitting.checkpoint import Checkpoint, fingerprint
+from dask_igtm.fitting.checkpoint_file import AnotherWriterError
 from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.sampling import draw_of
@@ -59,7 +60,7 @@ def fit(
     ------
     ValueError
         If X holds NaN or infinity, if no row has weight, if all rows are equal, if X changes between two
-        passes, or if the checkpoint belongs to another fit.
+        passes, or if the checkpoint belongs to another fit, or another writes to it.
     Interrupted
         By Ctrl-C, once there is a model.
     """
@@ -107,6 +108,8 @@ def fit(
     except KeyboardInterrupt as interrupt:
         reached = outcome(state, start, moments.weight, kernel, stopped_by="interrupt")
         raise Interrupted(reached) from interrupt
+    except AnotherWriterError:
+        raise
     except Exception as error:
         if saved:
             error.add_note(saved.remedy(state))

@@ -20,6 +20,7 @@ from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.fitting.checkpoint import fingerprint
+from dask_igtm.fitting.checkpoint_file import AnotherWriterError
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fill_values import PASSES, gaps_of
 from dask_igtm.fitting.result import Fit, outcome
@@ -213,6 +214,8 @@ def fit_many(
             states = run(states, priors, pass_over, niter=niter, tol=tol, on_pass=on_pass)
         models = [state.result for state in states]
         held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+    except AnotherWriterError:
+        raise
     except BaseException as error:
         if saved:
             error.add_note(saved.remedy)

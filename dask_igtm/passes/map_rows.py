@@ -19,7 +19,7 @@ from dask_igtm.passes.blocks import Blocks, naming
 from dask_igtm.passes.empty_rows import AroundEmpty
 from dask_igtm.passes.graph import Source
 from dask_igtm.passes.reduce import walk
-from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas
+from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas, telling_of_a_wait
 from dask_igtm.posterior.row_outputs import Output
 
 
@@ -77,7 +77,8 @@ def _item(chunks: Sequence[tuple[Any, ...]], index: int) -> Any:
 
 def compute(result: Any, *, in_memory: bool) -> Any:
     """Compute results of `map_rows`, alone or in a container, where their input belongs."""
-    return dask.compute(result, **scheduler_for(in_memory))[0]
+    with telling_of_a_wait(in_memory):
+        return dask.compute(result, **scheduler_for(in_memory))[0]
 
 
 def write(

@@ -22,7 +22,13 @@ from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.passes.blocks import Block, Blocks, naming, span
 from dask_igtm.passes.graph import Fold, Source
-from dask_igtm.passes.resources import check_version, scheduler_for, single_threaded_blas, workers
+from dask_igtm.passes.resources import (
+    check_version,
+    scheduler_for,
+    single_threaded_blas,
+    telling_of_a_wait,
+    workers,
+)
 from dask_igtm.posterior.tiles import stack
 
 FAN_IN = 8
@@ -86,7 +92,9 @@ def walk(
             graph[key] = Task(key, _work_all, work, folds, inputs, TaskRef(shared_key))
         roots.append(_grow_tree(graph, leaves, f"igtm-combine-{run}", number))
     totals = [Delayed(root, graph) for root in roots]
-    return tuple(dask.compute(*totals, optimize_graph=False, **scheduler_for(sources[0].in_memory)))
+    in_memory = sources[0].in_memory
+    with telling_of_a_wait(in_memory):
+        return tuple(dask.compute(*totals, optimize_graph=False, **scheduler_for(in_memory)))
 
 
 def folds_per_task(source: Source) -> int:

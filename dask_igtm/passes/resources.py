@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +23,21 @@ from dask_igtm.data.planning import planned
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.forks import after_fork
 
+logger = logging.getLogger("dask_igtm")
+
+PATIENCE = 10.0  # seconds after which a wait for workers is told of
+
 
 def scheduler_for(in_memory: bool) -> dict[str, str]:
-    """Scheduler of a compute: the user's choice, except that arrays in memory stay in this process."""
+    """Scheduler of a compute: the user's choice, except that arrays in memory stay in this process.
+
+    Raises
+    ------
+    RuntimeError
+        If that is an asynchronous client, in its own event loop.
+    """
     if not in_memory:
+        _scheduler()
         return {}
     chosen = dask.config.get("scheduler", None)
     synchronous = chosen in ("sync", "synchronous", "single-threaded")
@@ -39,11 +53,12 @@ class Workers:
 
 
 def workers() -> Workers:
-    """Ask the scheduler that Dask would take now."""
-    get = dask.base.get_scheduler()
-    client = getattr(get, "__self__", None)
-    if client is not None and hasattr(client, "scheduler_info"):
-        known = client.scheduler_info(n_workers=-1)["workers"].values()
+    """Ask the scheduler that Dask would take now; of a cluster there may be no workers yet."""
+    get = _scheduler()
+    client = _client_of(get)
+    if client is not None:
+        # Not scheduler_info, which a heartbeat may empty of its workers meanwhile.
+        known = client.sync(client.scheduler.identity, n_workers=-1)["workers"].values()
         memory = sum(worker["memory_limit"] or 0 for worker in known)
         return Workers(sum(worker["nthreads"] for worker in known), memory)
     n_threads = dask.config.get("num_workers", None) or CPU_COUNT
@@ -51,6 +66,53 @@ def workers() -> Workers:
         return Workers(1, MEMORY_LIMIT)
     # Processes hand every block back to the driver, which would send it out again in each pass.
     return Workers(n_threads, MEMORY_LIMIT if get in (None, dask.threaded.get) else 0)
+
+
+def _scheduler() -> Any:
+    """Return what Dask would compute by now, and say what to do where nobody could wait for it."""
+    try:
+        return dask.base.get_scheduler()
+    except RuntimeError as error:
+        if "asynchronous" not in str(error):
+            raise
+        raise RuntimeError(
+            "Lazy data would be computed by an asynchronous client of Dask, whose event loop stands still "
+            "while it is waited for here. Call this in a thread, as `await asyncio.to_thread(igtm.fit, X)`, "
+            "or give Dask a client that is not asynchronous."
+        ) from error
+
+
+def _client_of(get: Any) -> Any:
+    """Return the client of a cluster whose `get` that is, if it is one's."""
+    client = getattr(get, "__self__", None)
+    return client if hasattr(client, "scheduler_info") else None
+
+
+@contextlib.contextmanager
+def telling_of_a_wait(in_memory: bool) -> Iterator[None]:
+    """Say so, once, where a cluster has had no workers for some time, and a compute waits for them."""
+    client = None if in_memory else _client_of(_scheduler())
+    if client is None:
+        yield
+        return
+    done = threading.Event()
+    threading.Thread(target=_tell_of_a_wait, args=(client, done), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _tell_of_a_wait(client: Any, done: threading.Event) -> None:
+    with contextlib.suppress(Exception):  # of a client that ends; whoever waits for it hears of that
+        while not done.wait(PATIENCE):
+            if not client.nthreads():
+                logger.warning(
+                    "the cluster at %s has no workers, and is waited for; start some, or let waits end by "
+                    "Dask's setting distributed.scheduler.no-workers-timeout",
+                    client.scheduler.address,
+                )
+                return
 
 
 def worth_keeping(rows: RowBlocks, persist: bool | str) -> bool:

@@ -1,16 +1,21 @@
 """Who computes a pass, and with how many threads of BLAS."""
 
+import asyncio
+import logging
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from distributed import Client, LocalCluster, get_client, worker_client
 from helpers.lazy import computing
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, landscape
+from dask_igtm.passes import resources
 from dask_igtm.passes.resources import single_threaded_blas
 
 
@@ -87,3 +92,87 @@ def test_input_in_memory_never_meets_the_scheduler_of_dask_config(fitted, X, met
     with dask.config.set(scheduler=computing):
         result = getattr(estimator, method)(X)
     assert not isinstance(result, da.Array)
+
+
+# Clusters
+
+
+def cluster(**changed):
+    """One of threads of this process."""
+    chosen = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    return LocalCluster(**chosen | changed)
+
+
+def lazy(X):
+    return da.from_array(X, chunks=(50, 5))
+
+
+def fit_to(X, **parameters):
+    return igtm(**parameters).fit(lazy(X)).centers_.tobytes()
+
+
+NEEDS_RESULTS = {
+    "fit": lambda fitted, rows, _: igtm().fit(rows),
+    "score": lambda fitted, rows, _: fitted.score(rows),
+    "projection": lambda fitted, rows, folder: fitted.project_to_zarr(rows, folder / "map.zarr"),
+    "landscape": lambda fitted, rows, _: landscape.density(fitted, rows),
+    "estimate": lambda fitted, rows, _: igtm().estimate(rows),
+}
+
+
+def test_an_asynchronous_client_is_not_waited_for_in_its_own_loop(fitted, X, tmp_path):
+    async def main():
+        async with cluster(asynchronous=True) as here, Client(here, asynchronous=True):
+            for call in NEEDS_RESULTS.values():
+                with pytest.raises(RuntimeError, match=r"asynchronous client .* asyncio.to_thread"):
+                    call(fitted, lazy(X), tmp_path)
+            assert igtm().fit(X).centers_.tobytes() == fitted.centers_.tobytes()  # in memory
+            assert isinstance(fitted.transform(lazy(X)), da.Array)
+            for name, call in NEEDS_RESULTS.items():
+                assert await asyncio.to_thread(call, fitted, lazy(X), tmp_path) is not None, name
+            return await asyncio.to_thread(fit_to, X)
+
+    assert asyncio.run(main()) == fit_to(X)
+    assert [path.name for path in tmp_path.iterdir()] == ["map.zarr"]
+
+
+def test_a_coroutine_beside_a_synchronous_client(X):
+    async def main():
+        return fit_to(X)
+
+    with cluster() as here, Client(here):
+        assert asyncio.run(main()) == fit_to(X)
+
+
+def test_a_fit_is_a_task_of_the_one_thread_that_computes_it(X):
+    def task(persist="auto"):
+        return fit_to(X, persist=persist)
+
+    def with_client():
+        get_client()
+        return task()
+
+    def beside():
+        with worker_client():
+            return task()
+
+    whole = fit_to(X)
+    with cluster() as here, Client(here) as client:
+        assert all(client.submit(one).result(60) == whole for one in (task, with_client, beside))
+        assert client.gather(client.map(task, [True, False, "auto"])) == [whole] * 3
+
+
+def test_a_cluster_without_workers_is_waited_for_and_told_of(X, monkeypatch, caplog):
+    monkeypatch.setattr(resources, "PATIENCE", 0.05)
+    told = threading.Event()
+    caplog.handler.addFilter(lambda record: record.name != "dask_igtm" or told.set() or True)
+    with cluster(n_workers=0) as here, Client(here), ThreadPoolExecutor() as pool:
+        assert igtm().estimate(lazy(X)).n_threads == 1
+        with caplog.at_level(logging.WARNING, "dask_igtm"):
+            fit = pool.submit(fit_to, X)
+            assert told.wait(30)
+        here.scale(1)
+        assert fit.result(60) == fit_to(X)
+    (record,) = (record for record in caplog.records if record.name == "dask_igtm")
+    assert "has no workers" in record.getMessage()
+    assert "no-workers-timeout" in record.getMessage()
