@@ -1,5 +1,20 @@
 """`python -m dask_igtm` is `dask-igtm`."""
 
-from dask_igtm.cli.commands import main
+import signal
+import sys
 
-main(prog_name="dask-igtm")
+
+def run() -> None:
+    """Run the command line as a process of its own, which ends as it says wherever Ctrl-C meets it."""
+    try:
+        from dask_igtm.cli.commands import main  # noqa: PLC0415 - which takes long enough to be interrupted
+
+        main(prog_name="dask-igtm")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to be stopped
+
+
+if __name__ == "__main__":
+    run()

@@ -144,9 +144,13 @@ def fit(
     pass, so that it is faster to convert it first.
     """
     from dask_igtm import IGTM
+    from dask_igtm.data.own_inputs import refuse_own_input
     from dask_igtm.data.whole_outputs import check_new_file
     from dask_igtm.fitting.progress import shown
 
+    for written, *read in ((output, x, checkpoint), (checkpoint, x)):
+        if written is not None:
+            refuse_own_input(written, *read)
     X: Any = _table(x, _chosen(columns, drop, index))
     check_new_file(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
@@ -210,7 +214,11 @@ def transform(
     The ids of the rows come first: those beside a Zarr array, the index that pandas writes to Parquet, or
     the columns of --index. Of Parquet and CSV the columns of the fit are taken, by their names.
     """
+    from dask_igtm.data.own_inputs import refuse_own_input
+    from dask_igtm.data.whole_outputs import without_scheme
+
     x = _rows(x)
+    refuse_own_input(output, x, model)
     igtm = _map(model)
     ids = _names(index)
     try:
@@ -221,7 +229,7 @@ def transform(
             "nothing is kept" if output.endswith(".csv") else "the same command goes on with what is missing"
         )
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
-    return {"path": output, **_at(output)}
+    return {"path": output, **_at(without_scheme(output))}
 
 
 @main.command(cls=Command)
@@ -242,9 +250,11 @@ def report(
     It opens offline.
     """
     from dask_igtm import report as written
+    from dask_igtm.data.own_inputs import refuse_own_input
     from dask_igtm.data.whole_outputs import check_new_file
 
     x = _rows(x)
+    refuse_own_input(output, x, model)
     check_new_file(output, overwrite=overwrite)
     with computing(scheduler, workers), filling(fill_unstored):
         written(_map(model), x, output)
@@ -259,11 +269,12 @@ def info(path: str) -> Facts:
     import fsspec
 
     from dask_igtm.data.places import CSV, PARQUET
+    from dask_igtm.data.whole_outputs import without_scheme
 
     files, name = fsspec.core.url_to_fs(path)
     if not (files.isdir(name) or path.endswith((".zip", *CSV, *PARQUET))):
         return {"path": path, **_model(_map(path))}
-    return {"path": path, **_at(path)}
+    return {"path": path, **_at(without_scheme(path))}
 
 
 @main.command(cls=EstimatorCommand)

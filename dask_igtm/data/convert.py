@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,8 @@ from dask_igtm.data.containers import check_table
 from dask_igtm.data.csr_groups import write_csr
 from dask_igtm.data.csv_files import csv_rows, open_csv
 from dask_igtm.data.encodings import BY_ROWS, encoding_of
+from dask_igtm.data.interrupts import heeding, uninterrupted
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.parquet_rows import open_parquet
 from dask_igtm.data.places import CONVERTED, CSV, H5AD, MTX, NPY, NPZ, PARQUET
 from dask_igtm.data.rechunk import Columns, rechunk
@@ -26,7 +29,8 @@ from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
 from dask_igtm.data.stored_tables import ROWS, TEXT, as_text, check_id_names, id_type, ids_of, label
 from dask_igtm.data.table_columns import Choice
-from dask_igtm.data.whole_outputs import is_url, whole_zarr
+from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, is_url, real, without_scheme
+from dask_igtm.data.whole_stores import whole_zarr
 from dask_igtm.data.zarr_io import open_zarr
 from dask_igtm.posterior.tiles import is_sparse
 
@@ -94,14 +98,16 @@ def convert(
         If `source` is of another kind, or holds no table of numbers, if files differ in the names of their
         columns or these are no names, or if `codec` is none of those above.
     """
+    source, target = without_scheme(source), without_scheme(target)
     if codec not in CODECS:
         raise ValueError(f"codec={codec!r}; give one of {', '.join(CODECS)}.")
     ids = (index,) if isinstance(index, str) else tuple(index)
+    refuse_own_input(target, source)
     names, blocks = _table(source, Choice(columns, drop, ids), header)
     check_id_names(ids)
-    _check_target(target, overwrite=overwrite)
-    with whole_zarr(target, overwrite=overwrite) as partial:
-        _write(partial, blocks, {} if names is None else {ATTRIBUTE: names}, ids, codec)
+    check = functools.partial(_check_target, target, overwrite=overwrite)
+    with whole_zarr(target, check) as new, uninterrupted():
+        _write(new, heeding(blocks), {} if names is None else {ATTRIBUTE: names}, ids, codec)
     try:
         return open_zarr(target)
     except FileNotFoundError:
@@ -228,11 +234,12 @@ def _height(rows: Rows) -> int:
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:
-    files, name = fsspec.core.url_to_fs(target)
+    files, name = fsspec.core.url_to_fs(real(target))
     if not files.exists(name):
         return
     if not overwrite:
         raise FileExistsError(f"There is something at {target!r}; give another path, or --overwrite.")
+    check_kind(target, FILE, FOLDER)
     there = _opened(target)
     table = isinstance(there, zarr.Group) and (encoding_of(there) == BY_ROWS or ids_of(there) is not None)
     if not (table or isinstance(there, zarr.Array)):

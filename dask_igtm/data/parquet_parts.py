@@ -19,7 +19,7 @@ import numpy as np
 
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.stored_tables import as_text
-from dask_igtm.data.whole_outputs import create_whole, is_url, write_whole
+from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, create_whole, is_url, real, write_whole
 from dask_igtm.data.zarr_labels import ATTRIBUTE, Label, check_label
 
 LABEL = "projection.parquet"
@@ -49,6 +49,7 @@ class ParquetParts:
         FileExistsError
             If something else is there.
         """
+        check_kind(self.path, FILE, FOLDER)
         files, name = fsspec.core.url_to_fs(self.path)
         files.invalidate_cache()
         if not files.exists(name) or (
@@ -66,7 +67,7 @@ class ParquetParts:
     def claim(self, label: Label) -> bool:
         """Make the folder with a label where nothing is; return False where another run was first."""
         if not is_url(self.path):
-            os.makedirs(self.path, exist_ok=True)
+            os.makedirs(real(self.path), exist_ok=True)
         try:
             create_whole(f"{self.path}/{LABEL}", dumps(label).encode())
         except FileExistsError:
@@ -114,11 +115,6 @@ class ParquetParts:
                 "that every worker sees."
             )
         check_label(label, self.path, run)
-
-    def remove(self) -> None:
-        """Remove the folder."""
-        files, name = fsspec.core.url_to_fs(self.path)
-        files.rm(name, recursive=True)
 
     def _without_rows(self, label: Label) -> bytes:
         import pyarrow.parquet as pq  # noqa: PLC0415 - an extra

@@ -1,24 +1,29 @@
-"""Outputs that are either whole or not there."""
+"""Files that are either whole or not there, and what may be replaced by one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
+import stat
 import tempfile
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
-logger = logging.getLogger("dask_igtm")
+from dask_igtm.data.work_folders import work_folder
 
 Path = str | os.PathLike[str]
 
 LOCAL = ("file://", "local://")  # URLs of paths, which are better known by those
+FILE, FOLDER = "a file", "a folder"
+KINDS = {
+    stat.S_IFREG: FILE,
+    stat.S_IFDIR: FOLDER,
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def is_url(path: Path) -> bool:
@@ -26,43 +31,101 @@ def is_url(path: Path) -> bool:
     return "://" in os.fspath(path)
 
 
+def without_scheme(path: Path) -> str:
+    """Return the path of a URL of a local file, and all else as it is."""
+    name = os.fspath(path)
+    return str(fsspec.core.strip_protocol(name)) if name.startswith(LOCAL) else name
+
+
 def absolute(path: Path) -> str:
     """Return a path that means the same in other processes, as URLs do; without a slash at its end."""
-    name = os.fspath(path)
-    if is_url(name) and not name.startswith(LOCAL):
-        return name.rstrip("/")
-    return os.path.abspath(fsspec.core.strip_protocol(name) if is_url(name) else name)
+    name = without_scheme(path)
+    return name.rstrip("/") if is_url(name) else os.path.abspath(name)
+
+
+def real(path: Path) -> str:
+    """Return where something given a path comes to be: `absolute`, and to where symbolic links lead.
+
+    Raises
+    ------
+    FileExistsError
+        If these lead nowhere.
+    """
+    name = absolute(path)
+    if is_url(name):
+        return name
+    found = os.path.realpath(name)
+    if os.path.islink(found):
+        raise FileExistsError(
+            f"There is a symbolic link at {os.fspath(path)!r} that leads back to itself; give another path, "
+            "or remove it."
+        )
+    return found
+
+
+def check_kind(path: Path, *known: str) -> None:
+    """Raise FileExistsError if what is at a path, or where links lead from there, is none of the known kinds.
+
+    These are FILE and FOLDER, and nothing else is ever replaced. URLs have no other.
+    """
+    if is_url(real(path)):
+        return
+    try:
+        mode = os.stat(absolute(path)).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    kind = KINDS.get(stat.S_IFMT(mode), "a device")
+    if kind not in known:
+        raise FileExistsError(
+            f"There is {kind} at {os.fspath(path)!r}, which is not replaced; give another path, or remove it."
+        )
 
 
 def check_writable(path: Path) -> None:
-    """Raise OSError if a file could not be written to a local `path`; URLs show that when written."""
-    folder = "." if is_url(path) else os.path.dirname(os.path.abspath(os.fspath(path)))
+    """Raise OSError if a file could not be written to `path`, or would replace something that is no file.
+
+    URLs show that when written.
+    """
+    name = real(path)
+    if is_url(name):
+        return
+    check_kind(path, FILE)
+    folder = os.path.dirname(name)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r}; make it, or give another path.")
-    if not is_url(path) and not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
 
 
 def check_new_file(path: Path, *, overwrite: bool) -> None:
     """Raise OSError, before any work is done, if a file could not be written, or is not to be replaced."""
     check_writable(path)
-    files, name = fsspec.core.url_to_fs(path)
+    files, name = fsspec.core.url_to_fs(absolute(path))
     if files.isdir(name) or (files.exists(name) and not overwrite):
         raise FileExistsError(
-            f"There is something at {str(path)!r}; give another path, or overwrite=True (--overwrite) to "
-            "replace a file."
+            f"There is something at {os.fspath(path)!r}; give another path, or overwrite=True (--overwrite) "
+            "to replace a file."
         )
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there; one that exists is replaced."""
-    files, name = fsspec.core.url_to_fs(absolute(path))
-    if not isinstance(files, LocalFileSystem):
-        files.pipe_file(name, content)  # one request: an object appears whole
+    """Write a file that is either whole or not there; one that exists is replaced, where a link leads too.
+
+    Raises
+    ------
+    OSError
+        As `check_writable` does.
+    """
+    name = real(path)
+    if is_url(name):
+        files, key = fsspec.core.url_to_fs(name)
+        files.pipe_file(key, content)  # one request: an object appears whole
         return
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
-        _write(partial, content)
-        os.replace(partial, name)
+    check_writable(path)
+    with work_folder(name) as new:
+        _write(new, content)
+        check_writable(path)  # something else may have come there meanwhile
+        os.replace(new, name)
 
 
 @contextlib.contextmanager
@@ -74,22 +137,27 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[str]:
     FileExistsError
         If something has come there meanwhile that is not to be replaced.
     """
-    files, name = fsspec.core.url_to_fs(absolute(path))
-    local = isinstance(files, LocalFileSystem)
-    folder = os.path.dirname(name) if local else tempfile.gettempdir()
-    disk = LocalFileSystem()
-    with _or_nothing(
-        disk, os.path.join(folder, f"{os.path.basename(name)}.{uuid.uuid4().hex}.part")
-    ) as partial:
-        yield partial
+    name = real(path)
+    beside = os.path.join(tempfile.gettempdir(), os.path.basename(name)) if is_url(name) else name
+    with work_folder(beside) as new:
+        yield new
+        files, key = fsspec.core.url_to_fs(name)
         files.invalidate_cache()
-        if files.exists(name) and not overwrite:
-            raise FileExistsError(f"Something has come to {str(path)!r} meanwhile; give another path.")
-        if local:
-            os.replace(partial, name)
+        with meanwhile(path):
+            check_new_file(path, overwrite=overwrite)
+        if is_url(name):
+            files.put_file(new, key)  # an object appears whole
         else:
-            files.put_file(partial, name)  # an object appears whole
-            disk.rm_file(partial)
+            os.replace(new, name)
+
+
+@contextlib.contextmanager
+def meanwhile(path: Path) -> Iterator[None]:
+    """Say of what is not to be replaced that it was not there at first."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise FileExistsError(f"Something has come to {os.fspath(path)!r} meanwhile. {error}") from None
 
 
 def create_whole(path: Path, content: bytes) -> None:
@@ -103,20 +171,20 @@ def create_whole(path: Path, content: bytes) -> None:
     FileExistsError
         If something is there.
     """
-    files, name = fsspec.core.url_to_fs(absolute(path))
-    if not isinstance(files, LocalFileSystem):
-        _create_object(files, name, content)
+    name = real(path)
+    if is_url(name):
+        files, key = fsspec.core.url_to_fs(name)
+        _create_object(files, key, content)
         return
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
-        _write(partial, content)
+    with work_folder(name) as new:
+        _write(new, content)
         try:
-            os.link(partial, name)  # which replaces nothing, other than a rename
+            os.link(new, name)  # which replaces nothing, other than a rename
         except FileExistsError:
             raise
         except OSError:  # a file system without links
             with open(name, "xb") as file:
                 file.write(content)
-        os.remove(partial)
 
 
 def _write(name: str, content: bytes) -> None:
@@ -137,108 +205,3 @@ def _create_object(files: Any, name: str, content: bytes) -> None:
             files.pipe_file(name, content)  # a store that cannot be asked to replace nothing
         if files.cat_file(name) != content:  # which may be there, and its receipt be lost
             raise FileExistsError(f"There is something at {name!r}.") from None
-
-
-@contextlib.contextmanager
-def whole_zarr(target: Path, *, overwrite: bool) -> Iterator[str]:
-    """Yield a path to write a Zarr array or group to, which then takes the place of what is at `target`.
-
-    Where writing or moving fails, what was at `target` stays or comes back.
-
-    Raises
-    ------
-    FileExistsError
-        If something is at `target`, or has come there meanwhile, that is not to be replaced.
-    """
-    files, name = fsspec.core.url_to_fs(os.fspath(target))
-    name = name.rstrip("/")
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
-        yield files.unstrip_protocol(partial) if is_url(target) else partial
-        with _alone_at(files, name):
-            files.invalidate_cache()
-            if not files.exists(name):
-                _move(files, partial, name)
-            elif overwrite:
-                _replace(files, partial, name)
-            else:
-                raise FileExistsError(f"Something has come to {str(target)!r} meanwhile; give another path.")
-    files.invalidate_cache()
-
-
-@contextlib.contextmanager
-def _alone_at(files: Any, name: str) -> Iterator[None]:
-    """Let one process at a time move something to a place; the others get FileExistsError."""
-    lock = f"{name}.lock"
-    try:
-        create_whole(files.unstrip_protocol(lock), uuid.uuid4().bytes)
-    except FileExistsError:
-        raise FileExistsError(
-            f"Another process is about to put something at {name!r}, as {lock!r} says; let it end, or remove "
-            "that file if it was killed."
-        ) from None
-    try:
-        yield
-    finally:
-        try:
-            files.rm_file(lock)
-        except OSError:
-            logger.warning("%s could not be removed; remove it before something is to be put there", lock)
-
-
-@contextlib.contextmanager
-def _or_nothing(files: Any, name: str) -> Iterator[str]:
-    """Remove what has come to be under this name if anything fails."""
-    try:
-        yield name
-    except BaseException:
-        if files.exists(name):
-            files.rm(name, recursive=True)
-        raise
-
-
-def _replace(files: Any, new: str, name: str) -> None:
-    """Move an array or group to the place of another, of which a whole copy is there until the new one is."""
-    old = f"{new}.old"
-    if not isinstance(files, LocalFileSystem):
-        with _or_nothing(files, old):
-            files.copy(name, old, recursive=True)
-    try:
-        if isinstance(files, LocalFileSystem):
-            os.rename(name, old)
-        else:
-            files.rm(name, recursive=True)
-        _move(files, new, name)
-    except BaseException as error:
-        if files.exists(old):
-            _put_back(files, old, name, error)
-        raise
-    try:
-        files.rm(old, recursive=True)
-    except OSError:
-        logger.warning("what was at %s is replaced, and could not be removed from %s", name, old)
-
-
-def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:
-    try:
-        if files.exists(name):
-            files.rm(name, recursive=True)
-        if isinstance(files, LocalFileSystem):
-            os.rename(old, name)
-        else:
-            files.copy(old, name, recursive=True)
-            files.rm(old, recursive=True)
-    except Exception:  # noqa: BLE001 - file systems raise what they like
-        error.add_note(f"What was at {name!r} is whole at {old!r}; it could not be put back.")
-
-
-def _move(files: Any, new: str, name: str) -> None:
-    """Move an array or group to where nothing is; of objects what is in it, and last what makes it one."""
-    if isinstance(files, LocalFileSystem):
-        os.rename(new, name)
-        return
-    with _or_nothing(files, name):
-        for part in sorted(key.rpartition("/")[2] for key in files.ls(new, detail=False)):
-            if part != "zarr.json":
-                files.copy(f"{new}/{part}", f"{name}/{part}", recursive=True)
-        files.copy(f"{new}/zarr.json", f"{name}/zarr.json")
-        files.rm(new, recursive=True)

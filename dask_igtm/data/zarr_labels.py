@@ -13,7 +13,7 @@ import fsspec
 import zarr
 from zarr.storage import MemoryStore
 
-from dask_igtm.data.whole_outputs import create_whole, is_url, write_whole
+from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, create_whole, is_url, real, write_whole
 
 ATTRIBUTE = "dask_igtm"
 BEGUN = (".zgroup", ".part")  # how names end that a run leaves which has not yet set its label
@@ -29,6 +29,7 @@ def label_of(path: str) -> Label | None:
     FileExistsError
         If something else is there.
     """
+    check_kind(path, FILE, FOLDER)
     files, name = fsspec.core.url_to_fs(path)
     files.invalidate_cache()
     if not files.exists(name) or (
@@ -53,7 +54,7 @@ def claim(path: str, label: Label) -> bool:
     held: dict[str, Any] = {}
     zarr.create_group(MemoryStore(held), attributes={ATTRIBUTE: label})
     if not is_url(path):
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(real(path), exist_ok=True)
     *others, last = sorted(held, reverse=True)  # of format 2 .zgroup, the same for all, and .zattrs
     for key in others:
         write_whole(f"{path}/{key}", held[key].to_bytes())

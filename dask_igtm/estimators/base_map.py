@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.containers import array_in, is_lazy
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.row_arrays import sizes_message
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
@@ -350,6 +351,7 @@ class BaseMap(
             has other columns than in `fit` or holds NaN or infinity.
         """
         fitted = self._map
+        refuse_own_input(path, X)
         return project_to_zarr(fitted, rows_of(self, X), path, fitted.outputs(outputs, top), resume=resume)
 
     def describe(

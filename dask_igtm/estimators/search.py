@@ -23,7 +23,7 @@ from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import opened
 from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.data.whole_outputs import Path
+from dask_igtm.data.whole_outputs import FILE, Path, check_kind
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
 from dask_igtm.estimators.classifier import IGTMClassifier
@@ -225,6 +225,9 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
             for fold in folds.each
         ]
         self._check_comparable([candidate.settings for candidate in candidates])
+        if checkpoint is not None and self.refit:
+            for number in range(len(grid)):
+                check_kind(_refitted(checkpoint, number), FILE)
         judged, self.n_passes_ = self._judge(folds.rows, candidates, folds.drawn, checkpoint, callbacks)
         scores = self._scores(X, y, folds, [one for _, one in grid], judged)
         self.n_splits_ = len(folds.each)
@@ -235,7 +238,7 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         self.__dict__.pop("best_estimator_", None)
         if self.refit:
             best = clone(self.estimator).set_params(**self.best_params_)
-            path = None if checkpoint is None else _beside(checkpoint, f"refit-{self.best_index_}")
+            path = None if checkpoint is None else _refitted(checkpoint, self.best_index_)
             self.best_estimator_ = best.fit(X, y, sample_weight=sample_weight, checkpoint=path)
         return self
 
@@ -480,6 +483,11 @@ def _beside(path: Path, word: str) -> str:
     """Return the path of another file beside one, with `word` before the ending."""
     root, ending = os.path.splitext(os.fspath(path))
     return f"{root}.{word}{ending}"
+
+
+def _refitted(path: Path, number: int) -> str:
+    """Return the path of the checkpoint of the fit to all rows, of a candidate that is the best."""
+    return _beside(path, f"refit-{number}")
 
 
 def _takes_weights(scoring: Callable[..., Any]) -> bool:

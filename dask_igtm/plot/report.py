@@ -17,6 +17,7 @@ from dask_igtm._version import __version__
 from dask_igtm.data.column_names import series_name
 from dask_igtm.data.containers import array_in
 from dask_igtm.data.json_text import dumps
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.plot import charts as pictures
@@ -139,6 +140,7 @@ def report(
     igtm = map_estimator(model)
     library = _library()
     check_writable(path)
+    refuse_own_input(path, X)
     title = title or "Generative topographic map"
     of_rows, rows = _projections(model, X, y, labels, scale, sample_weight)
     of_nodes, quality = _landscapes(model, X, y, labels, scale, sample_weight)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import numpy as np
 import zarr
 
@@ -68,11 +67,6 @@ class ZarrParts:
     def check_run(self, run: str) -> None:
         """Raise FileExistsError unless the group belongs to a run."""
         check_run(zarr.open_group(self.path, mode="r"), self.path, run)
-
-    def remove(self) -> None:
-        """Remove the group."""
-        files, name = fsspec.core.url_to_fs(self.path)
-        files.rm(name, recursive=True)
 
     def _tables(self, height: int) -> dict[str, Table]:
         tables = {o.name: Table(o.shape(self.n_rows), o.dtype, o.fill, height) for o in self.outputs}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.parquet_parts import ParquetParts
 from dask_igtm.data.places import PARQUET
 from dask_igtm.data.row_arrays import records_of
@@ -16,6 +17,7 @@ from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
 from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.data.whole_outputs import Path, absolute, check_new_file
+from dask_igtm.data.whole_stores import remove_whole
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts
@@ -46,6 +48,7 @@ def write_table(
 ) -> None:
     """Write what `table` says of the rows, by the ending of the path; see `IGTM.write_table`."""
     fitted, target = fitted_map(estimator), check_ending(path)
+    refuse_own_input(target, X)
     chosen = fitted.outputs(outputs, top)
     if target.endswith(CSV_FILE):
         check_new_file(target, overwrite=overwrite)
@@ -63,7 +66,7 @@ def write_table(
         ZarrParts(target, rows.X.shape[0], chosen, kinds) if to_zarr else ParquetParts(target, columns)
     )
     if overwrite and place.label() is not None:
-        place.remove()
+        remove_whole(target)
     write_parts(fitted, rows, chosen, place, resume=resume)
 
 

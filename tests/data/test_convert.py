@@ -310,7 +310,10 @@ def test_what_is_no_array_is_never_overwritten(folder):
     (folder / "work" / "thesis.tex").write_text("years")
     with pytest.raises(FileExistsError, match="no table in Zarr"):
         convert("x.npy", "work", overwrite=True)
+    np.save("other.npy", X)
     with pytest.raises(FileExistsError, match="no table in Zarr"):
+        convert("x.npy", "other.npy", overwrite=True)
+    with pytest.raises(ValueError, match="give another path"):
         convert("x.npy", "x.npy", overwrite=True)
     assert names(folder / "work") == ["thesis.tex"]
 
@@ -350,7 +353,7 @@ def test_a_replacement_that_cannot_be_moved_leaves_what_was_there(folder, monkey
     rename = os.rename
 
     def refuse(source, target):
-        if source.endswith(".part"):
+        if source.endswith("/new"):
             raise OSError("stale handle")
         rename(source, target)
 

@@ -5,6 +5,6 @@ FIT = ("fit", "x.zarr", "-o", "m.npz", "--k", "4", "--m", "2", "--tol", "0")
 HEEDING = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from dask_igtm.cli.commands import main
-main()
+from dask_igtm.__main__ import run
+run()
 """
