@@ -15,6 +15,7 @@ import zarr
 
 from dask_igtm.data.containers import is_xarray
 from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.stored_tables import rows_in
 from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.data.user_warnings import warn
@@ -73,7 +74,7 @@ def _stored(table: zarr.Array[Any] | zarr.Group) -> list[str | float] | None:
     shape: Any = table.shape if isinstance(table, zarr.Array) else table.attrs.get("shape", ())
     if len(shape) != 2 or len(names) != shape[1] or not kinds <= {str, int, float}:
         warn(
-            f"{table.store_path} has shape {shape} and {len(names)} entries in its attribute "
+            f"{escaped(table.store_path)} has shape {shape} and {len(names)} entries in its attribute "
             f"{ATTRIBUTE!r}, which are not used; write as many names, or numbers, as there are columns."
         )
         return None
@@ -116,7 +117,7 @@ def different_names(expected: Sequence[str], given: Sequence[str]) -> str:
     parts = ["The feature names should match those that were passed during fit."]
     for heading, names in lists.items():
         if names:
-            parts += [heading, *(f"- {name}" for name in names[:SHOWN])]
+            parts += [heading, *(f"- {escaped(name)}" for name in names[:SHOWN])]
             parts += ["- ..."] if len(names) > SHOWN else []
     if len(parts) == 1:
         parts.append("Feature names must be in the same order as they were in fit.")

@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from dask_igtm._version import __version__
+from dask_igtm.data.plain_text import escaped
 
 ATTRIBUTE = "dask_igtm"
 FORMAT, FORMAT_VERSION = "dask_igtm table", 1
@@ -41,8 +42,8 @@ def ids_of(group: Any) -> list[str] | None:
         return None
     if about.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{group.store_path} is a table of format {about.get('format_version')}, and this release reads "
-            f"format {FORMAT_VERSION}; take a later one."
+            f"{escaped(group.store_path)} is a table of format {about.get('format_version')}, and this "
+            f"release reads format {FORMAT_VERSION}; take a later one."
         )
     return list(about["ids"])
 

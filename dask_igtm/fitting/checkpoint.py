@@ -115,7 +115,7 @@ class Checkpoint:
             self.write(start)
             return start
         state = start.unpack(self.found[1])
-        logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.path)
+        logger.info("going on after iteration %d of checkpoint %r", len(state.history), str(self.path))
         return state
 
     def write(self, state: State) -> None:

@@ -80,7 +80,7 @@ class CheckpointMany:
             for start, one in zip(starts, self.each, strict=True)
         ]
         n_passes = max(len(state.history) for state in states)
-        logger.info("going on after pass %d of checkpoint %s", n_passes, self.path)
+        logger.info("going on after pass %d of checkpoint %r", n_passes, str(self.path))
         return states
 
     def write(self, states: Sequence[State]) -> None:
