@@ -23,6 +23,28 @@ SHOWN = 12  # of a list, in words
 VERBOSE = "dask_igtm.verbose"  # where a context keeps whether to show progress
 
 
+class Commands(click.Group):
+    """A group of commands whose errors in what was typed are such as a terminal can show."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of the group itself."""
+        with _escaped_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Find the command, read its options, and run it."""
+        with _escaped_errors():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _escaped_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(escaped(error.format_message()), error.ctx) from error
+
+
 class Command(click.Command):
     """A command that returns facts, told in words or as JSON, and fails with one line."""
 

@@ -30,7 +30,8 @@ def column_names(table: Any) -> Names | None:
     """Return the names of the columns of a table; None where it has none.
 
     Numbers are names too (of wavelengths, say), unless they are those of the places: 0, 1, 2...
-    Raises ValueError where a name is that of several columns.
+    Raises ValueError where several columns have the same name, or where one ends in NUL, which files of maps
+    do not keep.
     """
     labels = _labels(rows_in(table))
     if labels is None:
@@ -39,9 +40,16 @@ def column_names(table: Any) -> Names | None:
     positions = all(isinstance(label, (int, np.integer)) for label in labels)
     if positions and labels == list(range(len(labels))):
         return None
-    names = tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
+    names = tuple(_as_text(label) for label in labels)
     check_distinct(names, "The table")
+    cut = [name for name in names if name.endswith("\0")]
+    if cut:
+        raise ValueError(f"A column is called {cut[0]!r}, and NumPy keeps no NUL at the end; rename it.")
     return names
+
+
+def _as_text(label: Any) -> str:
+    return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)
 
 
 def _labels(table: Any) -> Iterable[Any] | None:

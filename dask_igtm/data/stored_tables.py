@@ -5,6 +5,7 @@ The ids of a row are what it is called: numbers, or text, for which a gap is emp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ ATTRIBUTE = "dask_igtm"
 FORMAT, FORMAT_VERSION = "dask_igtm table", 1
 ROWS = "X"  # name of the array or CSR group of the rows
 TEXT = "string"  # the type of Zarr
+NO_NAME = re.compile("[/\\\\\0\ud800-\udfff]")  # what has no place in the name of an id
 
 Values = NDArray[Any]
 
@@ -60,13 +62,11 @@ def check_id_names(ids: Sequence[str], others: Sequence[str] = (ROWS,)) -> None:
         raise ValueError(
             f"An id is called {taken[0]!r}, and so is what goes beside it; give it another name."
         )
-    wrong = [
-        name for name in ids if not name.strip() or name.startswith((".", "__")) or set(name) & {"/", "\\"}
-    ]
+    wrong = [name for name in ids if not name.strip() or name.startswith((".", "__")) or NO_NAME.search(name)]
     if wrong:
         raise ValueError(
-            f"An id is called {wrong[0]!r}, which is no name in a Zarr group; give one without slashes, that "
-            "does not begin with a dot or two underscores."
+            f"An id is called {wrong[0]!r}, which is no name in a Zarr group; give one of UTF-8 without "
+            "slashes and NUL, that does not begin with a dot or two underscores."
         )
 
 
@@ -88,4 +88,9 @@ def as_text(values: Values) -> Values:
 def _text(value: Any) -> str:
     if value is None or value != value:  # noqa: PLR0124 - as NaN alone
         return ""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    try:
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        text.encode()
+    except UnicodeError:
+        raise ValueError(f"An id is {value!r}, which UTF-8 cannot hold; give ids that it can.") from None
+    return text
