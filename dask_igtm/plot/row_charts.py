@@ -105,12 +105,13 @@ def _points(
         return chart(value=points.values).encode(color=color, tooltip=tooltips(*told, value=name))
     names = shown_apart(labels)
     own = dict(zip(labels, names, strict=True))
-    labelled = chart(label=[own[label] for label in points.values.tolist()]).encode(
+    drawn = np.array([own[label] for label in points.values.tolist()])
+    labelled = chart(label=drawn).encode(
         color=class_colors(names, name),
         shape=class_shapes(names, name),
         tooltip=tooltips(*told, label=name),
     )
-    middles = np.array([_innermost(points.means[points.values == label]) for label in labels])
+    middles = np.array([_innermost(points.means[drawn == shown]) for shown in names])
     return with_names(labelled, canvas, middles, names)
 
 

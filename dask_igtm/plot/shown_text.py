@@ -1,7 +1,8 @@
 """Text of the user as pictures show it: it cannot break, open or end anything, whoever draws or holds them.
 
-Altair writes the text of a chart as it is into the script of a page, renderers of SVG and PNG end the process
-at a NUL, and Vega cannot draw a legend whose title has a line break. So every text passes here once.
+Altair writes the text of a chart as it is into the script of a page, Vega-Lite writes names into expressions
+of Vega and escapes their quotes alone, and renderers of SVG and PNG end the process at a NUL. So every text
+passes here once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 from dask_igtm.data.plain_text import escaped
 
 LONGEST = 300  # characters; a picture has room for fewer
-ENDING = re.compile("<(?=[/!])")  # the beginning of what ends a script, or hides its end
-WORD_JOINER = "\u2060"  # which is not seen
+# What begins the end of a script, or hides that; and what makes something else of the next character.
+BEGINNINGS = re.compile(r"<(?=[/!])|\\")
+WORD_JOINER = "\u2060"  # which is not seen, and keeps them from what follows
 FIELDS_OF_TOOLTIPS = ("title", "image")  # shown as a heading, and as the image at their address
 
 
@@ -23,7 +25,7 @@ def shown(value: Any) -> str:
     """Return the text of a value as a picture can show it."""
     text = str(value)
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    return ENDING.sub(f"<{WORD_JOINER}", escaped(text))
+    return BEGINNINGS.sub(rf"\g<0>{WORD_JOINER}", escaped(text))
 
 
 def shown_title(text: Any) -> str | list[str]:
