@@ -29,11 +29,11 @@ ROOMS = {
     " row_subsets e_step node_sums prediction map_bins row_sample node_members plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
-    "data": "user_warnings interrupts work_folders whole_outputs whole_stores file_lock json_text npz_io"
-    " codecs encodings places zarr_io zarr_labels stored_tables zarr_tables parquet_parts opened_files planning"
-    " block_shapes cubes csr_rows table_columns parquet_rows own_inputs csv_files table_files no_tables"
-    " frames containers column_names row_index row_arrays row_blocks xarray_names table_ids row_names rechunk"
-    " csr_groups sparse_files convert",
+    "data": "plain_text user_warnings interrupts work_folders whole_outputs whole_stores file_lock json_text"
+    " npz_io codecs encodings places zarr_io zarr_labels stored_tables zarr_tables parquet_parts opened_files"
+    " planning block_shapes cubes csr_rows table_columns parquet_rows own_inputs csv_files table_files"
+    " no_tables frames containers column_names row_index row_arrays row_blocks xarray_names table_ids row_names"
+    " rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint_file"
     " checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
@@ -42,7 +42,7 @@ ROOMS = {
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
     "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
     " regressor load folds search saturation",
-    "plot": "style row_charts node_charts charts report",
+    "plot": "shown_text style row_charts node_charts charts report",
     "cli": "estimator_options base commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}

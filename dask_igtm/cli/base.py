@@ -15,11 +15,34 @@ import click
 
 from dask_igtm.cli.estimator_options import estimator_options
 from dask_igtm.data.json_text import dumps
+from dask_igtm.data.plain_text import escaped
 
 Facts = dict[str, Any]
 
 SHOWN = 12  # of a list, in words
 VERBOSE = "dask_igtm.verbose"  # where a context keeps whether to show progress
+
+
+class Commands(click.Group):
+    """A group of commands whose errors in what was typed are such as a terminal can show."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the options of the group itself."""
+        with _escaped_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Find the command, read its options, and run it."""
+        with _escaped_errors():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _escaped_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(escaped(error.format_message()), error.ctx) from error
 
 
 class Command(click.Command):
@@ -44,7 +67,7 @@ class Command(click.Command):
             if as_json:
                 click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
-        click.echo(dumps(facts) if as_json else _in_words(facts))
+        click.echo(dumps(facts) if as_json else _encodable(_in_words(facts), sys.stdout))
 
 
 class EstimatorCommand(Command):
@@ -144,19 +167,27 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
 
 def say(message: str) -> None:
     """Write a line to stderr, above a bar that may be there, which `click.echo` would go around."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    print(_encodable(escaped(message), sys.stderr), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _encodable(text: str, stream: Any) -> str:
+    """Return a text with what a stream cannot encode as Python writes it."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _one_line(error: Any) -> str:
     """Return the message of an error and its notes; its kind too where the message alone says little."""
     known = isinstance(error, (ValueError, TypeError, OSError, ImportError, Warning))
     message = str(error) if known else f"{type(error).__name__}: {error}, see --debug"
-    return " ".join(" ".join([message, *getattr(error, "__notes__", ())]).split())
+    return escaped(" ".join(" ".join([message, *getattr(error, "__notes__", ())]).split()))
 
 
 def _in_words(facts: Facts) -> str:
     width = max(map(len, facts)) + 2
-    return "\n".join(f"{name.replace('_', ' '):{width}}{_word(value)}" for name, value in facts.items())
+    return "\n".join(
+        f"{name.replace('_', ' '):{width}}{escaped(_word(value))}" for name, value in facts.items()
+    )
 
 
 def _word(value: Any) -> str:

@@ -10,7 +10,17 @@ from typing import Any
 import click
 
 from dask_igtm._version import __version__
-from dask_igtm.cli.base import VERBOSE, Command, EstimatorCommand, Facts, computing, filling, options, say
+from dask_igtm.cli.base import (
+    VERBOSE,
+    Command,
+    Commands,
+    EstimatorCommand,
+    Facts,
+    computing,
+    filling,
+    options,
+    say,
+)
 from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
@@ -56,7 +66,7 @@ def target(what: str) -> Callable[[Any], Any]:
     return click.option("-o", "--output", required=True, metavar="PATH", help=what)
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Map large tables by Generative Topographic Mapping.

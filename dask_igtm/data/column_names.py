@@ -15,6 +15,7 @@ import zarr
 
 from dask_igtm.data.containers import is_xarray
 from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.stored_tables import rows_in
 from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.data.user_warnings import warn
@@ -29,7 +30,8 @@ def column_names(table: Any) -> Names | None:
     """Return the names of the columns of a table; None where it has none.
 
     Numbers are names too (of wavelengths, say), unless they are those of the places: 0, 1, 2...
-    Raises ValueError where a name is that of several columns.
+    Raises ValueError where several columns have the same name, or where one ends in NUL, which files of maps
+    do not keep.
     """
     labels = _labels(rows_in(table))
     if labels is None:
@@ -38,9 +40,16 @@ def column_names(table: Any) -> Names | None:
     positions = all(isinstance(label, (int, np.integer)) for label in labels)
     if positions and labels == list(range(len(labels))):
         return None
-    names = tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
+    names = tuple(_as_text(label) for label in labels)
     check_distinct(names, "The table")
+    cut = [name for name in names if name.endswith("\0")]
+    if cut:
+        raise ValueError(f"A column is called {cut[0]!r}, and NumPy keeps no NUL at the end; rename it.")
     return names
+
+
+def _as_text(label: Any) -> str:
+    return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)
 
 
 def _labels(table: Any) -> Iterable[Any] | None:
@@ -73,7 +82,7 @@ def _stored(table: zarr.Array[Any] | zarr.Group) -> list[str | float] | None:
     shape: Any = table.shape if isinstance(table, zarr.Array) else table.attrs.get("shape", ())
     if len(shape) != 2 or len(names) != shape[1] or not kinds <= {str, int, float}:
         warn(
-            f"{table.store_path} has shape {shape} and {len(names)} entries in its attribute "
+            f"{escaped(table.store_path)} has shape {shape} and {len(names)} entries in its attribute "
             f"{ATTRIBUTE!r}, which are not used; write as many names, or numbers, as there are columns."
         )
         return None
@@ -116,7 +125,7 @@ def different_names(expected: Sequence[str], given: Sequence[str]) -> str:
     parts = ["The feature names should match those that were passed during fit."]
     for heading, names in lists.items():
         if names:
-            parts += [heading, *(f"- {name}" for name in names[:SHOWN])]
+            parts += [heading, *(f"- {escaped(name)}" for name in names[:SHOWN])]
             parts += ["- ..."] if len(names) > SHOWN else []
     if len(parts) == 1:
         parts.append("Feature names must be in the same order as they were in fit.")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from dask_igtm.data.opened_files import Hdf5Rows, dataset_rows
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.zarr_io import StoredRows, stored_rows
 
 PARTS = ("data", "indices", "indptr")
@@ -164,5 +165,5 @@ def _part(group: Any, part: str, name: str) -> StoredRows | Hdf5Rows:
 def _place(group: Any) -> str:
     """Say where a group is."""
     if isinstance(group, zarr.Group):
-        return f"the Zarr group {group.store_path}"
-    return f"the HDF5 group {group.name} of {group.file.filename}"
+        return f"the Zarr group {escaped(group.store_path)}"
+    return f"the HDF5 group {escaped(group.name)} of {escaped(group.file.filename)}"

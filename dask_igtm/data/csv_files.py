@@ -14,6 +14,7 @@ from dask.system import CPU_COUNT
 from dask.utils import natural_sort_key
 from numpy.typing import NDArray
 
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.table_columns import ALL, Choice, check_distinct, check_same_columns, chosen_columns
 
 Rows = NDArray[Any]
@@ -144,8 +145,8 @@ def _check_header(path: str, names: list[str], *, certain: bool, chosen: bool) -
     """
     if not certain and all(map(_is_value, names)):
         raise ValueError(
-            f"The first line of {path!r} holds numbers alone: {', '.join(names[:5])}. Give --no-header "
-            "(header=False) if it is a row, --header (header=True) if these are names."
+            f"The first line of {path!r} holds numbers alone: {', '.join(map(escaped, names[:5]))}. Give "
+            "--no-header (header=False) if it is a row, --header (header=True) if these are names."
         )
     blank = [i for i, name in enumerate(names) if not name.strip()]
     if blank and not chosen:

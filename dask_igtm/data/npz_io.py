@@ -211,5 +211,7 @@ def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:
     """
     packed = np.array(labels)
     if packed.dtype.kind not in KINDS or packed.tolist() != list(labels):
-        raise TypeError(f"The labels {list(labels)} cannot be saved; use strings or whole numbers.")
+        raise TypeError(
+            f"The labels {list(labels)} cannot be saved; use strings that do not end in NUL, or whole numbers."
+        )
     return packed

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.data.plain_text import escaped
+
 Rows = NDArray[Any]
 
 ON_DISK = ("sec2", "stdio", "windows")  # drivers of HDF5 whose files other processes can open
@@ -49,8 +51,8 @@ class Hdf5Rows:
             file = h5py.File(self.path, "r")
         except OSError as error:
             error.add_note(
-                f"{socket.gethostname()} cannot open {self.path}; give a path that every worker sees, of a "
-                "file that nobody has open for writing."
+                f"{socket.gethostname()} cannot open {escaped(self.path)}; give a path that every worker "
+                "sees, of a file that nobody has open for writing."
             )
             raise
         with file:

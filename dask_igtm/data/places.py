@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dask_igtm.data.encodings import BY_COLUMNS, BY_ROWS, encoding_of
+from dask_igtm.data.plain_text import escaped, listed
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -39,15 +40,15 @@ def nothing_there(path: str) -> str:
 def zarr_group(group: Any, name: str, *, table: bool) -> str:
     """Say what to give instead of a Zarr group that is given as `name`; it reads what is in the group."""
     shapes = _shapes(dict(group.members(max_depth=None)))
-    what, give = f"{name} is the Zarr group {group.store_path}", "give the path of one of its arrays: "
-    return _message(what, give, shapes, group, table)
+    what = f"{name} is the Zarr group {escaped(group.store_path)}"
+    return _message(what, "give the path of one of its arrays: ", shapes, group, table)
 
 
 def hdf5_group(group: Any, name: str, *, table: bool) -> str:
     """Say what to give instead of a group or file of h5py that is given as `name`."""
     members: dict[str, Any] = {}
     group.visititems(members.__setitem__)
-    what, give = f"{name} is the HDF5 group {group.name}", "give one of its datasets by its path: "
+    what, give = f"{name} is the HDF5 group {escaped(group.name)}", "give one of its datasets by its path: "
     return _message(what, give, _shapes(members), group, table)
 
 
@@ -77,11 +78,6 @@ def _message(what: str, give: str, shapes: Shapes, group: Any, table: bool) -> s
         return f"{what}, a sparse matrix and no values of rows; give anndata.io.read_elem(group).toarray()."
     fitting = [path for path, shape in sorted(shapes.items()) if len(shape) in ({2} if table else {1, 2})]
     if fitting:
-        return f"{what}; {give}{_listed(fitting)}."
-    there = _listed([f"{path} of shape {shape}" for path, shape in sorted(shapes.items())])
+        return f"{what}; {give}{listed(fitting, SHOWN)}."
+    there = listed([f"{path} of shape {shape}" for path, shape in sorted(shapes.items())], SHOWN)
     return f"{what}, and none of its arrays {'is 2D' if table else 'is 1D or 2D'}: {there or 'it has none'}."
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

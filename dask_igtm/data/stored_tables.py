@@ -5,6 +5,7 @@ The ids of a row are what it is called: numbers, or text, for which a gap is emp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,13 @@ import zarr
 from numpy.typing import NDArray
 
 from dask_igtm._version import __version__
+from dask_igtm.data.plain_text import escaped
 
 ATTRIBUTE = "dask_igtm"
 FORMAT, FORMAT_VERSION = "dask_igtm table", 1
 ROWS = "X"  # name of the array or CSR group of the rows
 TEXT = "string"  # the type of Zarr
+NO_NAME = re.compile("[/\\\\\0\ud800-\udfff]")  # what has no place in the name of an id
 
 Values = NDArray[Any]
 
@@ -41,8 +44,8 @@ def ids_of(group: Any) -> list[str] | None:
         return None
     if about.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{group.store_path} is a table of format {about.get('format_version')}, and this release reads "
-            f"format {FORMAT_VERSION}; take a later one."
+            f"{escaped(group.store_path)} is a table of format {about.get('format_version')}, and this "
+            f"release reads format {FORMAT_VERSION}; take a later one."
         )
     return list(about["ids"])
 
@@ -59,13 +62,11 @@ def check_id_names(ids: Sequence[str], others: Sequence[str] = (ROWS,)) -> None:
         raise ValueError(
             f"An id is called {taken[0]!r}, and so is what goes beside it; give it another name."
         )
-    wrong = [
-        name for name in ids if not name.strip() or name.startswith((".", "__")) or set(name) & {"/", "\\"}
-    ]
+    wrong = [name for name in ids if not name.strip() or name.startswith((".", "__")) or NO_NAME.search(name)]
     if wrong:
         raise ValueError(
-            f"An id is called {wrong[0]!r}, which is no name in a Zarr group; give one without slashes, that "
-            "does not begin with a dot or two underscores."
+            f"An id is called {wrong[0]!r}, which is no name in a Zarr group; give one of UTF-8 without "
+            "slashes and NUL, that does not begin with a dot or two underscores."
         )
 
 
@@ -87,4 +88,9 @@ def as_text(values: Values) -> Values:
 def _text(value: Any) -> str:
     if value is None or value != value:  # noqa: PLR0124 - as NaN alone
         return ""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    try:
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        text.encode()
+    except UnicodeError:
+        raise ValueError(f"An id is {value!r}, which UTF-8 cannot hold; give ids that it can.") from None
+    return text

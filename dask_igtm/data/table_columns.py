@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dask_igtm.data.plain_text import escaped, listed
 from dask_igtm.data.user_warnings import warn
 
 SHOWN = 8  # names in a message
@@ -45,7 +46,7 @@ def check_distinct(names: Sequence[str], who: str) -> None:
     """Raise ValueError if two columns of `who` have the same name."""
     twice = sorted(name for name, often in Counter(names).items() if often > 1)
     if twice:
-        raise ValueError(f"{who} has several columns {', '.join(twice)}; give each another name.")
+        raise ValueError(f"{who} has several columns {listed(twice, SHOWN)}; give each another name.")
 
 
 def chosen_columns(there: Mapping[Any, bool], choice: Choice, source: str) -> list[Any]:
@@ -67,19 +68,21 @@ def chosen_columns(there: Mapping[Any, bool], choice: Choice, source: str) -> li
     """
     columns, drop, index, of_fit = choice.columns, choice.drop, choice.index, choice.of_fit
     if columns and drop:
-        raise ValueError(f"columns={_listed(columns)} and drop={_listed(drop)} are given; give one of them.")
+        raise ValueError(
+            f"columns={listed(columns, SHOWN)} and drop={listed(drop, SHOWN)} are given; give one of them."
+        )
     for names in (columns, drop, index):
         check_distinct(names, "The choice")
     absent = [name for name in (*columns, *drop, *index) if name not in there]
     if absent:
-        raise ValueError(f"{source!r} has no column {', '.join(absent)}; it has {_listed(there)}.")
+        raise ValueError(f"{source!r} has no column {listed(absent, SHOWN)}; it has {listed(there, SHOWN)}.")
     words = [name for name, holds_numbers in there.items() if not holds_numbers]
     refused = [name for name in columns if name in words]
     if refused:
         numbers = [name for name in there if name not in words]
         raise ValueError(
-            f"{source!r} has columns that are no numbers: {_listed(refused)}; choose others, with --columns "
-            f"{','.join(map(str, numbers))}"
+            f"{source!r} has columns that are no numbers: {listed(refused, SHOWN)}; choose others, with "
+            f"--columns {','.join(map(escaped, numbers))}"
         )
     if columns:
         return list(columns)
@@ -88,10 +91,11 @@ def chosen_columns(there: Mapping[Any, bool], choice: Choice, source: str) -> li
     left = [name for name in there if name not in (*drop, *index)]
     taken = [name for name in left if name not in words]
     if not taken:
-        raise ValueError(f"{source!r} has no column of numbers; it has {_listed(there)}.")
+        raise ValueError(f"{source!r} has no column of numbers; it has {listed(there, SHOWN)}.")
     if len(taken) < len(left):
+        set_aside = [name for name in left if name in words]
         warn(
-            f"{source!r} has columns that are no numbers: {_listed(name for name in left if name in words)}; "
+            f"{source!r} has columns that are no numbers: {listed(set_aside, SHOWN)}; "
             "they are left out. One that is an id of the rows is kept by --index (index=), and --drop "
             "(drop=) leaves one out without a word."
         )
@@ -116,22 +120,16 @@ def check_same_columns(
     absent = [str(name) for name in taken if name not in there]
     more = [str(name) for name in there if name not in first] if everything else []
     if absent or more:
-        lacks = f"lacks {', '.join(absent)}" if absent else ""
-        has = f"has {', '.join(more)} besides" if more else ""
+        lacks = f"lacks {listed(absent, SHOWN)}" if absent else ""
+        has = f"has {listed(more, SHOWN)} besides" if more else ""
         raise ValueError(
             f"{path!r} has other columns than the first file: it {' and '.join(filter(None, (lacks, has)))}; "
             "choose what all files have, with --columns A,B,..."
         )
     words = [str(name) for name in taken if first[name] and not there[name]]
     if words:
-        numbers = ",".join(str(name) for name, holds_numbers in there.items() if holds_numbers)
+        numbers = ",".join(escaped(name) for name, holds_numbers in there.items() if holds_numbers)
         raise ValueError(
-            f"{path!r} has columns that are no numbers: {', '.join(words)}; choose others, with --columns "
-            f"{numbers}"
+            f"{path!r} has columns that are no numbers: {listed(words, SHOWN)}; choose others, with "
+            f"--columns {numbers}"
         )
-
-
-def _listed(names: Iterable[Any]) -> str:
-    names = list(map(str, names))
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -13,6 +13,7 @@ import numpy as np
 from dask_igtm.data.containers import opened
 from dask_igtm.data.csv_files import CsvTable
 from dask_igtm.data.parquet_rows import ParquetRows
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.row_blocks import row_blocks
 from dask_igtm.data.stored_tables import ids_of
 from dask_igtm.data.table_files import NamedTable, open_path
@@ -47,7 +48,9 @@ def table_ids(X: Any, ids: Any = None) -> tuple[Any, dict[str, da.Array] | None]
         return (X, None) if isinstance(X, NamedTable) else None
     absent = [name for name in wanted or () if name not in known]
     if absent:
-        raise ValueError(f"X has no id {', '.join(absent)}; its ids are {', '.join(known)}.")
+        raise ValueError(
+            f"X has no id {', '.join(map(escaped, absent))}; its ids are {', '.join(map(escaped, known))}."
+        )
     values = _of_csv if isinstance(X, CsvTable) else functools.partial(_of_store, row_blocks(X).X.chunks[0])
     rest = X if isinstance(X, NamedTable) else opened(X)
     return rest, {name: values(X, name) for name in wanted or known}

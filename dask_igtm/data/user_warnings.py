@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 
+from dask_igtm.data.plain_text import escaped
+
 # What may stand between that line and the package: wrappers of methods, contexts, pipelines.
 BETWEEN = {"dask_igtm", "sklearn", "contextlib", "functools", "joblib", "dask", "distributed"}
 
@@ -14,4 +16,4 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     level, frame = 1, inspect.currentframe()
     while frame and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(escaped(message), category, stacklevel=level)

@@ -97,7 +97,7 @@ def _alone_at(files: Any, name: str) -> Iterator[None]:
         try:
             files.rm_file(lock)
         except OSError:
-            logger.warning("%s could not be removed; remove it before something is to be put there", lock)
+            logger.warning("%r could not be removed; remove it before something is to be put there", lock)
 
 
 def _taken(name: str, remedy: str) -> FileExistsError:
@@ -139,7 +139,7 @@ def _replace(files: Any, new: str, name: str) -> None:
     try:
         files.rm(old, recursive=True)
     except OSError:
-        logger.warning("what was at %s is replaced, and could not be removed from %s", name, old)
+        logger.warning("what was at %r is replaced, and could not be removed from %r", name, old)
 
 
 def _put_back(files: Any, old: str, name: str, error: BaseException) -> None:

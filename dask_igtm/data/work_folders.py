@@ -54,7 +54,7 @@ def clear_left(name: str) -> None:
     for folder in glob.glob(f"{glob.escape(_of_this_machine(name))}*.part"):
         with contextlib.suppress(OSError, ImportError):  # where it cannot be held, it may be in use
             held = hold(os.path.join(folder, LOCK))
-            logger.info("clearing %s, which a run has left that was killed", folder)
+            logger.info("clearing %r, which a run has left that was killed", folder)
             _settle(folder, name, held)
 
 
@@ -131,7 +131,7 @@ def _settle(folder: str, name: str, held: int | None) -> None:
                 os.rename(old, name)
             _remove(folder)
         except OSError:
-            logger.warning("what was at %s is whole at %s; it could not be put back", name, old)
+            logger.warning("what was at %r is whole at %r; it could not be put back", name, old)
         finally:
             if held is not None:
                 os.close(held)
@@ -144,4 +144,4 @@ def _remove(folder: str) -> None:
         if not os.path.lexists(folder):
             return
         time.sleep(0.02)
-    logger.warning("%s could not be removed; remove it yourself", folder)
+    logger.warning("%r could not be removed; remove it yourself", folder)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from zarr.errors import ContainsArrayError
 
 from dask_igtm.data.places import nothing_there
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import is_url
 
 Rows = NDArray[Any]
@@ -92,10 +93,10 @@ class StoredRows:
         if not _filled(np.asarray(again), self._fill_value):
             raise FileNotFoundError(
                 f"Chunk {self._key(cell)} (rows {cell[0].start}:{cell[0].stop}) is not stored in "
-                f"{self.array.store_path} as {socket.gethostname()} sees it; give a path that every worker "
-                "sees, and restore lost files. Zarr leaves chunks out that are all fill value: if this is "
-                f"one, read under dask.config.set({{{FILL_UNSTORED!r}: True}}), or by --fill-unstored on the "
-                "command line."
+                f"{escaped(self.array.store_path)} as {socket.gethostname()} sees it; give a path that "
+                "every worker sees, and restore lost files. Zarr leaves chunks out that are all fill "
+                f"value: if this is one, read under dask.config.set({{{FILL_UNSTORED!r}: True}}), or by "
+                "--fill-unstored on the command line."
             )
 
     def _key(self, cell: Cell) -> str:

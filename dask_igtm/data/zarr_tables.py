@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.errors import ContainsArrayError
 
 from dask_igtm.data.codecs import CODEC, compressors
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.stored_tables import TEXT
 from dask_igtm.data.zarr_labels import check_run
 
@@ -92,8 +93,8 @@ def _open(group: zarr.Group, name: str, table: Table) -> Any:
         if found is None or _is(found, table):
             return found
     raise ValueError(
-        f"{group.store_path}/{name} is no array of shape {table.shape} and {table.dtype} in chunks of "
-        f"{table.chunks}, as was made there; remove it, and call again to write it anew."
+        f"{escaped(group.store_path)}/{name} is no array of shape {table.shape} and {table.dtype} in chunks "
+        f"of {table.chunks}, as was made there; remove it, and call again to write it anew."
     )
 
 

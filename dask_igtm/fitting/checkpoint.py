@@ -124,7 +124,7 @@ class Checkpoint:
             return start
         with npz_io.understood(self.file.path):
             state = start.unpack(self.found[1])
-        logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.file.path)
+        logger.info("going on after iteration %d of checkpoint %s", len(state.history), self.file)
         return state
 
     def write(self, state: State) -> None:

@@ -86,7 +86,7 @@ class CheckpointMany:
                 for start, one in zip(starts, self.each, strict=True)
             ]
         n_passes = max(len(state.history) for state in states)
-        logger.info("going on after pass %d of checkpoint %s", n_passes, self.file.path)
+        logger.info("going on after pass %d of checkpoint %s", n_passes, self.file)
         return states
 
     def write(self, states: Sequence[State]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.frames import frame
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.model import stored
 from dask_igtm.model.arrays import nodes_of
@@ -68,10 +69,10 @@ class Landscape:
 
     def __repr__(self) -> str:
         """Return a table with one line a column: where it is least and largest on the map."""
-        labels = [str(column) for column in self.columns[:SHOWN_COLUMNS]]
+        labels = [escaped(column) for column in self.columns[:SHOWN_COLUMNS]]
         width = max(map(len, labels), default=0)
         lines = [f"{self.kind} on {len(self.nodes)} nodes"]
-        lines += [f"  {name}: {figure:.6g}" for name, figure in self.summary.items()]
+        lines += [f"  {escaped(name)}: {figure:.6g}" for name, figure in self.summary.items()]
         lines.append(f"  {'':{width}}  {'least':>10}  {'largest':>10}  at x1, x2")
         for label, values in zip(labels, self.values.T, strict=False):
             lines.append(f"  {label:{width}}  {self._extremes(values)}")

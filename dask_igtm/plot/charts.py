@@ -15,7 +15,8 @@ from dask_igtm.data.column_names import series_name
 from dask_igtm.landscape import from_rows
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot import node_charts, row_charts
-from dask_igtm.plot.style import COLORS, SIDE, Canvas
+from dask_igtm.plot.shown_text import shown_apart
+from dask_igtm.plot.style import COLORS, SIDE, Canvas, heading
 from dask_igtm.projection.columns import column_labels, column_numbers, variation
 from dask_igtm.projection.validate import fitted_map, map_estimator
 
@@ -173,7 +174,7 @@ def components(
     else:
         numbers = np.array(column_numbers(labels, columns))
     values = fitted.centers_in(numbers)
-    names = [str(labels[number]) for number in numbers]
+    names = shown_apart(labels[number] for number in numbers)
     return node_charts.components(fitted.nodes, values, names, title, selection)
 
 
@@ -222,8 +223,8 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     if not table:
         raise ValueError("The fit was cut before it knew a likelihood, so there is no history to draw.")
     ending = f"{len(values)} blocks" if streamed else _ending(model)
-    words = alt.Title(title, subtitle=ending, anchor="start", subtitleColor="#555")
     axis, scale = alt.Axis(format="d", tickMinStep=1), alt.Scale(nice=False)
+    words = heading(title, ending)
     base = alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=SIDE // 2).encode(
         x=alt.X("iteration:Q", title="block" if streamed else "iteration", axis=axis, scale=scale),
         y=alt.Y("value:Q", title="mean of ln p(x) a row", scale=alt.Scale(zero=False)),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.plot.shown_text import shown_apart
 from dask_igtm.plot.style import (
     COLORS,
     Canvas,
@@ -17,6 +18,7 @@ from dask_igtm.plot.style import (
     certainty,
     check_scale,
     class_colors,
+    heading,
     records,
     tooltips,
     with_peaks,
@@ -60,7 +62,7 @@ def draw(
         _panel(landscape, canvas, column, name, label, scale, domain)
         for column, label in zip(chosen, labels, strict=True)
     ]
-    together = alt.concat(*parts, columns=3, title=alt.Title(title or TITLES[landscape.kind], anchor="start"))
+    together = alt.concat(*parts, columns=3, title=heading(title or TITLES[landscape.kind]))
     return together.resolve_scale(color="shared" if domain else "independent", size="independent")
 
 
@@ -73,7 +75,7 @@ def components(nodes: Array, values: Array, labels: Sequence[str], title: str, s
         )
         for column, label in zip(values.T, labels, strict=True)
     ]
-    together = alt.concat(*parts, columns=IN_A_ROW, title=alt.Title(title, anchor="start"))
+    together = alt.concat(*parts, columns=IN_A_ROW, title=heading(title))
     return together.resolve_scale(color="independent")
 
 
@@ -152,7 +154,7 @@ def _subtitle(landscape: Landscape, label: str) -> str:
 
 
 def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> Any:
-    names = [str(label) for label in landscape.columns]
+    names = shown_apart(landscape.columns)
     if len(names) > len(COLORS):
         raise ValueError(
             f"There are {len(names)} classes, and {len(COLORS)} colours that can be told apart; give "

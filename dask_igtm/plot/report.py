@@ -18,6 +18,7 @@ from dask_igtm.data.column_names import series_name
 from dask_igtm.data.containers import array_in
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.own_inputs import refuse_own_input
+from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.plot import charts as pictures
@@ -147,7 +148,7 @@ def report(
     history = pictures.history(igtm).to_dict()
     charts = dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
-        title=escape(title),
+        title=_html(title),
         fit=_table(_fit_figures(igtm)),
         rows=_table(rows | quality),
         settings=_table({name: str(value) for name, value in igtm.get_params(deep=False).items()}),
@@ -269,16 +270,20 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
 def _columns(igtm: Any) -> str:
     """Say how many columns there are, and what they are called, as far as a line holds that."""
     names = list(getattr(igtm, "feature_names_in_", ()))
-    listed = textwrap.shorten(", ".join(names), NAMES_LENGTH, placeholder=" ...")
+    listed = textwrap.shorten(", ".join(map(escaped, names)), NAMES_LENGTH, placeholder=" ...")
     return f"{igtm.n_features_in_:,}: {listed}" if names else f"{igtm.n_features_in_:,}"
 
 
 def _table(entries: dict[str, Any]) -> str:
     rows = (
-        f"<tr><th>{escape(str(name))}</th><td>{escape(_text(value))}</td></tr>"
-        for name, value in entries.items()
+        f"<tr><th>{_html(name)}</th><td>{_html(_text(value))}</td></tr>" for name, value in entries.items()
     )
     return f"<table>{''.join(rows)}</table>"
+
+
+def _html(value: Any) -> str:
+    """Return the text of a value that is nothing else in a page."""
+    return escape(escaped(value))
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.plot.shown_text import shown_apart
 from dask_igtm.plot.style import (
     COLORS,
     Canvas,
@@ -102,13 +103,15 @@ def _points(
     if not labels:
         color = canvas.gradient(name, check_scale(scale, points.values))
         return chart(value=points.values).encode(color=color, tooltip=tooltips(*told, value=name))
-    names, own = [str(label) for label in labels], [str(label) for label in points.values.tolist()]
-    labelled = chart(label=own).encode(
+    names = shown_apart(labels)
+    own = dict(zip(labels, names, strict=True))
+    drawn = np.array([own[label] for label in points.values.tolist()])
+    labelled = chart(label=drawn).encode(
         color=class_colors(names, name),
         shape=class_shapes(names, name),
         tooltip=tooltips(*told, label=name),
     )
-    middles = np.array([_innermost(points.means[points.values == label]) for label in labels])
+    middles = np.array([_innermost(points.means[drawn == shown]) for shown in names])
     return with_names(labelled, canvas, middles, names)
 
 
@@ -117,8 +120,9 @@ def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[st
     centres = (canvas.edges[1:] + canvas.edges[:-1]) / 2
     places, rows = centres[np.column_stack(seen)], spread.counts[seen]
     if spread.labels is not None:
-        names = [str(label) for label in sorted(spread.labels)]
-        counts = np.column_stack([spread.labels[label][seen] for label in sorted(spread.labels)])
+        labels = sorted(spread.labels)
+        names = shown_apart(labels)
+        counts = np.column_stack([spread.labels[label][seen] for label in labels])
         columns = {"label": np.array(names)[counts.argmax(axis=1)], "certainty": counts.max(axis=1) / rows}
         told = f"most frequent {name}"
         chart = canvas.squares(records(places, rows=rows, **columns), canvas.bin_pixels, *words).encode(

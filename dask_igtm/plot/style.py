@@ -11,6 +11,8 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.plot.shown_text import shown, shown_field, shown_title
+
 Array = NDArray[np.float64]
 
 SIDE = 360  # of a map in pixels, about
@@ -85,7 +87,7 @@ class Canvas:
         side = self.k * self.node_pixels
         scale = alt.Scale(domain=[low, high], nice=False)
         axis = alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=False)
-        words = alt.Title(title, subtitle=subtitle, anchor="start", subtitleColor="#555")
+        words = heading(title, subtitle)
         return alt.Chart(alt.Data(values=records), title=words, width=side, height=side).encode(
             x=alt.X("x1:Q", title="x1", scale=scale, axis=axis),
             y=alt.Y("x2:Q", title="x2", scale=scale, axis=axis),
@@ -122,7 +124,7 @@ class Canvas:
         length = round(0.8 * self.k * self.node_pixels)
         return alt.Color(
             "value:Q",
-            title=name,
+            title=shown(name),
             scale=alt.Scale(scheme="viridis", type=scale, domain=alt.Undefined if domain is None else domain),
             legend=alt.Legend(gradientLength=length, titleLimit=220, **legend),
         )
@@ -135,7 +137,10 @@ class Canvas:
 
 
 def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return a record for each place (n, 2), with x1, x2 and the columns; numbers to six digits."""
+    """Return a record for each place (n, 2), with x1, x2 and the columns; numbers to six digits.
+
+    Their texts are such as `shown_apart` returns.
+    """
     table = {"x1": places[:, 0], "x2": places[:, 1]} | columns
     return [
         {name: _plain(value) for name, value in zip(table, row, strict=True)}
@@ -143,17 +148,23 @@ def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def heading(title: str, subtitle: str | None = None) -> Any:
+    """Return the title of a chart, and what stands below it."""
+    below = alt.Undefined if subtitle is None else shown_title(subtitle)
+    return alt.Title(shown_title(title), subtitle=below, anchor="start", subtitleColor="#555")
+
+
 def class_colors(names: Sequence[str], title: str) -> Any:
-    """Return the colours of the field `label`, in the order of `names`."""
+    """Return the colours of the field `label`, in the order of `names`, such as `shown_apart` returns."""
     scale = alt.Scale(domain=list(names), range=list(COLORS[: len(names)]))
     legend = alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=100)
-    return alt.Color("label:N", title=title, scale=scale, legend=legend)
+    return alt.Color("label:N", title=shown(title), scale=scale, legend=legend)
 
 
 def class_shapes(names: Sequence[str], title: str) -> Any:
     """Return the shapes of the field `label`, which tell classes apart in grey."""
     return alt.Shape(
-        "label:N", title=title, scale=alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
+        "label:N", title=shown(title), scale=alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
     )
 
 
@@ -167,7 +178,7 @@ def tooltips(*fields: str, **named: str) -> list[Any]:
     """Return what is told of a record: fields by their own names, then those that are `named`."""
     titles = {field: field for field in fields} | named
     return [
-        alt.Tooltip(f"{field}:{kind}", title=title, format=text)
+        alt.Tooltip(f"{field}:{kind}", title=shown_field(title), format=text)
         for field, title in titles.items()
         for kind, text in [FORMATS.get(field, ("Q", ".4~g"))]
     ]

@@ -95,7 +95,7 @@ def write_parts(
             return None
         target.set_label(label)
     target.create(height)
-    logger.info("projecting to %s: %d of %d parts", target.path, len(missing), n_parts)
+    logger.info("projecting to %r: %d of %d parts", target.path, len(missing), n_parts)
     sink = functools.partial(target.write, height=height, run=label["run"])
     parts = source.only(tuple(fold for part, fold in enumerate(source.folds) if part in missing))
     write(parts, function, sink, fitted.model, fitted.kernel, outputs, label="igtm-project")

@@ -13,6 +13,7 @@ import zarr
 from helpers.cluster import running
 from helpers.command_line import FIT, HEEDING
 from helpers.data import correlated
+from helpers.hostile import ACTIVE
 
 from dask_igtm import IGTM, load
 from dask_igtm.cli.commands import main
@@ -121,6 +122,66 @@ def test_every_command_has_json_debug_and_quiet():
     assert sorted(main.commands) == sorted(COMMANDS)
     for command in main.commands.values():
         assert {"json", "debug", "verbose"} <= {parameter.name for parameter in command.params}
+
+
+# Text of the user
+
+EVIL = "\x1b[31m\n\u2028\0\x9b\u202e漢"
+AS_PYTHON_WRITES_IT = r"\x1b[31m\n\u2028\x00\x9b\u202e漢"
+NO_UTF8 = "\udcff\x1b[2J"
+
+
+def test_names_are_told_as_they_are_and_do_nothing(cli, folder):
+    zarr.create_array("e.zarr", data=X, attributes={"columns": [EVIL, *"bcde"]})
+    code, out, _ = cli("info", "e.zarr")
+    assert code == 0
+    assert f"{AS_PYTHON_WRITES_IT}, b, c, d, e\n" in out
+    assert not ACTIVE.search(out)
+    assert json.loads(cli("info", "e.zarr", "--json")[1])["columns"][0] == EVIL
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["info", f"{NO_UTF8}.npz"], 1),
+        (["fit", f"{NO_UTF8}.zarr", "-o", "m.npz"], 1),
+        (["fit", f"{NO_UTF8}.npy", "-o", "m.npz"], 2),
+        (["fit", "x.zarr", "-o", f"{NO_UTF8}/m.npz"], 1),
+        (["fit", "x.csv", "-o", "m.npz", "--columns", f"{NO_UTF8},b"], 1),
+        (["fit", "x.zarr", "-o", "m.npz", "--solver", f"{NO_UTF8}"], 2),
+        (["info", "x.zarr", f"{NO_UTF8}"], 2),
+        (["info", "x.zarr", f"--{NO_UTF8}"], 2),
+        ([NO_UTF8], 2),
+        ([f"--{NO_UTF8}"], 2),
+    ],
+)
+def test_what_was_typed_does_nothing_in_an_error(cli, folder, arguments, code):
+    (folder / "x.csv").write_text("a,b\n1,2\n")
+    found, out, err = cli(*arguments)
+    assert (found, out) == (code, "")
+    assert err.splitlines()[-1].startswith("Error: ")
+    assert r"\udcff\x1b[2J" in err
+    assert not ACTIVE.search(err)
+
+
+def test_warnings_and_logs_do_nothing(cli, folder):
+    fit = ("--checkpoint", f"{NO_UTF8}.npz", *SMALL)
+    (folder / "x.csv").write_text("\x9ba,b\nu,2\nv,3\nw,5\n")
+    _, _, warned = cli("estimate", "x.csv")
+    assert r"Warning: " in warned
+    assert r"\x9ba" in warned
+    assert cli("fit", "x.zarr", "-o", "m.npz", *fit)[0] == 0
+    _, _, logged = cli("fit", "x.zarr", "-o", "n.npz", *fit)
+    assert r"checkpoint '\udcff\x1b[2J.npz'" in logged
+    assert not ACTIVE.search(warned + logged)
+
+
+def test_what_a_terminal_cannot_encode_is_written_as_python_writes_it(folder):
+    zarr.create_array("e.zarr", data=X, attributes={"columns": [EVIL, "ä", *"cde"]})
+    command = [sys.executable, "-m", "dask_igtm", "info", "e.zarr"]
+    latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, capture_output=True, check=True, env=latin)
+    assert r"\u6f22, ä, c".encode("latin-1") in done.stdout
 
 
 # Computing elsewhere

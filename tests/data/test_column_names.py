@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 import zarr
 from helpers.data import correlated
+from helpers.hostile import ACTIVE
 from helpers.lazy import computing
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -263,3 +264,23 @@ def test_frames_of_words_are_refused():
     for X in (words, dd.from_pandas(words, npartitions=2)):
         with pytest.raises(ValueError, match="not numeric: 'kind', 'sort'; drop them"):
             igtm().fit(X)
+
+
+def test_names_that_a_file_would_not_keep_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"called 'c\\x00', and NumPy keeps no NUL at the end; rename it"):
+        igtm().fit(FRAME.rename(columns={"c": "c\0"}))
+    names = ["a\0b", "\ud800", "</script>", *FRAME.columns[3:]]
+    igtm().fit(FRAME.set_axis(names, axis=1)).save(tmp_path / "m.npz")
+    assert load(tmp_path / "m.npz").feature_names_in_.tolist() == names
+
+
+def test_names_of_bytes_that_are_no_utf8():
+    names = (b"a", b"\xff", *FRAME.columns[2:])
+    assert column_names(FRAME.set_axis(list(names), axis=1))[:2] == ("a", r"\xff")
+
+
+def test_other_names_are_told_and_do_nothing():
+    fitted = igtm().fit(FRAME)
+    with pytest.raises(ValueError, match=r"- \\x1b\[2J\\n\n") as error:
+        fitted.transform(FRAME.rename(columns={"a": "\x1b[2J\n"}))
+    assert not ACTIVE.search(str(error.value))

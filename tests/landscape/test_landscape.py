@@ -117,3 +117,12 @@ def test_a_figure_that_is_not_known_comes_back(tmp_path):
     found = dataclasses.replace(landscape.density(IGTM(k=4, niter=2).fit(X), X), summary={"n_rows": np.nan})
     found.save(tmp_path / "landscape")
     assert "n_rows: nan" in repr(landscape.load_landscape(tmp_path / "landscape"))
+
+
+def test_what_it_shows_is_one_line_a_name():
+    X = load_iris().data
+    igtm = IGTM(k=4, m=2, niter=2).fit(X)
+    shown = repr(landscape.coverage(igtm, X, {"\x1b[2J\n\ud800": X}))
+    assert shown.count(r"\x1b[2J\n\ud800") == 2
+    assert "\x1b" not in shown
+    assert len(shown.splitlines()) == 6

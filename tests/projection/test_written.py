@@ -249,3 +249,19 @@ def test_points_of_a_cube_are_written_with_their_coordinates(lazy):
         found = written.set_index(["lat", "lon"]).to_xarray()
         xr.testing.assert_allclose(found, expected)
     assert (found["node"].values[3, 7:] == -1).all()
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.zarr"])
+def test_ids_are_text_of_utf8_or_refused(tmp_path, name):
+    igtm, ids = IGTM(k=4, m=2, niter=2).fit(X), pd.Series([f"{i}\x1b\u2028\0" for i in range(len(X))])
+    igtm.write_table(X, tmp_path / name, ["means"], ids=ids.rename("id"))
+    if not name.endswith("csv"):  # whose parsers differ over NUL
+        path = tmp_path / name
+        stored = zarr.open(path)["id"][:] if name.endswith("zarr") else pd.read_parquet(path).id
+        assert list(stored) == ids.tolist()
+    for lost in (ids + "\ud800", ids.map(lambda text: text.encode() + b"\xff")):
+        with pytest.raises(ValueError, match="which UTF-8 cannot hold; give ids that it can"):
+            igtm.write_table(X, tmp_path / f"lost-{name}", ["means"], ids=lost.rename("id"), overwrite=True)
+    for wrong in ("i\0", "\ud800"):
+        with pytest.raises(ValueError, match="give one of UTF-8 without slashes and NUL"):
+            igtm.write_table(X, tmp_path / f"wrong-{name}", ["means"], ids=ids.rename(wrong))
