@@ -34,7 +34,7 @@ ROOMS = {
     " parquet_rows csv_files table_files no_tables frames containers column_names row_index row_arrays"
     " row_blocks xarray_names table_ids row_names rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks empty_rows blocks graph reduce map_rows digests",
-    "fitting": "settings sampling fill_values collapse wide_start start unchanged result checkpoint"
+    "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result checkpoint"
     " checkpoint_many progress row_parts fit fit_many fit_stream cost",
     "projection": "fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table parts"
     " to_zarr to_csv written quality",

@@ -77,8 +77,8 @@ def _check_scheduler(address: Any) -> None:
         kind, why = None, str(error)
     if kind != "Scheduler":
         raise ConnectionError(
-            f"No Dask scheduler answers at {address!r}: {why}; give --scheduler the address of one that runs, "
-            "such as tcp://host:8786."
+            f"No Dask scheduler answers at {address!r}: {why}; give --scheduler the address of one that "
+            "runs, such as tcp://host:8786."
         )
 
 

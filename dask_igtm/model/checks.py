@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = 2**63 - 1  # whole number that arrays hold
+
 
 def check_number(name: str, value: object, otherwise: str = "") -> None:
     """Raise ValueError unless a parameter is a finite number >= 0, or what `otherwise` says."""
@@ -19,6 +21,8 @@ def check_whole(name: str, value: object, least: int = 0) -> None:
     """Raise ValueError unless a parameter is a whole number of at least `least`."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")
+    if int(value) > LARGEST:
+        raise ValueError(f"{name}={value!r} is beyond what arrays count; give a whole number <= {LARGEST}.")
 
 
 def name_columns(columns: Any, names: Sequence[str] | None, counts: Any = None) -> str:
