@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ JSON_HELP = "Print one JSON object on stdout, of an error too."
 SHOWN = 12  # of a list, in words
 # Where a context keeps whether to show progress, and tracebacks, and whether to print JSON.
 VERBOSE, DEBUG, JSON = "dask_igtm.verbose", "dask_igtm.debug", "dask_igtm.json"
+ENDED_BY = "dask_igtm.ended_by"  # and by which signal it ended
 SMALLER = "take smaller chunks of X, fewer --workers or threads, a smaller --k, or a machine with more memory"
 LIBRARIES = {"distributed", "tornado", "asyncio"}  # that log what the error of a command says as well
 
@@ -65,11 +67,11 @@ class Command(click.Command):
         ctx.meta[VERBOSE], ctx.meta[DEBUG] = verbose, debug
         words = words_of(self.get_params(ctx))
         try:
-            with _told(words, verbose=verbose), hushed(debug):
+            with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
                 facts = super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             say(str(interrupt) or "interrupted")
-            ctx.exit(130)
+            ctx.exit(ctx.meta.get(ENDED_BY, signal.SIGINT) + 128)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -143,6 +145,21 @@ def _told(words: Words, *, verbose: bool) -> Iterator[None]:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted(ctx: click.Context) -> Iterator[None]:
+    """Let SIGTERM, by which batch systems end what takes too long, clear up as Ctrl-C does."""
+
+    def interrupt(signum: int, _: object) -> None:
+        ctx.meta[ENDED_BY] = signum
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ Exit codes:
   1    failed; one line on stderr says why and what to do
   2    the command line cannot be understood
   130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 """
 
 

@@ -10,8 +10,8 @@ from distributed.system import MEMORY_LIMIT
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.settings import Settings
 
-# Arrays of each shape at once, by the peaks of fits: in the start of nodes and functions, and of functions and
-# functions; in a pass of nodes and columns; in the steps of a solver of functions and columns.
+# Arrays of each shape at once, by the peaks of fits: in the start of nodes and functions, and of functions
+# and functions; in a pass of nodes and columns; in the steps of a solver of functions and columns.
 OF_PHI, OF_GRAM, OF_CENTERS, OF_WEIGHTS = 6, 7, 4, 16
 
 

@@ -67,7 +67,7 @@ FAILURES = [
     (["fit", "x.zarr", "-o", "n.npz", "--scheduler", "tcp://a:1", "--workers", "2"], 2, "not both"),
     (["fit", "x.zarr", "-o", "n.npz", "--workers", "0"], 2, "--workers"),
     (["nothing"], 2, "No such command"),
-    (["fit", "x.zarr", "-o", "n.npz", "--missing", "often"], 1, "missing='often'; give one of"),
+    (["fit", "x.zarr", "-o", "n.npz", "--missing", "often"], 1, "--missing often; give one of"),
     (["fit", "none.zarr", "-o", "n.npz"], 1, "none.zarr'; give the path"),
     (["fit", "x.zarr", "-o", "none/n.npz"], 1, "no folder"),
     (["fit", "x.zarr", "-o", "x.zarr"], 1, "something at 'x.zarr'"),
