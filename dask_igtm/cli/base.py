@@ -1,4 +1,4 @@
-"""What the commands have in common: how they speak, how they fail, and who computes."""
+"""What the commands have in common: how they speak, and how they fail."""
 
 from __future__ import annotations
 
@@ -14,35 +14,49 @@ from typing import Any
 import click
 
 from dask_igtm.cli.estimator_options import estimator_options
+from dask_igtm.cli.option_words import Words, words_of
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.plain_text import escaped
 
 Facts = dict[str, Any]
 
+JSON_HELP = "Print one JSON object on stdout, of an error too."
 SHOWN = 12  # of a list, in words
-VERBOSE = "dask_igtm.verbose"  # where a context keeps whether to show progress
+# Where a context keeps whether to show progress, and tracebacks, and whether to print JSON.
+VERBOSE, DEBUG, JSON = "dask_igtm.verbose", "dask_igtm.debug", "dask_igtm.json"
+ENDED_BY = "dask_igtm.ended_by"  # and by which signal it ended
+SMALLER = "take smaller chunks of X, fewer --workers or threads, a smaller --k, or a machine with more memory"
+LIBRARIES = {"distributed", "tornado", "asyncio"}  # that log what the error of a command says as well
 
 
-class Commands(click.Group):
-    """A group of commands whose errors in what was typed are such as a terminal can show."""
+class Program(click.Group):
+    """Commands; a line that is misunderstood fails as a terminal can show it, and by `--json` in JSON too."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the options of the group itself."""
-        with _escaped_errors():
-            return super().make_context(*args, **kwargs)
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Read what stands before the command."""
+        line = list(arguments[1] if len(arguments) > 1 else extra["args"])
+        as_json = "--json" in line[: line.index("--") if "--" in line else None]
+        with _usage_errors(as_json=as_json):
+            context = super().make_context(*arguments, **extra)
+        context.meta[JSON] = as_json
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Find the command, read its options, and run it."""
-        with _escaped_errors():
+        """Run the command."""
+        with _usage_errors(as_json=ctx.meta[JSON]):
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _escaped_errors() -> Iterator[None]:
+def _usage_errors(*, as_json: bool) -> Iterator[None]:
+    """Escape usage errors, and print them as JSON before click says them on stderr."""
     try:
         yield
     except click.UsageError as error:
-        raise click.UsageError(escaped(error.format_message()), error.ctx) from error
+        message = escaped(error.format_message())
+        if as_json:
+            click.echo(dumps({"error": message}))
+        raise click.UsageError(message, error.ctx) from error
 
 
 class Command(click.Command):
@@ -51,19 +65,21 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> None:
         """Run the command and print its facts."""
         debug, as_json, verbose = (ctx.params.pop(name) for name in ("debug", "json", "verbose"))
-        ctx.meta[VERBOSE] = verbose
+        as_json = as_json or ctx.find_root().params.get("json", False)
+        ctx.meta[VERBOSE], ctx.meta[DEBUG] = verbose, debug
+        words = words_of(self.get_params(ctx))
         try:
-            with _told(verbose=verbose, debug=debug):
+            with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
                 facts = super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             say(str(interrupt) or "interrupted")
-            ctx.exit(130)
+            ctx.exit(ctx.meta.get(ENDED_BY, signal.SIGINT) + 128)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
             if debug:
                 raise
-            message = _one_line(error)
+            message = words(_one_line(error))
             if as_json:
                 click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
@@ -81,7 +97,7 @@ class EstimatorCommand(Command):
 def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Give a command some options, and those that all have."""
     everywhere = (
-        click.option("--json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option("--json", is_flag=True, help=JSON_HELP),
         click.option(
             "--verbose/--quiet",
             default=True,
@@ -104,65 +120,63 @@ def filling(fill_unstored: bool) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
-    """Compute by a scheduler somewhere, or by worker processes here, or else by threads."""
-    if scheduler and workers:
-        raise click.UsageError("Give --scheduler or --workers, not both.")
-    if not (scheduler or workers):
-        yield
-        return
-    from distributed import Client
-
-    with contextlib.ExitStack() as stack:
-        if workers:
-            scheduler = stack.enter_context(_local_cluster(workers)).scheduler_address
-        client = stack.enter_context(Client(scheduler))
-        logging.getLogger("dask_igtm").info("dashboard at %s", client.dashboard_link)
-        yield
-
-
-def _local_cluster(n_workers: int) -> Any:
-    from dask.system import CPU_COUNT
-    from distributed import LocalCluster
-
-    threads = max(1, CPU_COUNT // n_workers)
-    # A terminal sends Ctrl-C to the workers too; they are not to die of it, but to be closed.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return LocalCluster(n_workers=n_workers, threads_per_worker=threads, dashboard_address=":0")
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 class _Echo(logging.Handler):
     """Log records on whatever stderr is now."""
 
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != "dask_igtm.progress":  # which are shown already
-            say(record.getMessage())
+            say(self._words(record.getMessage()))
 
 
 @contextlib.contextmanager
-def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
+def _told(words: Words, *, verbose: bool) -> Iterator[None]:
     """Say on stderr, in a line each, what is logged and warned of."""
-    handler, logger = _Echo(), logging.getLogger("dask_igtm")
-    # The latter tells of tasks of the former that an interrupt has left behind.
-    others = [logging.getLogger(name) for name in ("distributed", "asyncio")]
-    before = [each.level for each in (logger, *others)]
+    handler, logger = _Echo(words), logging.getLogger("dask_igtm")
+    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
-    for other in others:
-        other.setLevel(logging.WARNING if debug else logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {words(_one_line(message))}")
         try:
             yield
         finally:
             logger.removeHandler(handler)
-            for each, level in zip((logger, *others), before, strict=True):
-                each.setLevel(level)
+            logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted(ctx: click.Context) -> Iterator[None]:
+    """Let SIGTERM, by which batch systems end what takes too long, clear up as Ctrl-C does."""
+
+    def interrupt(signum: int, _: object) -> None:
+        ctx.meta[ENDED_BY] = signum
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def hushed(debug: bool) -> Iterator[None]:
+    """Keep libraries from logging, but for --debug; an import within it undoes that for what it brings."""
+    names = [*LIBRARIES, *logging.root.manager.loggerDict]
+    loggers = [logging.getLogger(name) for name in names if name.partition(".")[0] in LIBRARIES]
+    before = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.WARNING if debug else logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, before, strict=True):
+            each.setLevel(level)
 
 
 def say(message: str) -> None:
@@ -180,6 +194,8 @@ def _one_line(error: Any) -> str:
     """Return the message of an error and its notes; its kind too where the message alone says little."""
     known = isinstance(error, (ValueError, TypeError, OSError, ImportError, Warning))
     message = str(error) if known else f"{type(error).__name__}: {error}, see --debug"
+    if isinstance(error, MemoryError):
+        message = f"Out of memory: {error}; {SMALLER}."
     return escaped(" ".join(" ".join([message, *getattr(error, "__notes__", ())]).split()))
 
 

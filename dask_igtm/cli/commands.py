@@ -11,16 +11,17 @@ import click
 
 from dask_igtm._version import __version__
 from dask_igtm.cli.base import (
+    JSON_HELP,
     VERBOSE,
     Command,
-    Commands,
     EstimatorCommand,
     Facts,
-    computing,
+    Program,
     filling,
     options,
     say,
 )
+from dask_igtm.cli.clusters import computing
 from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
@@ -31,11 +32,14 @@ Exit codes:
   1    failed; one line on stderr says why and what to do
   2    the command line cannot be understood
   130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 """
 
 
 SCHEDULER = click.option(
-    "--scheduler", metavar="ADDRESS", help="Of a Dask scheduler, such as tcp://host:8786."
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of a Dask scheduler, such as tcp://host:8786, which has to answer within 10 seconds.",
 )
 WORKERS = click.option(
     "--workers", type=click.IntRange(1), help="Worker processes on this machine.  [default: threads]"
@@ -66,9 +70,10 @@ def target(what: str) -> Callable[[Any], Any]:
     return click.option("-o", "--output", required=True, metavar="PATH", help=what)
 
 
-@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--json", is_flag=True, help=JSON_HELP)
 @click.version_option(__version__)
-def main() -> None:
+def main(json: bool) -> None:
     """Map large tables by Generative Topographic Mapping.
 
     Paths may be URLs, such as s3://bucket/x.zarr. Results go to stdout, progress and errors to stderr.

@@ -212,6 +212,7 @@ def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:
     packed = np.array(labels)
     if packed.dtype.kind not in KINDS or packed.tolist() != list(labels):
         raise TypeError(
-            f"The labels {list(labels)} cannot be saved; use strings that do not end in NUL, or whole numbers."
+            f"The labels {list(labels)} cannot be saved; use strings without a NUL at their end, or whole "
+            "numbers."
         )
     return packed

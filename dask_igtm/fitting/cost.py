@@ -13,6 +13,7 @@ from dask.system import CPU_COUNT
 from dask_igtm.data.csr_rows import csr_of_parts
 from dask_igtm.data.row_blocks import INDEX_BYTES, RowBlocks
 from dask_igtm.fitting.fill_values import PASSES
+from dask_igtm.fitting.map_size import check_rows, map_bytes
 from dask_igtm.fitting.sampling import sampled_stages
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.wide_start import start_cost
@@ -83,6 +84,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
 
     It looks at who would compute now, and reads none of the rows.
     """
+    check_rows(settings, rows)
     n_rows, n_columns = rows.X.shape
     k, m = settings.sides(n_rows)
     n_threads = CPU_COUNT if rows.in_memory else max(1, workers().n_threads)  # some worker has to come
@@ -99,7 +101,7 @@ def estimate(rows: RowBlocks, settings: Settings, *, persist: bool | str) -> Est
         on_sample = TYPICAL_SEARCH * stages.search.stop + TYPICAL_POLISH * stages.polish.stop
         typical = TYPICAL["sampled"] + on_sample / n_rows
     per_block = max(rows.X.chunks[0]) * rows.row_bytes
-    buffers = 2 * TILE_BYTES + 3 * k * k * (n_columns + 1) * 8 + start_bytes
+    buffers = 2 * TILE_BYTES + map_bytes(k, m, n_columns) + start_bytes
     per_row, first = _seconds_a_row(rows, k, m, settings)
     return Estimate(
         n_passes=n_passes,

@@ -11,6 +11,7 @@ from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.fitting.checkpoint import Checkpoint, fingerprint
 from dask_igtm.fitting.checkpoint_file import AnotherWriterError
+from dask_igtm.fitting.map_size import check_rows
 from dask_igtm.fitting.progress import Listener, teller
 from dask_igtm.fitting.result import Fit, Interrupted, outcome
 from dask_igtm.fitting.sampling import draw_of
@@ -64,7 +65,7 @@ def fit(
     Interrupted
         By Ctrl-C, once there is a model.
     """
-    settings.check_columns(rows.X.shape[1])
+    check_rows(settings, rows)
     if init:
         check_init(init, settings, rows.X.shape[1], feature_names)
     kernel, draw, saved = best_kernel(), draw_of(rows, settings), None

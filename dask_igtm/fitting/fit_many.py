@@ -23,6 +23,7 @@ from dask_igtm.fitting.checkpoint import fingerprint
 from dask_igtm.fitting.checkpoint_file import AnotherWriterError
 from dask_igtm.fitting.checkpoint_many import CheckpointMany
 from dask_igtm.fitting.fill_values import PASSES, gaps_of
+from dask_igtm.fitting.map_size import check_rows
 from dask_igtm.fitting.result import Fit, outcome
 from dask_igtm.fitting.sampling import draw_beside
 from dask_igtm.fitting.settings import Settings
@@ -103,7 +104,7 @@ def check_side_by_side(settings: Settings, rows: RowBlocks) -> None:
             "side by side read them together; give solver='accelerated' to search, and fit what it finds "
             "with 'sampled'."
         )
-    settings.check_columns(rows.X.shape[1])
+    check_rows(settings, rows)
 
 
 def open_checkpoint(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.collapse import warn_if_collapsed
+from dask_igtm.fitting.map_size import check_rows
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.start import LARGEST_VALUE, check_init, start_of
 from dask_igtm.passes.graph import keep, prepare
@@ -32,6 +33,7 @@ def advance(
     feature_names : sequence of str or None
         For messages.
     """
+    check_rows(settings, rows)
     source = prepare(rows)
     if not rows.in_memory:
         source = keep(source)

@@ -19,6 +19,8 @@ from dask_igtm.solvers.em import State
 
 logger = logging.getLogger("dask_igtm.progress")
 
+LONG = 1e13  # seconds, of which nobody sees the end and `timedelta` knows no number
+
 
 @dataclass(frozen=True)
 class IterationEvent:
@@ -248,7 +250,7 @@ def _compact(event: Event) -> str:
 
 
 def _left(event: Event) -> str:
-    if math.isnan(event.seconds_left):
+    if not event.seconds_left < LONG:  # NaN too
         return "?"
     return str(datetime.timedelta(seconds=round(event.seconds_left)))
 

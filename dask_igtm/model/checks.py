@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = float(np.finfo(np.float64).max)  # which whole numbers may exceed
+LARGEST = 2**63 - 1  # whole number that arrays hold
+LARGEST_REAL = float(np.finfo(np.float64).max)  # which whole numbers may exceed
 
 
 def check_number(name: str, value: object, otherwise: str = "") -> None:
     """Raise ValueError unless a parameter is a finite number >= 0, or what `otherwise` says."""
-    if not isinstance(value, (int, float, np.number)) or not 0 <= value <= LARGEST:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value <= LARGEST_REAL:
         raise ValueError(f"{name}={value!r}; give a finite number >= 0{otherwise}.")
 
 
@@ -21,6 +22,8 @@ def check_whole(name: str, value: object, least: int = 0) -> None:
     """Raise ValueError unless a parameter is a whole number of at least `least`."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")
+    if int(value) > LARGEST:
+        raise ValueError(f"{name}={value!r} is beyond what arrays count; give a whole number <= {LARGEST}.")
 
 
 def name_columns(columns: Any, names: Sequence[str] | None, counts: Any = None) -> str:

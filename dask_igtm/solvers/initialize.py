@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 # By which columns are told to have units of their own, see `standardises`.
 UNLIKE, RELATED = 10.0, 0.3
 START_SHARE = 0.01  # where the evidence sets out, as a share of the ridge under which a fit collapses
+PAIRS = 2**24  # of points, whose distances are held at a time
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,16 @@ def _plane(basis: Basis, sides: Array) -> Array:
 def _first_noise(eigenvalues: Array, mean: float, centers: Array) -> float:
     """Smaller of the third eigenvalue and (mean distance of the centres / 2)^2; zeros do not count."""
     third = float(eigenvalues[2]) if len(eigenvalues) > 2 else 0.0
-    half_spacing = float((cdist(centers, centers).mean() / 2.0) ** 2)
+    half_spacing = float((_mean_distance(centers) / 2.0) ** 2)
     positive = [noise for noise in (third, half_spacing) if noise > 0]
     return min(positive, default=mean)
+
+
+def _mean_distance(points: Array) -> float:
+    """Return the mean distance of all pairs, of which few are held at a time."""
+    height = max(1, PAIRS // len(points))
+    parts = (points[start : start + height] for start in range(0, len(points), height))
+    return float(sum(cdist(part, points).sum() for part in parts) / len(points) ** 2)
 
 
 def _growth(basis: Basis, weight: float, stretch: float, variance: float, regul: float) -> float:

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -68,7 +70,7 @@ FAILURES = [
     (["fit", "x.zarr", "-o", "n.npz", "--scheduler", "tcp://a:1", "--workers", "2"], 2, "not both"),
     (["fit", "x.zarr", "-o", "n.npz", "--workers", "0"], 2, "--workers"),
     (["nothing"], 2, "No such command"),
-    (["fit", "x.zarr", "-o", "n.npz", "--missing", "often"], 1, "missing='often'; give one of"),
+    (["fit", "x.zarr", "-o", "n.npz", "--missing", "often"], 1, "--missing often; give one of"),
     (["fit", "none.zarr", "-o", "n.npz"], 1, "none.zarr'; give the path"),
     (["fit", "x.zarr", "-o", "none/n.npz"], 1, "no folder"),
     (["fit", "x.zarr", "-o", "x.zarr"], 1, "something at 'x.zarr'"),
@@ -184,7 +186,142 @@ def test_what_a_terminal_cannot_encode_is_written_as_python_writes_it(folder):
     assert r"\u6f22, ä, c".encode("latin-1") in done.stdout
 
 
+# Misunderstood
+
+MISUNDERSTOOD = [
+    ["fit", "x.zarr"],
+    ["fit", "-o", "n.npz"],
+    ["fit", "x.zarr", "-o", "n.npz", "--kk", "3"],
+    ["fit", "x.zarr", "-o", "n.npz", "--solver", "newton"],
+    ["fit", "x.zarr", "-o", "n.npz", "--scheduler", "tcp://a:1", "--workers", "2"],
+    ["fit", "x.npy", "-o", "n.npz"],
+    ["nothing"],
+    ["--nothing"],
+    ["info"],
+]
+
+
+@pytest.mark.parametrize("arguments", MISUNDERSTOOD, ids=" ".join)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_misunderstood_is_told_in_json_too(cli, arguments, first):
+    code, out, err = cli(*(["--json", *arguments] if first else [*arguments, "--json"]))
+    assert code == 2
+    assert f"Error: {json.loads(out)['error']}" == err.splitlines()[-1]
+    assert cli(*arguments) == (code, "", err)
+
+
+def test_json_may_be_asked_for_before_the_command(cli, model):
+    assert json.loads(cli("--json", "info", model)[1]) == json.loads(cli("info", model, "--json")[1])
+    assert json.loads(cli("--json", "info", "none.npz")[1])["error"] in cli("info", "none.npz")[2]
+
+
+def test_a_file_of_the_name_of_an_option(cli):
+    code, out, err = cli("info", "--", "--json")
+    assert (code, out) == (1, "")
+    assert "'--json'" in err
+
+
+def test_json_has_no_infinity(cli, model, monkeypatch):
+    monkeypatch.setattr(IGTM, "estimate", lambda *_: types.SimpleNamespace(one=-np.inf, other=np.nan))
+    assert json.loads(cli("estimate", "x.zarr", "--json")[1]) == {"one": None, "other": None}
+
+
+def test_memory_that_runs_out_is_told_with_what_to_do(cli, model, monkeypatch):
+    def run_out(*_, **__):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr(IGTM, "write_table", run_out)
+    code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr")
+    assert code == 1
+    assert err.startswith("Error: Out of memory: Unable to allocate 9 TiB; take smaller chunks")
+    assert len(err.splitlines()) == 1
+
+
+# Ended from outside
+
+
+def ended_by(process, line, signum):
+    for said in process.stderr:
+        if said.startswith(line):
+            break
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_a_fit_that_is_terminated_says_what_is_kept(folder):
+    command = [sys.executable, "-m", "dask_igtm", *FIT, "--niter", "1000000", "--checkpoint", "c.npz"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    code, out, err = ended_by(process, "iteration    3", signal.SIGTERM)
+    assert (code, out) == (143, "")
+    assert err.splitlines()[-1].endswith("the same command goes on from it")
+    assert "Traceback" not in err
+    assert sorted(path.name for path in folder.iterdir()) == ["c.npz", "x.zarr"]
+
+
+def test_nobody_reads_what_is_printed(model):
+    command = [sys.executable, "-m", "dask_igtm", "info", model, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 1
+
+
 # Computing elsewhere
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("dask_igtm.cli.clusters.PATIENCE", 0.3)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:1", "tls://127.0.0.1:1", "foo://a:1", "a", "", "inproc://a"]
+)
+def test_no_scheduler(cli, impatient, address):
+    code, out, err = cli("fit", "x.zarr", "-o", "m.npz", "--scheduler", address)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: No Dask scheduler answers at {address!r}: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_something_that_never_says_anything(cli, impatient):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        code, _, err = cli("estimate", "x.zarr", "--scheduler", address)
+    assert code == 1
+    assert "nobody does within" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_dies_in_a_fit(folder):
+    (folder / "cluster").mkdir()
+    with running(folder / "cluster") as cluster:
+        command = [sys.executable, "-m", "dask_igtm", *FIT, "--niter", "100000", "--checkpoint", "c.npz"]
+        process = subprocess.Popen(
+            [*command, "--scheduler", cluster.address], stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if line.startswith("iteration    3"):
+                break
+        cluster.kill_scheduler()
+        _, err = process.communicate(timeout=60)
+    lines = [line for line in err.splitlines() if not line.startswith("iteration ")]
+    assert process.returncode == 1
+    assert len(lines) == 1
+    assert lines[0].startswith(f"Error: The scheduler at {cluster.address} was lost")
+    assert "'c.npz'" in lines[0]
+
+
+@pytest.mark.slow
+def test_a_worker_is_no_scheduler(cli, folder):
+    (folder / "cluster").mkdir()
+    with running(folder / "cluster") as cluster:
+        with cluster.client(2) as client:
+            worker = next(iter(client.scheduler_info()["workers"]))
+        _, _, err = cli("estimate", "x.zarr", "--scheduler", worker)
+    assert "a Worker does" in err
 
 
 @pytest.mark.slow
