@@ -1,4 +1,4 @@
-"""A lock beside a local file, which ends with the process that holds it, however that dies."""
+"""Locks on files of a disk, which end with the process that holds them, however that dies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import socket
 from collections.abc import Iterator
 from typing import IO
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
-from dask_igtm.data.whole_outputs import Path, absolute
+from dask_igtm.data.interrupts import uninterrupted
 
 try:
     import fcntl
@@ -22,34 +19,39 @@ MARK = "dask_igtm, "  # with which the text of a lock begins
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one at a time, of the threads and processes of a machine, have a file to write.
+def locked(name: str) -> Iterator[None]:
+    """Let one at a time, of the threads and processes of a machine, have a path to write to.
 
-    The lock is the system's, on a file `<path>.lock` that is removed in the end; one that a killed process
-    has left holds nobody back. Nothing is locked where nothing can be: under URLs, in folders that cannot be
-    written to, and on file systems without locks.
+    The lock is the system's, on a file `<name>.lock` that is removed in the end; one that a killed process
+    has left holds nobody back. Nothing is locked where `hold` cannot.
 
     Raises
     ------
     BlockingIOError
         If another has it; the message says who.
     """
-    files, name = fsspec.core.url_to_fs(absolute(path))
     lock = f"{name}.lock"
-    held = _take(lock) if fcntl and isinstance(files, LocalFileSystem) else None
-    if held is None:
+    with contextlib.ExitStack() as stack:
+        with uninterrupted():
+            held = hold(lock)
+            if held:
+                stack.callback(held.close)
+                stack.callback(_remove, lock)  # while it is held, so that it is nobody else's
         yield
-        return
-    with held:
-        try:
-            yield
-        finally:
-            _remove(lock)  # while it is held, so that it is nobody else's
 
 
-def _take(lock: str) -> IO[str] | None:
-    """Return a lock file that is held until it is closed, or None where there can be none."""
-    while True:
+def hold(lock: str) -> IO[str] | None:
+    """Return a file, made where none is, that nobody else holds until it is closed.
+
+    None where there can be no such: in folders that cannot be written to, on file systems without locks,
+    under Windows, and where something else has that name.
+
+    Raises
+    ------
+    BlockingIOError
+        If another has it; the message says who.
+    """
+    while fcntl:
         try:
             file = open(lock, "a+", errors="replace")  # noqa: SIM115 - whose end is not here
         except OSError:
@@ -72,6 +74,7 @@ def _take(lock: str) -> IO[str] | None:
                 os.write(file.fileno(), f"{MARK}process {os.getpid()} on {socket.gethostname()}".encode())
             return file
         file.close()  # whoever held it has removed it meanwhile
+    return None
 
 
 def _text(file: IO[str]) -> str:

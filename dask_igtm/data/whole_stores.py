@@ -12,9 +12,10 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from dask_igtm.data.file_lock import locked
 from dask_igtm.data.interrupts import uninterrupted
 from dask_igtm.data.whole_outputs import Path, create_whole, is_url, meanwhile, real
-from dask_igtm.data.work_folders import OLD, alone, work_folder
+from dask_igtm.data.work_folders import OLD, work_folder
 
 logger = logging.getLogger("dask_igtm")
 
@@ -81,7 +82,7 @@ def _alone_at(files: Any, name: str) -> Iterator[None]:
     """Let one process at a time move something to a place; the others get FileExistsError."""
     if isinstance(files, LocalFileSystem):
         try:
-            with alone(f"{name}.lock"), uninterrupted():
+            with locked(name), uninterrupted():
                 yield
         except BlockingIOError:
             raise _taken(name, "let it end") from None

@@ -16,7 +16,9 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from typing import IO
 
+from dask_igtm.data.file_lock import hold
 from dask_igtm.data.interrupts import uninterrupted
 
 logger = logging.getLogger("dask_igtm")
@@ -52,56 +54,12 @@ def clear_left(name: str) -> None:
     What one of them was about to replace comes back, where nothing has taken its place.
     """
     for folder in glob.glob(f"{glob.escape(_of_this_machine(name))}*.part"):
-        with contextlib.suppress(OSError, ImportError):  # where it cannot be held, it may be in use
+        with contextlib.suppress(BlockingIOError):  # it is in use
             held = hold(os.path.join(folder, LOCK))
+            if held is None:  # and may be in use
+                continue
             logger.info("clearing %r, which a run has left that was killed", folder)
             _settle(folder, name, held)
-
-
-def hold(path: str) -> int:
-    """Return a descriptor of a file, made where none is, that nobody else holds until this process ends.
-
-    Raises
-    ------
-    BlockingIOError
-        If somebody else does.
-    OSError, ImportError
-        If nothing can be held there, as in some file systems and under Windows.
-    """
-    import fcntl  # noqa: PLC0415 - not of every system
-
-    while True:
-        held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            os.close(held)
-            raise
-        if os.fstat(held).st_nlink:
-            return held
-        os.close(held)  # whoever held it has just removed it
-
-
-@contextlib.contextmanager
-def alone(path: str) -> Iterator[None]:
-    """Hold a file, which is there meanwhile; raise BlockingIOError where somebody else does."""
-    with contextlib.ExitStack() as stack:
-        with uninterrupted(), contextlib.suppress(ImportError):
-            try:
-                held = hold(path)
-            except BlockingIOError:
-                raise
-            except OSError:  # a place without locks
-                pass
-            else:
-                stack.callback(_let_go, path, held)
-        yield
-
-
-def _let_go(path: str, held: int) -> None:
-    with contextlib.suppress(OSError):
-        os.remove(path)
-    os.close(held)
 
 
 def _of_this_machine(name: str) -> str:
@@ -109,20 +67,19 @@ def _of_this_machine(name: str) -> str:
     return os.path.join(os.path.dirname(name), f".{os.path.basename(name)}.{HERE}-")
 
 
-def _made(name: str) -> tuple[str, int | None]:
+def _made(name: str) -> tuple[str, IO[str] | None]:
     """Return a new folder and what holds it, None where nothing can be held."""
     while True:
         folder = f"{_of_this_machine(name)}{uuid.uuid4().hex[:12]}.part"
         os.mkdir(folder)
-        try:
-            return folder, hold(os.path.join(folder, LOCK))
-        except (BlockingIOError, FileNotFoundError):  # another run has taken it for left
-            continue
-        except (OSError, ImportError):
-            return folder, None
+        with contextlib.suppress(BlockingIOError):
+            held = hold(os.path.join(folder, LOCK))
+            if os.path.isdir(folder):
+                return folder, held
+        # Another run has taken it for left.
 
 
-def _settle(folder: str, name: str, held: int | None) -> None:
+def _settle(folder: str, name: str, held: IO[str] | None) -> None:
     """Remove a folder; what it was about to replace comes back, where nothing has taken its place."""
     old = os.path.join(folder, NEW + OLD)
     with uninterrupted():
@@ -133,8 +90,8 @@ def _settle(folder: str, name: str, held: int | None) -> None:
         except OSError:
             logger.warning("what was at %r is whole at %r; it could not be put back", name, old)
         finally:
-            if held is not None:
-                os.close(held)
+            if held:
+                held.close()
 
 
 def _remove(folder: str) -> None:

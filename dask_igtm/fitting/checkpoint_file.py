@@ -9,7 +9,7 @@ from typing import Any
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.file_lock import locked
-from dask_igtm.data.whole_outputs import Path
+from dask_igtm.data.whole_outputs import Path, is_url, real
 from dask_igtm.model.stored import Arrays
 
 WRITTEN = "written"  # of the header: an id that is new each time
@@ -30,8 +30,8 @@ def sole_writer(path: Path | None) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            if path is not None:
-                stack.enter_context(locked(path))
+            if path is not None and not is_url(real(path)):
+                stack.enter_context(locked(real(path)))
         except BlockingIOError as error:
             raise AnotherWriterError(
                 f"Another fit writes to the checkpoint {str(path)!r}: that of {error}. Let it "

@@ -20,7 +20,7 @@ with locked(sys.argv[1]):
 
 
 def test_one_at_a_time_and_nothing_is_left(tmp_path):
-    path = tmp_path / "a"
+    path = str(tmp_path / "a")
     with locked(path):
         assert os.listdir(tmp_path) == ["a.lock"]
         with pytest.raises(BlockingIOError, match=f"process {os.getpid()} on "), locked(path):
@@ -31,7 +31,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path):
 
 
 def test_a_killed_process_holds_nobody_back(tmp_path):
-    path = tmp_path / "a"
+    path = str(tmp_path / "a")
     process = subprocess.Popen([sys.executable, "-c", HOLDS, path], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     process.send_signal(signal.SIGSTOP)
@@ -46,7 +46,7 @@ def test_a_killed_process_holds_nobody_back(tmp_path):
 
 
 def test_a_lock_that_is_removed_before_it_is_taken_is_made_anew(tmp_path, monkeypatch):
-    path, flock, removed = tmp_path / "a", file_lock.fcntl.flock, []
+    path, flock, removed = str(tmp_path / "a"), file_lock.fcntl.flock, []
 
     def late(*args):
         if not removed:
@@ -63,7 +63,7 @@ def test_what_is_there_by_that_name_stays(tmp_path):
     (tmp_path / "a.lock").write_bytes(b"mine \xff")
     (tmp_path / "b.lock").mkdir()
     os.mkfifo(tmp_path / "c.lock")
-    with locked(tmp_path / "a"), locked(tmp_path / "b"), locked(tmp_path / "c"):
+    with locked(f"{tmp_path}/a"), locked(f"{tmp_path}/b"), locked(f"{tmp_path}/c"):
         pass
     assert sorted(os.listdir(tmp_path)) == ["a.lock", "b.lock", "c.lock"]
     assert (tmp_path / "a.lock").read_bytes() == b"mine \xff"
@@ -75,9 +75,9 @@ def test_a_full_disk_can_be_locked(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with (
-        locked(tmp_path / "a"),
+        locked(f"{tmp_path}/a"),
         pytest.raises(BlockingIOError, match="another process"),
-        locked(tmp_path / "a"),
+        locked(f"{tmp_path}/a"),
     ):
         pass
     assert os.listdir(tmp_path) == []
@@ -87,9 +87,9 @@ def test_nothing_is_locked_where_nothing_can_be(tmp_path, monkeypatch):
     def unsupported(*_):
         raise OSError("no locks")
 
-    with locked("memory://a"), locked("memory://a"), locked(tmp_path / "no folder" / "a"):
+    with locked(f"{tmp_path}/no folder/a"):
         pass
     monkeypatch.setattr(file_lock.fcntl, "flock", unsupported)
-    with locked(tmp_path / "a"), locked(tmp_path / "a"):
+    with locked(f"{tmp_path}/a"), locked(f"{tmp_path}/a"):
         pass
     assert os.listdir(tmp_path) == []
