@@ -1,6 +1,7 @@
 """Pictures of a map as Altair charts, which show in notebooks and can be saved as PNG, SVG or HTML.
 
-Each chart carries its own figures, some thousands at most, however many rows it stands for.
+Each chart carries its own figures, some thousands at most, however many rows it stands for. Labels, names and
+titles are shown as what they are, and do nothing where a chart is saved; see `dask_igtm.plot.shown_text`.
 """
 
 from __future__ import annotations
