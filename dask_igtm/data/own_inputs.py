@@ -29,8 +29,8 @@ def refuse_own_input(output: Path, *inputs: Any) -> None:
     for path in (path for given in inputs for path in _paths_of(given)):
         if any(_overlap(place, there) for there in _places(path)) or _matches(place, path):
             raise ValueError(
-                f"The output {os.fspath(output)!r} is what is read from {path!r}, lies in it, or has it in "
-                "itself; give another path."
+                f"The output {os.fspath(output)!r} is the input {path!r}, lies in it, or has it in itself; "
+                "give another path."
             )
 
 

@@ -134,9 +134,10 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[str]:
 
     Raises
     ------
-    FileExistsError
-        If something has come there meanwhile that is not to be replaced.
+    OSError
+        As `check_new_file` does, before and after it is written.
     """
+    check_new_file(path, overwrite=overwrite)
     name = real(path)
     beside = os.path.join(tempfile.gettempdir(), os.path.basename(name)) if is_url(name) else name
     with work_folder(beside) as new:

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from dask_igtm.data.whole_outputs import absolute, create_whole, write_whole
+from dask_igtm.data.whole_outputs import absolute, create_whole, whole_file, write_whole
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -106,3 +107,93 @@ def test_urls_of_local_files_are_paths(tmp_path, monkeypatch, scheme):
     with pytest.raises(FileExistsError):
         create_whole(f"{scheme}{tmp_path}/file", b"other")
     assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+# What may be replaced, and where links lead
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def in_use(path):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(path))  # in full it may be too long
+
+
+OTHERS = [(pipe, "named pipe"), (in_use, "socket"), (os.mkdir, "folder")]
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written_csv(path):
+    with whole_file(path, overwrite=True) as new, open(new, "wb") as file:
+        file.write(b"new")
+
+
+WRITERS = [lambda path: write_whole(path, b"new"), written_csv]
+
+
+@pytest.mark.parametrize(("make", "kind"), OTHERS)
+@pytest.mark.parametrize("write", WRITERS)
+def test_only_files_are_replaced(inside, make, kind, write):
+    make(str(inside / "out"))
+    before = os.lstat("out")
+    with pytest.raises(FileExistsError, match=f"There is a {kind} at '.*out'.* give another path"):
+        write(inside / "out")
+    assert os.path.samestat(os.lstat("out"), before)
+    assert os.listdir() == ["out"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_what_comes_while_a_file_is_written_is_not_replaced(inside, write, monkeypatch):
+    def late(*args, **kwargs):
+        if "new" in str(args[0]) and not os.path.exists("out"):
+            os.mkfifo("out")
+        return opened(*args, **kwargs)
+
+    opened = open
+    monkeypatch.setattr("builtins.open", late)
+    with pytest.raises(FileExistsError, match="a named pipe at"):
+        write(inside / "out")
+    assert os.listdir() == ["out"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("there", [False, True])
+def test_links_are_followed(inside, write, there):
+    (inside / "far").mkdir()
+    if there:
+        (inside / "far" / "real").write_bytes(b"old")
+    os.symlink("far/real", "one")
+    os.symlink("one", "out")
+    write("out")
+    assert os.readlink("out") == "one"
+    assert (inside / "far" / "real").read_bytes() == b"new"
+    assert sorted(os.listdir()) == ["far", "one", "out"]
+    assert os.listdir("far") == ["real"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_links_that_lead_nowhere_are_refused(inside, write):
+    os.symlink("two", "one")
+    os.symlink("one", "two")
+    with pytest.raises(FileExistsError, match="leads back to itself"):
+        write("one")
+    os.symlink("none/real", "out")
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*none'") as caught:
+        write("out")
+    assert ".part" not in str(caught.value)
+    assert sorted(os.listdir()) == ["one", "out", "two"]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_missing_folder_is_named(inside, write, scheme):
+    with pytest.raises(FileNotFoundError, match=f"There is no folder '{inside}/none'") as caught:
+        write(f"{scheme}{inside}/none/out")
+    assert ".part" not in str(caught.value)

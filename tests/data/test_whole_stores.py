@@ -5,6 +5,10 @@ import itertools
 import os
 import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -355,3 +359,110 @@ def test_many_conversions_to_one_place(place, overwrite):
             done = list(itertools.chain.from_iterable(pool.map(run, range(4))))
         assert len(done) == 1 or overwrite
         assert any(np.array_equal(stored(place), np.full((100, 4), number)) for number in done)
+
+
+# What stores replace, and where links lead
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("new.npy", NEW)
+    return tmp_path
+
+
+@pytest.mark.parametrize("ending", ["zarr", "zip"])
+def test_a_pipe_or_a_socket_is_never_replaced(folder, ending):
+    os.mkfifo(f"pipe.{ending}")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"socket.{ending}")
+    for kind in ("pipe", "socket"):
+        with pytest.raises(FileExistsError, match=f"There is a .*{kind} at '{kind}"):
+            convert("new.npy", f"{kind}.{ending}", overwrite=True)
+    assert sorted(os.listdir()) == ["new.npy", f"pipe.{ending}", f"socket.{ending}"]
+
+
+def test_a_pipe_that_comes_meanwhile_is_not_replaced(folder, monkeypatch):
+    def append(self, rows):
+        if not os.path.exists("x.zarr"):
+            os.mkfifo("x.zarr")
+        return real(self, rows)
+
+    real = zarr.Array.append
+    monkeypatch.setattr(zarr.Array, "append", append)
+    with pytest.raises(FileExistsError, match=r"meanwhile\. There is a named pipe"):
+        convert("new.npy", "x.zarr", overwrite=True)
+    assert sorted(os.listdir()) == ["new.npy", "x.zarr"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(folder, there):
+    (folder / "far").mkdir()
+    if there:
+        zarr.create_array("far/real.zarr", data=OLD)
+    os.symlink("far/real.zarr", "x.zarr")
+    assert_array_equal(convert("new.npy", "x.zarr", overwrite=there)[:], NEW)
+    assert os.readlink("x.zarr") == "far/real.zarr"
+    assert os.listdir("far") == ["real.zarr"]
+    assert sorted(os.listdir()) == ["far", "new.npy", "x.zarr"]
+
+
+def test_links_that_lead_back_are_refused(folder):
+    os.symlink("x.zarr", "x.zarr")
+    with pytest.raises(FileExistsError, match="leads back to itself"):
+        convert("new.npy", "x.zarr", overwrite=True)
+    assert sorted(os.listdir()) == ["new.npy", "x.zarr"]
+
+
+def test_urls_of_local_places_are_paths(folder):
+    convert(f"file://{folder}/new.npy", f"file://{folder}/x.zarr")
+    convert(f"file://{folder}/new.npy", f"file://{folder}/x.zarr", overwrite=True)
+    assert_array_equal(zarr.open_array("x.zarr")[:], NEW)
+    assert sorted(os.listdir()) == ["new.npy", "x.zarr"]
+
+
+KILLED = """
+import os, signal, sys
+from dask_igtm import convert
+rename, moved = os.rename, []
+def killed(*names):
+    if len(moved) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    moved.append(names)
+    rename(*names)
+os.rename = killed
+convert("new.npy", "x.zarr", overwrite=True)
+"""
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_after_a_kill_the_next_conversion_finds_all_in_order(folder, step):
+    """Killed before the old array is set aside, and between that and the new one's move."""
+    zarr.create_array("x.zarr", data=OLD)
+    subprocess.run([sys.executable, "-c", KILLED, str(step)], check=False)
+    assert [name for name in os.listdir() if name.endswith(".part")]
+    assert os.path.exists("x.zarr.lock")
+    with pytest.raises(FileExistsError, match="something at"):
+        convert("new.npy", "x.zarr")
+    assert_array_equal(zarr.open_array("x.zarr")[:], OLD)
+    convert("new.npy", "x.zarr", overwrite=True)
+    assert_array_equal(zarr.open_array("x.zarr")[:], NEW)
+    assert sorted(os.listdir()) == ["new.npy", "x.zarr"]
+
+
+def test_ctrl_c_waits_for_what_is_written(folder, monkeypatch):
+    """Threads of Zarr go on after an interrupt, and would put back what is removed."""
+    monkeypatch.setattr(converting, "CHUNK_BYTES", 10 * 4 * 8)
+    real, written = zarr.Array.append, []
+
+    def append(self, rows):
+        signal.raise_signal(signal.SIGINT)
+        written.append(real(self, rows))
+
+    monkeypatch.setattr(zarr.Array, "append", append)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        convert("new.npy", "x.zarr")
+    signal.signal(signal.SIGINT, before)
+    assert len(written) == 1
+    assert os.listdir() == ["new.npy"]

@@ -188,7 +188,10 @@ def test_something_else_is_never_overwritten(igtm, path, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("precious")
     zarr.create_group(tmp_path / "group.zarr", attributes={"mine": 1})
-    for target in ("x.zarr", "file", "folder", "group.zarr"):
+    zarr.create_array(tmp_path / "other.zarr", data=np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"x\.zarr' is the input .* give another path"):
+        igtm.project_to_zarr(path, path)
+    for target in ("other.zarr", "file", "folder", "group.zarr"):
         with pytest.raises(FileExistsError, match="give another path"):
             igtm.project_to_zarr(path, tmp_path / target)
     assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "file").read_text() == "precious"
