@@ -20,6 +20,8 @@ from dask_igtm.data.planning import planned
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.model.forks import after_fork
 
+MEMORY_HERE = MEMORY_LIMIT  # bytes that this process may take
+
 
 def scheduler_for(in_memory: bool) -> dict[str, str]:
     """Scheduler of a compute: the user's choice, except that arrays in memory stay in this process."""
