@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +29,8 @@ Table = tuple[list[str] | None, Iterator[Columns]]
 
 OBS_NAMES = "obs_names"  # as AnnData calls the index of its rows
 READ_BYTES = 16 * 2**20  # of rows at a time
+# What readers raise of files that are empty, cut or of another kind.
+DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
 
 
 def npz_rows(source: str) -> Iterator[Any]:
@@ -33,7 +38,7 @@ def npz_rows(source: str) -> Iterator[Any]:
     with fsspec.open(source, "rb") as file:
         try:
             X = scipy.sparse.load_npz(file)
-        except ValueError as error:
+        except DAMAGED as error:
             raise ValueError(
                 f"{source!r} holds no sparse matrix of scipy.sparse.save_npz ({error}); an array of "
                 "numpy.savez is converted from .npy, see numpy.save."
@@ -46,7 +51,7 @@ def mtx_rows(source: str) -> Iterator[Any]:
     with fsspec.open(source, "rb", compression="infer") as file:
         try:
             X = scipy.io.mmread(file)
-        except ValueError as error:
+        except DAMAGED as error:
             raise ValueError(
                 f"{source!r} holds no table of Matrix Market ({error}); write it anew."
             ) from None

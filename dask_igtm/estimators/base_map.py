@@ -640,9 +640,17 @@ class BaseMap(
         parameters = self.get_params(deep=False)
         parameters["solver"] = solver_for(self.solver, self.regul, alone=alone)
         names = [field.name for field in dataclasses.fields(Settings) if field.name != "seed"]
-        draws = parameters["solver"] != "em"
-        seed = int(check_random_state(self.random_state).randint(2**31)) if draws else 0
+        seed = self._seed() if parameters["solver"] != "em" else 0
         return Settings(**{name: parameters[name] for name in names}, seed=seed)
+
+    def _seed(self) -> int:
+        try:
+            return int(check_random_state(self.random_state).randint(2**31))
+        except ValueError:
+            raise ValueError(
+                f"random_state={self.random_state!r}; give a whole number from 0 to {2**32 - 1}, None, or a "
+                "RandomState."
+            ) from None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

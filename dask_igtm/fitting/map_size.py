@@ -5,10 +5,9 @@ from __future__ import annotations
 import bisect
 import math
 
-from distributed.system import MEMORY_LIMIT
-
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.fitting.settings import Settings
+from dask_igtm.passes.resources import MEMORY_HERE
 
 # Arrays of each shape at once, by the peaks of fits: in the start of nodes and functions, and of functions
 # and functions; in a pass of nodes and columns; in the steps of a solver of functions and columns.
@@ -37,10 +36,10 @@ def check_rows(settings: Settings, rows: RowBlocks) -> None:
         return map_bytes(min(k, longest), min(m, longest), n_columns)
 
     needed = takes(max(k, m))
-    if needed > MEMORY_LIMIT:
-        most = bisect.bisect_right(range(1, max(k, m)), MEMORY_LIMIT, key=takes)
+    if needed > MEMORY_HERE:
+        most = bisect.bisect_right(range(1, max(k, m)), MEMORY_HERE, key=takes)
         remedy = f"give at most k={min(k, most)} and m={min(m, most)}" if most else "give fewer columns"
         raise ValueError(
             f"k={k} and m={m} make a map of {n_columns:,} columns that takes {needed / 1e9:,.1f} GB, and "
-            f"there are {MEMORY_LIMIT / 1e9:,.1f} GB for this process; {remedy}."
+            f"there are {MEMORY_HERE / 1e9:,.1f} GB for this process; {remedy}."
         )

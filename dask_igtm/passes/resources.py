@@ -25,6 +25,7 @@ from dask_igtm.model.forks import after_fork
 
 logger = logging.getLogger("dask_igtm")
 
+MEMORY_HERE = MEMORY_LIMIT  # bytes that this process may take
 PATIENCE = 10.0  # seconds after which a wait for workers is told of
 
 

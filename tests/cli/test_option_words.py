@@ -109,7 +109,7 @@ def test_an_error_names_the_option(cli, bad, folder):
     code, _, err = cli("fit", "x.csv" if "--columns" in bad else "x.zarr", "-o", "m.npz", "--quiet", *bad)
     *_, said = err.splitlines()
     assert code in {1, 2}
-    assert (bad[0] if bad[0].strip("-") not in OF_FILES else bad[1]) in said
+    assert (bad[0] if bad[0].strip("-") not in OF_FILES else bad[1].partition("/")[0]) in said
     for option in BAD:
         name = option[0].strip("-").replace("-", "_")
         assert f"{name}=" not in said

@@ -230,3 +230,12 @@ def test_without_h5py_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"pip install 'dask_igtm\[cells\]'"):
         convert("x.h5ad", "x.zarr")
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.mtx", "x.mtx.gz"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", bytes(range(128, 256)), b"\x1f\x8b\x08\x00"])
+def test_a_file_that_is_empty_or_cut_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}' holds no "):
+        convert(str(tmp_path / name), str(tmp_path / "x.zarr"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]

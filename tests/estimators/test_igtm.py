@@ -62,3 +62,9 @@ def test_a_model_set_after_the_fit_is_checked_by_transform(X):
     for call in (estimator.transform, lambda rows: list(estimator.transform_blocks(rows))):
         for rows in (X, lazy(X)):
             assert_says(raised(ValueError, call, rows), "model='x'", "'means'.*'responsibilities'")
+
+
+@pytest.mark.parametrize("random_state", ["many", -1, 2**32, 1.5])
+def test_what_is_no_seed_is_refused(random_state):
+    with pytest.raises(ValueError, match=r"random_state=.*; give a whole number from 0 to 4294967295"):
+        IGTM(random_state=random_state, solver="accelerated").fit(np.ones((5, 2)))

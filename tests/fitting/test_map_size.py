@@ -46,7 +46,7 @@ def test_columns_that_are_too_many_for_any_map():
 
 
 def test_the_sides_that_are_told_would_do_and_longer_ones_would_not(monkeypatch):
-    monkeypatch.setattr(map_size, "MEMORY_LIMIT", map_size.map_bytes(9, 2, 5))
+    monkeypatch.setattr(map_size, "MEMORY_HERE", map_size.map_bytes(9, 2, 5))
     IGTM(k=9, m=2, niter=1).fit(X)
     with pytest.raises(ValueError, match="give at most k=9 and m=2"):
         IGTM(k=10, m=2, niter=1).fit(X)
