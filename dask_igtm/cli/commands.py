@@ -48,7 +48,11 @@ OF_TABLES = (
         help="Columns that are the ids of the rows, and no numbers of X.",
     ),
 )
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+OVERWRITE = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a file, or a table of ours, that is there; never anything else.",
+)
 
 
 def target(what: str) -> Callable[[Any], Any]:
@@ -61,7 +65,8 @@ def target(what: str) -> Callable[[Any], Any]:
 def main() -> None:
     """Map large tables by Generative Topographic Mapping.
 
-    Paths may be URLs, such as s3://bucket/x.zarr. Results go to stdout, progress and errors to stderr.
+    Paths may be URLs, such as s3://bucket/x.zarr, and symbolic links, which outputs follow too. Results go
+    to stdout, progress and errors to stderr.
     """
 
 
