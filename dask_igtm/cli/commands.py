@@ -62,7 +62,11 @@ OF_TABLES = (
         help="Columns that are the ids of the rows, and no numbers of X.",
     ),
 )
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+OVERWRITE = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a file, or a table of ours, that is there; never anything else.",
+)
 
 
 def target(what: str) -> Callable[[Any], Any]:
@@ -76,7 +80,8 @@ def target(what: str) -> Callable[[Any], Any]:
 def main(json: bool) -> None:
     """Map large tables by Generative Topographic Mapping.
 
-    Paths may be URLs, such as s3://bucket/x.zarr. Results go to stdout, progress and errors to stderr.
+    Paths may be URLs, such as s3://bucket/x.zarr, and symbolic links, which outputs follow too. Results go
+    to stdout, progress and errors to stderr.
     """
 
 

@@ -64,6 +64,7 @@ def convert(
         into memory, or the X of an `.h5ad` of AnnData, read by blocks with the extra `cells`. Rows are those
         of the file: transpose a matrix of 10x Genomics, whose columns are the cells, before it is written.
     target : path or URL
+        Where it is a symbolic link, what that leads to is made or replaced, and the link stays.
     columns : sequence of str, optional
         Columns of CSV or Parquet to take. By default all that hold numbers; a warning names the others.
     drop : sequence of str, optional
@@ -76,7 +77,7 @@ def convert(
         Whether the first line of a CSV file names the columns. By default it does, and a line of numbers
         alone, which may be either, is refused.
     overwrite : bool
-        Replace a Zarr array or CSR group at `target`, once the new one is whole.
+        Replace a Zarr array or CSR group at `target`, once the new one is whole; nothing else.
     codec : {"blosc-lz4", "blosc-zstd", "zstd", "none"}, default="blosc-lz4"
         The first is decoded fastest of those that compress. The second is smaller and takes longer to write,
         for storage slower than a disk. "zstd" is what Zarr does by itself. Both of Blosc have a checksum.
@@ -96,7 +97,8 @@ def convert(
         If something is at `target` that is not to be replaced, or another process puts something there.
     ValueError
         If `source` is of another kind, or holds no table of numbers, if files differ in the names of their
-        columns or these are no names, or if `codec` is none of those above.
+        columns or these are no names, if `target` is `source`, in it or around it, or if `codec` is none of
+        those above.
     """
     source, target = without_scheme(source), without_scheme(target)
     if codec not in CODECS:

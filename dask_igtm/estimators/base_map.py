@@ -342,13 +342,14 @@ class BaseMap(
         Raises
         ------
         FileExistsError
-            If something else is at `path`, or another run takes over.
+            If something else is at `path`, or another run takes over. Symbolic links are followed.
         FileNotFoundError
             If a chunk is not there after all are written.
         ValueError
             If the projection at `path` is that of another model, of other rows or with another `top`, if
-            another array has the name of an output, if chunk sizes of X are unknown, if an output is, or if X
-            has other columns than in `fit` or holds NaN or infinity.
+            another array has the name of an output, if `path` is that of X, in it or around it, if chunk
+            sizes of X are unknown, if an output is, or if X has other columns than in `fit` or holds NaN or
+            infinity.
         """
         fitted = self._map
         refuse_own_input(path, X)
@@ -556,7 +557,13 @@ class BaseMap(
     def save(self, path: Path) -> None:
         """Write the fitted estimator to one file, without pickle; `dask_igtm.load` reads it.
 
-        Files of this format will be readable by every later release.
+        Files of this format will be readable by every later release. A file that is there is replaced, and
+        so is what a symbolic link leads to, once the new one is whole.
+
+        Raises
+        ------
+        OSError
+            If the folder is not there, or there is something at `path` that is no file.
         """
         check_is_fitted(self, "model_")
         npz_io.write(path, npz_io.MODEL, *saving.pack(self))

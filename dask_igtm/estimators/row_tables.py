@@ -92,7 +92,8 @@ class RowTablesMixin:
         resume : bool, default=True
             As in `project_to_zarr`.
         overwrite : bool, default=False
-            Replace what is there: a CSV file once the new one is whole, and a projection at once.
+            Replace what is there: a CSV file once the new one is whole, and a projection at once; nothing
+            else. Of a symbolic link what it leads to is replaced.
 
         Raises
         ------
@@ -101,6 +102,7 @@ class RowTablesMixin:
         ImportError
             If pyarrow, which writes Parquet and CSV, is not installed.
         ValueError
-            If the ending is unknown, or else as `table` and `project_to_zarr`.
+            If the ending is unknown, `path` is that of X, in it or around it, or else as `table` and
+            `project_to_zarr`.
         """
         write_table(self._with_map(), X, path, outputs, top=top, ids=ids, resume=resume, overwrite=overwrite)

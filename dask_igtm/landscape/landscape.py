@@ -135,6 +135,8 @@ class Landscape:
 
         Raises
         ------
+        OSError
+            If the folder is not there, or there is something at `path` that is no file.
         TypeError
             If class labels are neither strings, numbers nor bools of one type.
         """

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import types
 
 import dask.array as da
@@ -255,6 +256,64 @@ def test_a_conversion_that_was_cut_leaves_nothing(cli, folder, monkeypatch):
     np.save("x.npy", X)
     monkeypatch.setattr(zarr.Array, "append", interrupt)
     assert cli("convert", "x.npy", "new.zarr") == (130, "", "interrupted\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["x.npy", "x.zarr"]
+
+
+def test_urls_of_local_files_are_paths(cli, folder):
+    at = f"file://{folder}"
+    np.save("x.npy", X)
+    assert cli("convert", f"{at}/x.npy", f"{at}/again.zarr")[0] == 0
+    fit = ("fit", f"{at}/again.zarr", *SMALL, "--checkpoint", f"{at}/c.npz")
+    assert cli(*fit, "-o", f"{at}/m.npz")[0] == 0
+    assert cli("fit", f"{at}/again.zarr", *SMALL, "--init", f"{at}/m.npz", "-o", f"{at}/on.npz")[0] == 0
+    made = ["t.csv", "t.parquet", "t.zarr"]
+    for name in made:
+        assert cli("transform", f"{at}/m.npz", f"{at}/again.zarr", "-o", f"{at}/{name}")[0] == 0
+        assert cli("info", f"{at}/{name}")[1].splitlines()[1:] == cli("info", name)[1].splitlines()[1:]
+    assert cli("report", f"{at}/m.npz", f"{at}/again.zarr", "-o", f"{at}/r.html")[0] == 0
+    there = ["again.zarr", "c.npz", "m.npz", "on.npz", "r.html", *made, "x.npy", "x.zarr"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(there)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("transform", "m.npz", "x.zarr", "-o", "x.zarr/y.zarr"),
+        ("transform", "m.npz", "x.zarr", "-o", "x.zarr"),
+        ("report", "m.npz", "x.zarr", "-o", "m.npz"),
+        ("report", "m.npz", "x.zarr", "-o", "x.zarr/r.html"),
+        ("convert", "x.npy", "x.npy"),
+    ],
+)
+def test_outputs_within_inputs_are_refused(cli, model, folder, arguments):
+    np.save("x.npy", X)
+
+    def there():
+        return sorted(folder.rglob("*")), (folder / model).read_bytes(), (folder / "x.npy").read_bytes()
+
+    before = there()
+    for more in ((), ("--overwrite",)):
+        code, out, err = cli(*arguments, *more)
+        assert (code, out) == (1, "")
+        assert "is the input" in err
+    assert (
+        sorted(folder.rglob("*")),
+        (folder / model).read_bytes(),
+        (folder / "x.npy").read_bytes(),
+    ) == before
+
+
+def test_ctrl_c_ends_a_conversion_with_130_and_no_traces(folder):
+    np.save("x.npy", np.tile(X, (2000, 1)))
+    command = [sys.executable, "-c", HEEDING, "convert", "x.npy", "new.zarr"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(folder.glob(".new.zarr.*")):
+        time.sleep(0.005)
+    for _ in range(3):  # as people do
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert sorted(path.name for path in folder.iterdir()) == ["x.npy", "x.zarr"]
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import socket
 import warnings
 
 import dask.array as da
@@ -331,3 +332,23 @@ def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
     again = estimator().fit(X, checkpoint=tmp_path / "fit.npz")
     assert len(reads) == 1
     assert bits(again) == bits(estimator().fit(X))
+
+
+def test_what_is_no_file_is_refused_before_the_first_pass(tmp_path, monkeypatch):
+    cut_after(monkeypatch, 0, AssertionError("a pass"))
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("fit.npz")
+    with pytest.raises(FileExistsError, match=r"There is a socket at 'fit\.npz'"):
+        estimator().fit(X, checkpoint="fit.npz")
+    assert os.listdir() == ["fit.npz"]
+
+
+def test_a_link_to_a_checkpoint_stays_one(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "fit.npz").symlink_to("far/fit.npz")
+    whole = bits(estimator().fit(X))
+    for _ in range(2):
+        assert bits(estimator().fit(X, checkpoint=tmp_path / "fit.npz")) == whole
+    assert (tmp_path / "fit.npz").is_symlink()
+    assert os.listdir(tmp_path / "far") == ["fit.npz"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import subprocess
 import sys
 import time
@@ -229,3 +230,13 @@ def test_a_search_that_was_killed_goes_on_to_the_same_bits(tmp_path):
     again = search(GRIDS["apart"], grown=path, told=[events.append])
     assert events[0].number > 1
     assert bits(again) == bits(search(GRIDS["apart"]))
+
+
+@pytest.mark.parametrize("name", ["fit.npz", "fit.2.npz", "fit.refit-1.npz"])
+def test_what_is_no_file_is_refused_before_the_first_pass(tmp_path, monkeypatch, name):
+    cut_after(monkeypatch, 0, AssertionError("a pass"))
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(name)
+    with pytest.raises(FileExistsError, match=f"There is a socket at '{name}'"):
+        search(GRIDS["apart"], grown="fit.npz")

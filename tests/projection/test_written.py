@@ -265,3 +265,39 @@ def test_ids_are_text_of_utf8_or_refused(tmp_path, name):
     for wrong in ("i\0", "\ud800"):
         with pytest.raises(ValueError, match="give one of UTF-8 without slashes and NUL"):
             igtm.write_table(X, tmp_path / f"wrong-{name}", ["means"], ids=ids.rename(wrong))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "zarr"])
+def test_links_are_followed(igtm, folder, ending):
+    (folder / "far").mkdir()
+    os.symlink(f"far/real.{ending}", f"map.{ending}")
+    rows = FRAME[list("abcd")]
+    for _ in range(2):  # made, and then replaced
+        igtm.write_table(rows, f"map.{ending}", ("node",), overwrite=True)
+        assert os.readlink(f"map.{ending}") == f"far/real.{ending}"
+        assert os.listdir("far") == [f"real.{ending}"]
+    assert sorted(os.listdir()) == ["far", f"map.{ending}"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "zarr"])
+def test_what_is_no_file_and_no_folder_is_never_replaced(igtm, folder, ending):
+    os.mkfifo(f"map.{ending}")
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match="There is a named pipe at"):
+            igtm.write_table(FRAME[list("abcd")], f"map.{ending}", ("node",), overwrite=overwrite)
+    with pytest.raises(FileExistsError, match="There is a named pipe at"):
+        igtm.project_to_zarr(FRAME[list("abcd")], f"map.{ending}")
+    assert os.listdir() == [f"map.{ending}"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "zarr"])
+def test_what_is_replaced_goes_away_at_once(igtm, folder, monkeypatch, ending):
+    """Where removing it is cut short, no half of it is left under its name."""
+    igtm.write_table(FRAME[list("abcd")], f"map.{ending}", ("node",))
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    igtm.write_table(FRAME[list("abcd")], f"map.{ending}", ("means",), overwrite=True)
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert len([name for name in os.listdir() if name.endswith(".part")]) == 1
+    igtm.write_table(FRAME[list("abcd")], f"map.{ending}", ("node",), overwrite=True)
+    assert os.listdir() == [f"map.{ending}"]
