@@ -69,8 +69,12 @@ class Command(click.Command):
         try:
             with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
                 facts = super().invoke(ctx)
+            text = dumps(facts) if as_json else _in_words(facts)
         except KeyboardInterrupt as interrupt:
-            say(str(interrupt) or "interrupted")
+            message = str(interrupt) or "interrupted"
+            say(message)
+            if as_json:
+                click.echo(dumps({"error": message}))
             ctx.exit(ctx.meta.get(ENDED_BY, signal.SIGINT) + 128)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -81,7 +85,7 @@ class Command(click.Command):
             if as_json:
                 click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
-        click.echo(dumps(facts) if as_json else _in_words(facts))
+        click.echo(text)
 
 
 class EstimatorCommand(Command):
