@@ -71,8 +71,12 @@ class Command(click.Command):
         try:
             with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
                 facts = super().invoke(ctx)
+            text = dumps(facts) if as_json else _encodable(_in_words(facts), sys.stdout)
         except KeyboardInterrupt as interrupt:
-            say(str(interrupt) or "interrupted")
+            message = str(interrupt) or "interrupted"
+            say(message)
+            if as_json:
+                click.echo(dumps({"error": message}))
             ctx.exit(ctx.meta.get(ENDED_BY, signal.SIGINT) + 128)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -83,7 +87,7 @@ class Command(click.Command):
             if as_json:
                 click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
-        click.echo(dumps(facts) if as_json else _encodable(_in_words(facts), sys.stdout))
+        click.echo(text)
 
 
 class EstimatorCommand(Command):

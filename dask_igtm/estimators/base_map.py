@@ -10,7 +10,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from dask_igtm.data import npz_io
@@ -39,7 +38,7 @@ from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_results import as_given, columns_of, labelled
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
-from dask_igtm.projection.validate import fitted_map, in_order_of_fit, rows_of
+from dask_igtm.projection.validate import fitted_map, in_order_of_fit, random_numbers, rows_of
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
@@ -481,7 +480,7 @@ class BaseMap(
             With `n_components`, rows lie in the span of the principal axes; with `exposure="total"` rows have
             the mean sum of the rows of `fit`, but for chance.
         """
-        return self._map.sample(n_samples, check_random_state(self.random_state))
+        return self._map.sample(n_samples, random_numbers(self.random_state))
 
     def centers_table(self) -> Any:
         """Return the nodes with where they lie, on the map and in data space; needs no data.
@@ -647,17 +646,9 @@ class BaseMap(
         parameters = self.get_params(deep=False)
         parameters["solver"] = solver_for(self.solver, self.regul, alone=alone)
         names = [field.name for field in dataclasses.fields(Settings) if field.name != "seed"]
-        seed = self._seed() if parameters["solver"] != "em" else 0
+        draws = parameters["solver"] != "em"
+        seed = int(random_numbers(self.random_state).randint(2**31)) if draws else 0
         return Settings(**{name: parameters[name] for name in names}, seed=seed)
-
-    def _seed(self) -> int:
-        try:
-            return int(check_random_state(self.random_state).randint(2**31))
-        except ValueError:
-            raise ValueError(
-                f"random_state={self.random_state!r}; give a whole number from 0 to {2**32 - 1}, None, or a "
-                "RandomState."
-            ) from None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

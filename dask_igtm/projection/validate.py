@@ -37,9 +37,21 @@ def fitted_map(model: Any) -> FittedMap:
     return FittedMap(map_estimator(model).model_)
 
 
+def random_numbers(random_state: Any) -> np.random.RandomState:
+    """Return a generator from what scikit-learn takes as a `random_state`."""
+    try:
+        numbers: np.random.RandomState = check_random_state(random_state)
+    except ValueError:
+        raise ValueError(
+            f"random_state={random_state!r}; give a whole number from 0 to {2**32 - 1}, None, or a "
+            "numpy.random.RandomState."
+        ) from None
+    return numbers
+
+
 def seed_of(random_state: Any) -> int:
     """Draw a seed from what scikit-learn takes as a `random_state`."""
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    return int(random_numbers(random_state).randint(2**31 - 1))
 
 
 def names_of_fit(estimator: Any) -> Names:

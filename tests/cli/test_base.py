@@ -254,10 +254,21 @@ def ended_by(process, line, signum):
 
 
 def test_a_fit_that_is_terminated_says_what_is_kept(folder):
-    command = [sys.executable, "-m", "dask_igtm", *FIT, "--niter", "1000000", "--checkpoint", "c.npz"]
+    command = [
+        sys.executable,
+        "-m",
+        "dask_igtm",
+        *FIT,
+        "--niter",
+        "1000000",
+        "--checkpoint",
+        "c.npz",
+        "--json",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     code, out, err = ended_by(process, "iteration    3", signal.SIGTERM)
-    assert (code, out) == (143, "")
+    assert code == 143
+    assert json.loads(out) == {"error": err.splitlines()[-1]}
     assert err.splitlines()[-1].endswith("the same command goes on from it")
     assert "Traceback" not in err
     assert sorted(path.name for path in folder.iterdir()) == ["c.npz", "x.zarr"]
