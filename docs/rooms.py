@@ -29,7 +29,7 @@ ROOMS = {
     " row_subsets e_step node_sums prediction map_bins row_sample node_members plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
-    "data": "user_warnings whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
+    "data": "user_warnings disks whole_outputs json_text npz_io codecs encodings places zarr_io zarr_labels"
     " stored_tables zarr_tables parquet_parts opened_files planning block_shapes cubes csr_rows table_columns"
     " parquet_rows csv_files table_files no_tables frames containers column_names row_index row_arrays"
     " row_blocks xarray_names table_ids row_names rechunk csr_groups sparse_files convert",

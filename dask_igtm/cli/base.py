@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -31,6 +33,7 @@ class Command(click.Command):
         ctx.meta[VERBOSE] = verbose
         try:
             with _told(verbose=verbose, debug=debug):
+                _check_here()
                 facts = super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             say(str(interrupt) or "interrupted")
@@ -45,6 +48,13 @@ class Command(click.Command):
                 click.echo(dumps({"error": message}))
             raise click.ClickException(message) from error
         click.echo(dumps(facts) if as_json else _in_words(facts))
+
+
+def _check_here() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FileNotFoundError("The folder that this was started in is gone; change to another.") from None
 
 
 class EstimatorCommand(Command):
@@ -100,6 +110,8 @@ def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
 
 
 def _local_cluster(n_workers: int) -> Any:
+    import multiprocessing
+
     from dask.system import CPU_COUNT
     from distributed import LocalCluster
 
@@ -107,7 +119,14 @@ def _local_cluster(n_workers: int) -> Any:
     # A terminal sends Ctrl-C to the workers too; they are not to die of it, but to be closed.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        multiprocessing.Lock()  # which every process needs, and none says that it cannot have
         return LocalCluster(n_workers=n_workers, threads_per_worker=threads, dashboard_address=":0")
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"No worker processes can be started here: {str(error).rstrip('.')}. They need shared memory "
+            "(/dev/shm), a folder for temporary files (TMPDIR) and some 30 open files each (ulimit -n). "
+            "Without --workers, threads of this process compute."
+        ) from error
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -140,6 +159,8 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
             logger.removeHandler(handler)
             for each, level in zip((logger, *others), before, strict=True):
                 each.setLevel(level)
+            # Reads that others failed beside end with the process, and nobody is to hear of it.
+            atexit.register(logging.getLogger("asyncio").setLevel, logging.CRITICAL)
 
 
 def say(message: str) -> None:
@@ -151,7 +172,9 @@ def _one_line(error: Any) -> str:
     """Return the message of an error and its notes; its kind too where the message alone says little."""
     known = isinstance(error, (ValueError, TypeError, OSError, ImportError, Warning))
     message = str(error) if known else f"{type(error).__name__}: {error}, see --debug"
-    return " ".join(" ".join([message, *getattr(error, "__notes__", ())]).split())
+    notes: list[str] = getattr(error, "__notes__", [])
+    sentences = [f"{message.rstrip('.')}.", *notes] if notes else [message]
+    return " ".join(" ".join(sentences).split())
 
 
 def _in_words(facts: Facts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from dask_igtm.data.column_names import ATTRIBUTE
 from dask_igtm.data.containers import check_table
 from dask_igtm.data.csr_groups import write_csr
 from dask_igtm.data.csv_files import csv_rows, open_csv
+from dask_igtm.data.disks import OTHER_THING
 from dask_igtm.data.encodings import BY_ROWS, encoding_of
 from dask_igtm.data.parquet_rows import open_parquet
 from dask_igtm.data.places import CONVERTED, CSV, H5AD, MTX, NPY, NPZ, PARQUET
@@ -26,7 +28,7 @@ from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
 from dask_igtm.data.stored_tables import ROWS, TEXT, as_text, check_id_names, id_type, ids_of, label
 from dask_igtm.data.table_columns import Choice
-from dask_igtm.data.whole_outputs import is_url, whole_zarr
+from dask_igtm.data.whole_outputs import absolute, check_folder, is_url, whole_zarr
 from dask_igtm.data.zarr_io import open_zarr
 from dask_igtm.posterior.tiles import is_sparse
 
@@ -228,6 +230,7 @@ def _height(rows: Rows) -> int:
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:
+    check_folder(os.path.dirname(absolute(target)))
     files, name = fsspec.core.url_to_fs(target)
     if not files.exists(name):
         return
@@ -240,5 +243,5 @@ def _check_target(target: str, *, overwrite: bool) -> None:
 
 
 def _opened(path: str) -> Any:
-    with contextlib.suppress(FileNotFoundError, ValueError, OSError):
+    with contextlib.suppress(*OTHER_THING, ValueError):
         return open_zarr(path)

@@ -18,6 +18,7 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.data.disks import OTHER_THING
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.whole_outputs import Path, write_whole
 
@@ -50,19 +51,17 @@ def write(path: Path, kind: str, header: dict[str, Any], arrays: dict[str, NDArr
 def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays of a file that `write` made.
 
-    Raises FileNotFoundError where there is none, ValueError where it is something else, damaged or newer.
+    Raises FileNotFoundError where there is none, another OSError where it cannot be read, ValueError where it
+    is something else, damaged or newer.
     """
     name = os.fspath(path)
+    content = _content(name)
     try:
-        with fsspec.open(name, "rb") as file:
-            content = io.BytesIO(file.read())
-        with np.load(content, allow_pickle=False) as members:
+        with np.load(io.BytesIO(content), allow_pickle=False) as members:
             arrays = {key: members[key] for key in members.files}
         header = dict(json.loads(str(arrays.pop("header"))))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no file at {name!r}.") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged.") from error
+        raise _no_such_file(name) from error
     if header.get("format") != kind:
         raise ValueError(f"{name!r} is not a {kind}, as saved by dask_igtm, but {header.get('format')!r}.")
     if header["format_version"] > FORMAT_VERSION:
@@ -71,6 +70,20 @@ def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
             f"{FORMAT_VERSION}; upgrade dask_igtm."
         )
     return header, arrays
+
+
+def _content(name: str) -> bytes:
+    try:
+        with fsspec.open(name, "rb") as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no file at {name!r}.") from None
+    except OTHER_THING as error:
+        raise _no_such_file(name) from error
+
+
+def _no_such_file(name: str) -> ValueError:
+    return ValueError(f"{name!r} is not a file saved by dask_igtm, or is damaged.")
 
 
 def pack_labels(labels: Sequence[Any]) -> NDArray[Any]:

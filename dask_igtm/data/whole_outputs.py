@@ -14,6 +14,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from dask_igtm.data.disks import check_may_write, naming_full_disk
+
 logger = logging.getLogger("dask_igtm")
 
 Path = str | os.PathLike[str]
@@ -39,8 +41,18 @@ def check_writable(path: Path) -> None:
     folder = "." if is_url(path) else os.path.dirname(os.path.abspath(os.fspath(path)))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r}; make it, or give another path.")
-    if not is_url(path) and not os.access(folder, os.W_OK):
-        raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
+    if not is_url(path):
+        check_may_write(folder)
+
+
+def check_folder(path: Path) -> None:
+    """Raise OSError if nothing could be written to a local folder, or to the one where it would be made."""
+    folder = absolute(path)
+    if is_url(folder):
+        return  # which show that when written
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    check_may_write(folder)
 
 
 def check_new_file(path: Path, *, overwrite: bool) -> None:
@@ -60,7 +72,7 @@ def write_whole(path: Path, content: bytes) -> None:
     if not isinstance(files, LocalFileSystem):
         files.pipe_file(name, content)  # one request: an object appears whole
         return
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
+    with naming_full_disk(name), _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         _write(partial, content)
         os.replace(partial, name)
 
@@ -77,10 +89,8 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[str]:
     files, name = fsspec.core.url_to_fs(absolute(path))
     local = isinstance(files, LocalFileSystem)
     folder = os.path.dirname(name) if local else tempfile.gettempdir()
-    disk = LocalFileSystem()
-    with _or_nothing(
-        disk, os.path.join(folder, f"{os.path.basename(name)}.{uuid.uuid4().hex}.part")
-    ) as partial:
+    disk, part = LocalFileSystem(), os.path.join(folder, f"{os.path.basename(name)}.{uuid.uuid4().hex}.part")
+    with naming_full_disk(name if local else folder), _or_nothing(disk, part) as partial:
         yield partial
         files.invalidate_cache()
         if files.exists(name) and not overwrite:
@@ -107,7 +117,7 @@ def create_whole(path: Path, content: bytes) -> None:
     if not isinstance(files, LocalFileSystem):
         _create_object(files, name, content)
         return
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
+    with naming_full_disk(name), _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         _write(partial, content)
         try:
             os.link(partial, name)  # which replaces nothing, other than a rename
@@ -152,7 +162,7 @@ def whole_zarr(target: Path, *, overwrite: bool) -> Iterator[str]:
     """
     files, name = fsspec.core.url_to_fs(os.fspath(target))
     name = name.rstrip("/")
-    with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
+    with naming_full_disk(name), _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         yield files.unstrip_protocol(partial) if is_url(target) else partial
         with _alone_at(files, name):
             files.invalidate_cache()

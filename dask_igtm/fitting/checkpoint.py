@@ -72,12 +72,10 @@ class Checkpoint:
         ValueError
             If the file is no checkpoint, is damaged, or belongs to another fit.
         OSError
-            If there is none, and none could be written.
+            If it cannot be read, or none could be written.
         """
-        found = _read(path)
-        if found is None:
-            check_writable(path)
-        opened = cls(path, fingerprint, found)
+        check_writable(path)
+        opened = cls(path, fingerprint, _read(path))
         opened.refuse_other_than(BY_ROUNDING)
         return opened
 

@@ -48,12 +48,11 @@ class CheckpointMany:
         ValueError
             If the file is no checkpoint of many fits, is damaged, or belongs to others.
         OSError
-            If there is none, and none could be written.
+            If it cannot be read, or none could be written.
         """
+        check_writable(path)
         each = tuple(Checkpoint(path, fingerprint, None) for _, fingerprint in fits)
         opened = cls(path, tuple(name for name, _ in fits), each)._with_file()
-        if not opened._found:
-            check_writable(path)
         for name, one in opened._named():
             with _noting(name):
                 one.refuse_other_than(BY_ROUNDING)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from dask_igtm._version import __version__
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.whole_outputs import check_folder
 from dask_igtm.data.zarr_labels import Label
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.passes.digests import digests
@@ -85,6 +86,7 @@ def write_parts(
     n_parts = len(source.folds)
     label |= {"chunk_rows": height, "blocks": digests(source), "run": uuid.uuid4().hex, "complete": False}
     if found is None:
+        check_folder(target.path)
         if not target.claim(label):  # another run was first; look at what it makes
             return write_parts(fitted, rows, outputs, target, resume=resume)
         missing = set(range(n_parts))
@@ -93,6 +95,7 @@ def write_parts(
         _check_blocks(found, label, target.path, missing)
         if found["complete"] and not missing:
             return None
+        check_folder(target.path)
         target.set_label(label)
     target.create(height)
     logger.info("projecting to %s: %d of %d parts", target.path, len(missing), n_parts)

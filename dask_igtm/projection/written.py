@@ -15,7 +15,7 @@ from dask_igtm.data.row_blocks import RowBlocks, with_sizes
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
 from dask_igtm.data.table_ids import opened_with_ids
-from dask_igtm.data.whole_outputs import Path, absolute, check_new_file
+from dask_igtm.data.whole_outputs import Path, absolute, check_folder, check_new_file
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts
@@ -63,6 +63,7 @@ def write_table(
         ZarrParts(target, rows.X.shape[0], chosen, kinds) if to_zarr else ParquetParts(target, columns)
     )
     if overwrite and place.label() is not None:
+        check_folder(target)  # or else some of it would go, and the rest stay
         place.remove()
     write_parts(fitted, rows, chosen, place, resume=resume)
 
