@@ -67,11 +67,18 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there; one that exists is replaced."""
+    """Write a file that is either whole or not there; one that exists is replaced.
+
+    Raises
+    ------
+    OSError
+        As `check_writable` does, or if the disk is full.
+    """
     files, name = fsspec.core.url_to_fs(absolute(path))
     if not isinstance(files, LocalFileSystem):
         files.pipe_file(name, content)  # one request: an object appears whole
         return
+    check_writable(name)
     with naming_full_disk(name), _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as partial:
         _write(partial, content)
         os.replace(partial, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,8 @@ def write_table(
         ZarrParts(target, rows.X.shape[0], chosen, kinds) if to_zarr else ParquetParts(target, columns)
     )
     if overwrite and place.label() is not None:
-        check_folder(target)  # or else some of it would go, and the rest stay
+        for folder in (target, os.path.dirname(target)):
+            check_folder(folder)  # or else some of it would go, and the rest stay
         place.remove()
     write_parts(fitted, rows, chosen, place, resume=resume)
 

@@ -1,10 +1,12 @@
 """How commands speak, how they fail, and who computes."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import numpy as np
@@ -176,3 +178,54 @@ def test_a_scheduler(cli, folder):
         assert cli("transform", "m.npz", path, "-o", "y.zarr", "--scheduler", cluster.address)[0] == 0
     assert load("m.npz").centers_.tobytes() == whole(4)
     assert zarr.open_group("y.zarr").attrs["dask_igtm"]["complete"]
+
+
+# Where commands are run
+
+
+def test_a_folder_that_is_gone_is_said_to_be(cli, folder, monkeypatch):
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli("info", folder / "x.zarr") == (
+        1,
+        "",
+        "Error: The folder that this was started in is gone; change to another.\n",
+    )
+
+
+@pytest.mark.parametrize("lacking", ["shared memory", "a folder for temporary files"])
+def test_worker_processes_that_cannot_be_started(cli, monkeypatch, lacking):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    if lacking == "shared memory":
+        monkeypatch.setattr(multiprocessing, "Lock", refuse)
+    else:
+        monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    code, out, err = cli("fit", "x.zarr", "-o", "m.npz", *SMALL, "--workers", "1", "--quiet")
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert "Read-only file system" in line
+    assert "/dev/shm" in line
+    assert "Without --workers, threads of this process compute." in line
+
+
+def test_notes_are_sentences_after_the_error(cli, folder, model):
+    (folder / "x.zarr" / "c" / "3" / "0").write_bytes(b"damaged")
+    code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr", "--quiet")
+    assert code == 1
+    (line,) = err.splitlines()
+    assert line.endswith(". This happened in rows 0:600 of X.")
+
+
+def test_what_a_failed_read_leaves_behind_says_nothing_at_exit(folder):
+    code = """if True:
+        import atexit, logging
+        atexit.register(logging.getLogger("asyncio").error, "Task was destroyed but it is pending!")
+        from dask_igtm.cli.commands import main
+        main(["info", "none.npz"])
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr == "Error: There is no file at 'none.npz'.\n"
