@@ -62,7 +62,8 @@ class EstimatorCommand(Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters of the command."""
-        return [*super().get_params(ctx), *estimator_options()]
+        with _warned():  # as scikit-learn may do where it is imported
+            return [*super().get_params(ctx), *estimator_options()]
 
 
 def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -150,9 +151,7 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     for other in others:
         other.setLevel(logging.WARNING if debug else logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
+    with _warned():
         try:
             yield
         finally:
@@ -161,6 +160,15 @@ def _told(*, verbose: bool, debug: bool) -> Iterator[None]:
                 each.setLevel(level)
             # Reads that others failed beside end with the process, and nobody is to hear of it.
             atexit.register(logging.getLogger("asyncio").setLevel, logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _warned() -> Iterator[None]:
+    """Say on stderr, in a line each, what is warned of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {_one_line(message)}")
+        yield
 
 
 def say(message: str) -> None:

@@ -76,9 +76,7 @@ def test_it_is_refused_before_the_first_pass(igtm, source, folder, monkeypatch, 
         raised(PermissionError, work, folder / name)
 
 
-def test_a_checkpoint_whose_folder_cannot_be_written_to_is_refused_before_the_first_pass(
-    folder, monkeypatch
-):
+def test_a_checkpoint_whose_folder_cannot_be_written_to_is_refused_before_the_first_pass(folder, monkeypatch):
     IGTM(k=4, m=2, niter=2, tol=0).fit(X, checkpoint=folder / "c.npz")
     kept = (folder / "c.npz").read_bytes()
     cut_after(monkeypatch, 0, AssertionError("a pass"))
@@ -106,7 +104,7 @@ def test_a_projection_that_is_complete_is_found_so_where_nothing_can_be_written(
 
 
 READ = {
-    "m.npz": lambda path: load(path),
+    "m.npz": load,
     "c.npz": lambda path: IGTM(k=4, m=2, niter=4, tol=0).fit(X, checkpoint=path),
     "x.npy": lambda path: convert(str(path), str(path.with_name("new.zarr"))),
     "x.csv": lambda path: convert(str(path), str(path.with_name("new.zarr"))),

@@ -372,7 +372,11 @@ def test_who_has_no_home_is_told_to_set_one():
             print(error)
     """
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"HOME": ""}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=os.environ | {"HOME": ""},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     refused = "report cannot be imported: Could not determine home directory. Set HOME to a folder."
     assert ended.stdout.strip() in {refused, "imported"}  # by older releases of altair
