@@ -13,12 +13,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import zarr
 from attacks.attack import HARMLESS, REFUSED, Attack
 from click.testing import CliRunner
+from helpers.cluster import end
 from helpers.rights import give_up
 
 from dask_igtm import IGTM, load
@@ -85,12 +87,22 @@ WHOLE = {
 }
 
 
+def left_in(folder):
+    """Return what no run should leave, once threads of Zarr have had time to remove what they could not write."""
+    for _ in range(20):
+        left = [str(path) for path in folder.rglob("*") if path.name.endswith(LEFT)]
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
 def outcome(arguments, path, home, limits):
     """Run a command, and say what became of it."""
     with limited(limits):
         ended = CliRunner().invoke(dask_igtm, arguments, prog_name="dask-igtm")
     lines = [line for line in ended.stderr.splitlines() if not line.startswith(("Warning:", "not converged"))]
-    left = [str(p) for p in home.rglob("*") if p.name.endswith(LEFT)]
+    left = left_in(home)
     whole = is_whole(path)
     what = f"{arguments[0]} {path.name}"
     if left:
@@ -147,19 +159,26 @@ def made_source(folder):
 
 def run_all(home, commands, *who, before=(), env=None):
     """Yield the outcomes of commands in a process of their own, which may stand behind another."""
-    process = subprocess.Popen(
-        [*before, sys.executable, "-m", "attacks.places", home, *who],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={"TMPDIR": str(home.parent), **os.environ, **HERE, **(env or {})},
-    )
-    lines = "".join(json.dumps(command) + "\n" for command in commands)
-    said, errors = process.communicate(lines, timeout=300)
-    yield from map(json.loads, said.splitlines())
-    if process.returncode or errors or len(said.splitlines()) < len(commands):
-        yield f"the process ended with {process.returncode}: {errors[-400:]}"
+    errors = home.parent / "errors"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*before, sys.executable, "-m", "attacks.places", home, *who],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={"TMPDIR": str(home.parent), **os.environ, **HERE, **(env or {})},
+            start_new_session=True,
+        )
+    try:
+        process.stdin.write("".join(json.dumps(command) + "\n" for command in commands))
+        process.stdin.close()
+        yield from map(json.loads, process.stdout)
+        process.wait(60)
+    finally:
+        end(process)
+    if process.returncode or errors.read_text():
+        yield f"the process ended with {process.returncode}: {errors.read_text()[-400:]}"
 
 
 def without_rights(folder, rng):

@@ -17,6 +17,7 @@ from helpers.command_line import FIT, HEEDING
 from helpers.data import correlated
 
 from dask_igtm import IGTM, load
+from dask_igtm.cli import base
 from dask_igtm.cli.commands import main
 
 X = correlated(600, 5)
@@ -55,6 +56,16 @@ def test_warnings_are_one_line_each(cli):
     assert code == 0
     (line,) = [line for line in err.splitlines() if line.startswith("Warning")]
     assert "scale" in line
+
+
+def test_warnings_of_packages_that_the_options_come_from_are_a_line_too(cli, monkeypatch):
+    def warn():
+        warnings.warn("joblib will operate\nin serial mode", stacklevel=1)
+        return []
+
+    monkeypatch.setattr(base, "estimator_options", warn)
+    _, _, err = cli("estimate", "x.zarr")
+    assert set(err.splitlines()) == {"Warning: joblib will operate in serial mode"}
 
 
 # Failing
