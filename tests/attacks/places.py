@@ -88,7 +88,7 @@ WHOLE = {
 
 
 def left_in(folder):
-    """Return what no run should leave, once threads of Zarr have had time to remove what they could not write."""
+    """Return what no run should leave, once threads of Zarr have had time to clear up."""
     for _ in range(20):
         left = [str(path) for path in folder.rglob("*") if path.name.endswith(LEFT)]
         if not left:
