@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,5 +36,10 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
                 raise
             remedy = f"pip install 'dask_igtm[{EXTRAS[error.name]}]'"
             raise ImportError(f"{name} needs {error.name}, which is missing; {remedy}.") from error
+        except RuntimeError as error:
+            if os.path.isabs(os.path.expanduser("~")):
+                raise
+            # altair needs a home, if only by name
+            raise ImportError(f"{name} cannot be imported: {error} Set HOME to a folder.") from error
 
     return find

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -70,6 +72,7 @@ class Command(click.Command):
         words = words_of(self.get_params(ctx))
         try:
             with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
+                _check_here()
                 facts = super().invoke(ctx)
             text = dumps(facts) if as_json else _encodable(_in_words(facts), sys.stdout)
         except KeyboardInterrupt as interrupt:
@@ -90,12 +93,20 @@ class Command(click.Command):
         click.echo(text)
 
 
+def _check_here() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise FileNotFoundError("The folder that this was started in is gone; change to another.") from None
+
+
 class EstimatorCommand(Command):
     """A command that takes the parameters of the estimator, found only when somebody asks."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters of the command."""
-        return [*super().get_params(ctx), *estimator_options()]
+        with _warned():  # as scikit-learn may do where it is imported
+            return [*super().get_params(ctx), *estimator_options()]
 
 
 def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -143,14 +154,23 @@ def _told(words: Words, *, verbose: bool) -> Iterator[None]:
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {words(_one_line(message))}")
+    with _warned(words):
         try:
             yield
         finally:
             logger.removeHandler(handler)
             logger.setLevel(before)
+            # Reads that others failed beside end with the process, and nobody is to hear of it.
+            atexit.register(logging.getLogger("asyncio").setLevel, logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _warned(words: Callable[[str], str] = str) -> Iterator[None]:
+    """Say on stderr, in a line each, what is warned of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {words(_one_line(message))}")
+        yield
 
 
 @contextlib.contextmanager
@@ -200,7 +220,9 @@ def _one_line(error: Any) -> str:
     message = str(error) if known else f"{type(error).__name__}: {error}, see --debug"
     if isinstance(error, MemoryError):
         message = f"Out of memory: {error}; {SMALLER}."
-    return escaped(" ".join(" ".join([message, *getattr(error, "__notes__", ())]).split()))
+    notes: list[str] = getattr(error, "__notes__", [])
+    sentences = [f"{message.rstrip('.')}.", *notes] if notes else [message]
+    return escaped(" ".join(" ".join(sentences).split()))
 
 
 def _in_words(facts: Facts) -> str:

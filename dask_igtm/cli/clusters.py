@@ -40,6 +40,8 @@ def computing(scheduler: str | None, workers: int | None) -> Iterator[None]:
 
 
 def _local_cluster(n_workers: int) -> Any:
+    import multiprocessing
+
     from dask.system import CPU_COUNT
     from distributed import LocalCluster
 
@@ -47,7 +49,14 @@ def _local_cluster(n_workers: int) -> Any:
     # A terminal sends Ctrl-C to the workers too; they are not to die of it, but to be closed.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        multiprocessing.Lock()  # which every process needs, and none says that it cannot have
         return LocalCluster(n_workers=n_workers, threads_per_worker=threads, dashboard_address=":0")
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"No worker processes can be started here: {str(error).rstrip('.')}. They need shared memory "
+            "(/dev/shm), a folder for temporary files (TMPDIR) and some 30 open files each (ulimit -n). "
+            "Without --workers, threads of this process compute."
+        ) from error
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -126,7 +126,8 @@ def _beginning(path: str) -> list[list[str]]:
     import pandas as pd  # noqa: PLC0415 - an extra
 
     try:
-        lines = pd.read_csv(path, header=None, nrows=2, dtype=str, keep_default_na=False)
+        with fsspec.open(path, "rb", compression="infer") as file:  # as Dask does, with its words of errors
+            lines = pd.read_csv(file, header=None, nrows=2, dtype=str, keep_default_na=False)
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path!r} is empty; give a file with rows.") from None
     except pd.errors.ParserError:

@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 import numpy as np
 
+from dask_igtm.data.disks import OTHER_THING
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.stored_tables import as_text
 from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, create_whole, is_url, real, write_whole
@@ -58,7 +59,7 @@ class ParquetParts:
             return None
         try:
             return _label_in(files.cat_file(f"{name}/{LABEL}"))
-        except (OSError, KeyError, ValueError):
+        except (*OTHER_THING, KeyError, ValueError):
             raise FileExistsError(
                 f"There is something at {self.path!r} that is no projection by dask_igtm; give another path, "
                 "or remove it."

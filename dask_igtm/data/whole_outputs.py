@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 
+from dask_igtm.data.disks import check_may_write
 from dask_igtm.data.work_folders import work_folder
 
 Path = str | os.PathLike[str]
@@ -93,8 +94,17 @@ def check_writable(path: Path) -> None:
     folder = os.path.dirname(name)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"There is no folder {folder!r}; make it, or give another path.")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"Folder {folder!r} cannot be written to; give another path.")
+    check_may_write(folder)
+
+
+def check_folder(path: Path) -> None:
+    """Raise OSError if nothing could be written to a local folder, or to the one where it would be made."""
+    folder = absolute(path)
+    if is_url(folder):
+        return  # which show that when written
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    check_may_write(folder)
 
 
 def check_new_file(path: Path, *, overwrite: bool) -> None:
@@ -114,7 +124,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        As `check_writable` does.
+        As `check_writable` does, or if the disk is full.
     """
     name = real(path)
     if is_url(name):
@@ -124,7 +134,7 @@ def write_whole(path: Path, content: bytes) -> None:
     check_writable(path)
     with work_folder(name) as new:
         _write(new, content)
-        check_writable(path)  # something else may have come there meanwhile
+        check_kind(path, FILE)  # something else may have come there meanwhile
         os.replace(new, name)
 
 

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from typing import IO
 
+from dask_igtm.data.disks import naming_full_disk
 from dask_igtm.data.file_lock import hold
 from dask_igtm.data.interrupts import uninterrupted
 
@@ -37,7 +38,7 @@ def work_folder(name: str) -> Iterator[str]:
     """
     clear_left(name)
     try:
-        with contextlib.ExitStack() as stack:
+        with naming_full_disk(name), contextlib.ExitStack() as stack:
             with uninterrupted():
                 folder, held = _made(name)
                 stack.callback(_settle, folder, name, held)

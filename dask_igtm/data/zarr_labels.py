@@ -13,6 +13,7 @@ import fsspec
 import zarr
 from zarr.storage import MemoryStore
 
+from dask_igtm.data.disks import OTHER_THING
 from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, create_whole, is_url, real, write_whole
 
 ATTRIBUTE = "dask_igtm"
@@ -39,7 +40,7 @@ def label_of(path: str) -> Label | None:
     try:
         found: Any = zarr.open_group(path, mode="r").attrs[ATTRIBUTE]
         return dict(found)
-    except (OSError, KeyError, ValueError, TypeError):
+    except (*OTHER_THING, KeyError, ValueError, TypeError):
         raise FileExistsError(
             f"There is something at {path!r} that is no projection by dask_igtm; give another path, or "
             "remove it."

@@ -15,7 +15,7 @@ from dask_igtm.data import npz_io
 from dask_igtm.data.column_names import different_names
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.data.whole_outputs import FILE, Path, check_kind, check_writable
+from dask_igtm.data.whole_outputs import Path, check_writable
 from dask_igtm.fitting.checkpoint_file import CheckpointFile
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.fitting.unchanged import Seen
@@ -75,14 +75,11 @@ class Checkpoint:
         ValueError
             If the file is no checkpoint, is damaged, or belongs to another fit.
         OSError
-            If there is none, and none could be written; or if what is there is no file.
+            If what is there cannot be read or is no file, or none could be written.
         """
-        check_kind(path, FILE)
+        check_writable(path)
         file = CheckpointFile(path, npz_io.CHECKPOINT)
-        found = _read(file)
-        if found is None:
-            check_writable(path)
-        opened = cls(file, fingerprint, found)
+        opened = cls(file, fingerprint, _read(file))
         opened.refuse_other_than(BY_ROUNDING)
         return opened
 

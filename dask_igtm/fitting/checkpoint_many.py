@@ -11,7 +11,7 @@ from typing import Self
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.user_warnings import warn
-from dask_igtm.data.whole_outputs import FILE, Path, check_kind, check_writable
+from dask_igtm.data.whole_outputs import Path, check_writable
 from dask_igtm.fitting.checkpoint import BY_ROUNDING, Checkpoint, Fingerprint, another_machine, checked
 from dask_igtm.fitting.checkpoint_file import CheckpointFile
 from dask_igtm.fitting.unchanged import Seen
@@ -49,14 +49,12 @@ class CheckpointMany:
         ValueError
             If the file is no checkpoint of many fits, is damaged, or belongs to others.
         OSError
-            If there is none, and none could be written; or if what is there is no file.
+            If what is there cannot be read or is no file, or none could be written.
         """
-        check_kind(path, FILE)
+        check_writable(path)
         file = CheckpointFile(path, npz_io.MANY)
         each = tuple(Checkpoint(file, fingerprint, None) for _, fingerprint in fits)
         opened = cls(file, tuple(name for name, _ in fits), each)._with_file()
-        if not opened._found:
-            check_writable(path)
         for name, one in opened._named():
             with _noting(name):
                 one.refuse_other_than(BY_ROUNDING)

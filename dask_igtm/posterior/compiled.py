@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any
+import os
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.extending import overload
+from numba.misc.appdirs import AppDirs
 
 # Code on disk does not notice a change of this file: clear __pycache__ after one.
 LANES = {np.dtype(np.float64): 128, np.dtype(np.float32): 256}
@@ -28,8 +30,23 @@ def compiled(function: Any) -> Any:
     return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
+class Places(CompileResultCacheImpl):  # type: ignore[misc]
+    """Where machine code is kept: not in the user's cache where the user has no home.
+
+    There numba would make a folder called ~ in whichever is at hand.
+    """
+
+    _locator_classes: ClassVar = [
+        place
+        for place in CompileResultCacheImpl._locator_classes
+        if "UserWide" not in place.__name__ or os.path.isabs(AppDirs("numba").user_cache_dir)
+    ]
+
+
 class Shelf(FunctionCache):  # type: ignore[misc]
     """Machine code on disk, which is done without where the disk is full or a file damaged."""
+
+    _impl_class = Places
 
     def load_overload(self, *args: Any) -> Any:
         """Return the code of a signature; None where there is none to read."""

@@ -10,7 +10,9 @@ import uuid
 from typing import Any, Protocol
 
 from dask_igtm._version import __version__
+from dask_igtm.data.disks import naming_full_disk
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.whole_outputs import check_folder
 from dask_igtm.data.zarr_labels import Label
 from dask_igtm.model.arrays import digest, pack
 from dask_igtm.passes.digests import digests
@@ -76,6 +78,13 @@ def write_parts(
     resume : bool
         Whether a projection that is there may be gone on with.
     """
+    with naming_full_disk(target.path):
+        _begin_or_go_on(fitted, rows, outputs, target, resume=resume)
+
+
+def _begin_or_go_on(
+    fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...], target: Parts, *, resume: bool
+) -> None:
     label, found = _label(fitted, rows, outputs), target.label()
     if found is not None:
         _check(found, label, target.path, resume=resume)
@@ -85,14 +94,16 @@ def write_parts(
     n_parts = len(source.folds)
     label |= {"chunk_rows": height, "blocks": digests(source), "run": uuid.uuid4().hex, "complete": False}
     if found is None:
+        check_folder(target.path)
         if not target.claim(label):  # another run was first; look at what it makes
-            return write_parts(fitted, rows, outputs, target, resume=resume)
+            return _begin_or_go_on(fitted, rows, outputs, target, resume=resume)
         missing = set(range(n_parts))
     else:
         missing = target.missing(n_parts, height)
         _check_blocks(found, label, target.path, missing)
         if found["complete"] and not missing:
             return None
+        check_folder(target.path)
         target.set_label(label)
     target.create(height)
     logger.info("projecting to %r: %d of %d parts", target.path, len(missing), n_parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from dask_igtm.data.row_blocks import RowBlocks, with_sizes
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
 from dask_igtm.data.table_ids import opened_with_ids
-from dask_igtm.data.whole_outputs import Path, absolute, check_new_file
+from dask_igtm.data.whole_outputs import Path, absolute, check_folder, check_new_file
 from dask_igtm.data.whole_stores import remove_whole
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
@@ -66,6 +67,8 @@ def write_table(
         ZarrParts(target, rows.X.shape[0], chosen, kinds) if to_zarr else ParquetParts(target, columns)
     )
     if overwrite and place.label() is not None:
+        for folder in (target, os.path.dirname(target)):
+            check_folder(folder)  # which is moved, and where it lies
         remove_whole(target)
     write_parts(fitted, rows, chosen, place, resume=resume)
 

@@ -1,11 +1,13 @@
 """How commands speak, how they fail, and who computes."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import types
 import warnings
 
@@ -18,6 +20,7 @@ from helpers.data import correlated
 from helpers.hostile import ACTIVE
 
 from dask_igtm import IGTM, load
+from dask_igtm.cli import base
 from dask_igtm.cli.commands import main
 
 X = correlated(600, 5)
@@ -56,6 +59,16 @@ def test_warnings_are_one_line_each(cli):
     assert code == 0
     (line,) = [line for line in err.splitlines() if line.startswith("Warning")]
     assert "scale" in line
+
+
+def test_warnings_of_packages_that_the_options_come_from_are_a_line_too(cli, monkeypatch):
+    def warn():
+        warnings.warn("joblib will operate\nin serial mode", stacklevel=1)
+        return []
+
+    monkeypatch.setattr(base, "estimator_options", warn)
+    _, _, err = cli("estimate", "x.zarr")
+    assert set(err.splitlines()) == {"Warning: joblib will operate in serial mode"}
 
 
 # Failing
@@ -389,3 +402,54 @@ def test_a_scheduler(cli, folder):
         assert cli("transform", "m.npz", path, "-o", "y.zarr", "--scheduler", cluster.address)[0] == 0
     assert load("m.npz").centers_.tobytes() == whole(4)
     assert zarr.open_group("y.zarr").attrs["dask_igtm"]["complete"]
+
+
+# Where commands are run
+
+
+def test_a_folder_that_is_gone_is_said_to_be(cli, folder, monkeypatch):
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cli("info", folder / "x.zarr") == (
+        1,
+        "",
+        "Error: The folder that this was started in is gone; change to another.\n",
+    )
+
+
+@pytest.mark.parametrize("lacking", ["shared memory", "a folder for temporary files"])
+def test_worker_processes_that_cannot_be_started(cli, monkeypatch, lacking):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    if lacking == "shared memory":
+        monkeypatch.setattr(multiprocessing, "Lock", refuse)
+    else:
+        monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    code, out, err = cli("fit", "x.zarr", "-o", "m.npz", *SMALL, "--workers", "1", "--quiet")
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert "Read-only file system" in line
+    assert "/dev/shm" in line
+    assert "Without --workers, threads of this process compute." in line
+
+
+def test_notes_are_sentences_after_the_error(cli, folder, model):
+    (folder / "x.zarr" / "c" / "3" / "0").write_bytes(b"damaged")
+    code, _, err = cli("transform", model, "x.zarr", "-o", "y.zarr", "--quiet")
+    assert code == 1
+    (line,) = err.splitlines()
+    assert line.endswith(". This happened in rows 0:600 of X.")
+
+
+def test_what_a_failed_read_leaves_behind_says_nothing_at_exit(folder):
+    code = """if True:
+        import atexit, logging
+        atexit.register(logging.getLogger("asyncio").error, "Task was destroyed but it is pending!")
+        from dask_igtm.cli.commands import main
+        main(["info", "none.npz"])
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr == "Error: There is no file at 'none.npz'.\n"

@@ -168,3 +168,24 @@ def test_a_disk_that_keeps_no_machine_code_ends_no_fit(place, tmp_path):
     for _ in range(2 if place == "damaged" else 1):
         R = run(code, NUMBA_CACHE_DIR=str(tmp_path)).split()
         assert_allclose(np.array(R, float), [0.1, 0.2, 0.3, 0.4])
+
+
+def test_who_has_no_home_gets_no_folder_called_so(tmp_path):
+    code = f"""if True:
+        import os, pwd, tempfile
+        os.chdir({str(tmp_path)!r})
+        del os.environ["HOME"]
+        def unknown(_):
+            raise KeyError
+        pwd.getpwuid = unknown  # a user of a container's, as by docker run --user
+        keep = tempfile.TemporaryFile
+        def refuse(*args, dir, **kwargs):
+            if "__pycache__" in dir:
+                raise PermissionError("of another user")
+            return keep(*args, dir=dir, **kwargs)
+        tempfile.TemporaryFile = refuse
+        from dask_igtm.posterior.reading import totals  # which compiles sooner than the sweep
+        print(totals.stats.cache_path)
+    """
+    assert run(code, HOME="").split() == ["None"]
+    assert not any(tmp_path.iterdir())
