@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ from dask_igtm.data.row_blocks import row_bytes
 from dask_igtm.data.sparse_files import h5ad_rows, mtx_rows, npz_rows
 from dask_igtm.data.stored_tables import ROWS, TEXT, as_text, check_id_names, id_type, ids_of, label
 from dask_igtm.data.table_columns import Choice
-from dask_igtm.data.whole_outputs import FILE, FOLDER, check_folder, check_kind, is_url, real, without_scheme
+from dask_igtm.data.whole_outputs import FILE, FOLDER, check_kind, is_url, real, without_scheme
 from dask_igtm.data.whole_stores import whole_zarr
 from dask_igtm.data.zarr_io import open_zarr
 from dask_igtm.posterior.tiles import is_sparse
@@ -238,7 +237,6 @@ def _height(rows: Rows) -> int:
 
 
 def _check_target(target: str, *, overwrite: bool) -> None:
-    check_folder(os.path.dirname(real(target)))
     files, name = fsspec.core.url_to_fs(real(target))
     if not files.exists(name):
         return

@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dask_igtm.data.file_lock import locked
 from dask_igtm.data.interrupts import uninterrupted
-from dask_igtm.data.whole_outputs import Path, create_whole, is_url, meanwhile, real
+from dask_igtm.data.whole_outputs import Path, check_folder, create_whole, is_url, meanwhile, real
 from dask_igtm.data.work_folders import OLD, work_folder
 
 logger = logging.getLogger("dask_igtm")
@@ -72,7 +72,9 @@ def _made_for(files: Any, name: str) -> Iterator[str]:
         with _or_nothing(files, f"{name}.{uuid.uuid4().hex}.part") as new:
             yield new
         return
-    os.makedirs(os.path.dirname(name), exist_ok=True)
+    folder = os.path.dirname(name)
+    check_folder(folder)
+    os.makedirs(folder, exist_ok=True)
     with work_folder(name) as new:
         yield new
 

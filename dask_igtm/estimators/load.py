@@ -29,7 +29,7 @@ def load(path: Path) -> BaseMap | IGTMClassifier | IGTMRegressor:
     name = header.get("class", "IGTM")  # which 0.1 left out
     if not isinstance(name, str) or name not in {*MAPS, *PREDICTORS}:
         raise ValueError(
-            f"{str(path)!r} holds a {name!r}, which this release does not know; upgrade dask_igtm."
+            f"{str(path)!r} holds a {name}, which this release does not know; upgrade dask_igtm."
         )
     with npz_io.understood(path):
         if name in PREDICTORS:

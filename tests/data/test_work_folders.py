@@ -1,13 +1,14 @@
 """What killed runs leave is found and cleared, and what belongs to anybody else is not."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from dask_igtm.data.work_folders import HERE, NEW, OLD, alone, clear_left, work_folder
+from dask_igtm.data.work_folders import HERE, NEW, OLD, clear_left, work_folder
 
 WORKING = """
 import os, sys
@@ -90,23 +91,16 @@ def test_errors_tell_of_the_output_alone(tmp_path):
     assert caught.value.filename == missing
 
 
-def test_one_at_a_time_holds_a_file_which_is_gone_then(tmp_path):
-    lock = str(tmp_path / "lock")
-    with alone(lock):
-        with pytest.raises(BlockingIOError), alone(lock):
-            pass
-        assert os.path.exists(lock)
-    assert not os.path.exists(lock)
-
-
 def test_ctrl_c_while_it_is_removed_leaves_nothing(name, tmp_path, monkeypatch):
-    def interrupted_after(_):
-        return lambda descriptor: (signal.raise_signal(signal.SIGINT), close(descriptor))
+    def interrupted(folder):
+        signal.raise_signal(signal.SIGINT)
+        remove(folder)
 
-    close = os.close
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt), work_folder(name) as new:
-        monkeypatch.setattr(os, "close", interrupted_after(_folder(new)))
+        _folder(new)
     monkeypatch.undo()
     signal.signal(signal.SIGINT, before)
     assert os.listdir(tmp_path) == []
@@ -123,6 +117,4 @@ def test_a_place_without_locks(name, tmp_path, monkeypatch):
         _folder(new)
         clear_left(name)  # nobody can know that this is left
         assert os.path.isdir(new)
-        with alone(f"{name}.lock"):
-            pass
-    assert [found for found in os.listdir(tmp_path) if "lock" not in found] == []
+    assert os.listdir(tmp_path) == []
