@@ -96,6 +96,10 @@ def _settle(folder: str, name: str, held: IO[str] | None) -> None:
 
 
 def _remove(folder: str) -> None:
+    with contextlib.suppress(OSError):  # files without a descriptor, of which there may be none left
+        for name in (NEW, LOCK):
+            os.remove(os.path.join(folder, name))
+        os.rmdir(folder)
     for _ in range(TRIES):
         with contextlib.suppress(OSError):
             shutil.rmtree(folder)
