@@ -96,9 +96,10 @@ def _settle(folder: str, name: str, held: IO[str] | None) -> None:
 
 
 def _remove(folder: str) -> None:
-    with contextlib.suppress(OSError):  # files without a descriptor, of which there may be none left
-        for name in (NEW, LOCK):
+    for name in (NEW, LOCK):  # files without a descriptor, of which there may be none left
+        with contextlib.suppress(OSError):
             os.remove(os.path.join(folder, name))
+    with contextlib.suppress(OSError):
         os.rmdir(folder)
     for _ in range(TRIES):
         with contextlib.suppress(OSError):

@@ -266,6 +266,7 @@ def ended_by(process, line, signum):
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_terminated_says_what_is_kept(folder):
     command = [
         sys.executable,

@@ -17,11 +17,12 @@ from helpers.rights import rights
 from dask_igtm import IGTM, convert, load, report
 
 X = correlated(4000, 5)
+SMALL = {"k": 4, "m": 2, "solver": "em", "tol": 0}
 
 
 @pytest.fixture(scope="module")
 def igtm():
-    return IGTM(k=4, m=2, niter=2, tol=0).fit(X)
+    return IGTM(**SMALL, niter=2).fit(X)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def work_on(igtm, source):
     zarr_path = source / "x.zarr"
     return {
         "m.npz": igtm.save,
-        "c.npz": lambda path: IGTM(k=4, m=2, niter=4, tol=0).fit(X, checkpoint=path),
+        "c.npz": lambda path: IGTM(**SMALL, niter=4).fit(X, checkpoint=path),
         "x.zarr": lambda path: convert(str(source / "x.npy"), str(path)),
         "deep/x.zarr": lambda path: convert(str(source / "x.npy"), str(path)),
         "p.zarr": lambda path: igtm.project_to_zarr(zarr_path, path),
@@ -77,11 +78,11 @@ def test_it_is_refused_before_the_first_pass(igtm, source, folder, monkeypatch, 
 
 
 def test_a_checkpoint_whose_folder_cannot_be_written_to_is_refused_before_the_first_pass(folder, monkeypatch):
-    IGTM(k=4, m=2, niter=2, tol=0).fit(X, checkpoint=folder / "c.npz")
+    IGTM(**SMALL, niter=2).fit(X, checkpoint=folder / "c.npz")
     kept = (folder / "c.npz").read_bytes()
     cut_after(monkeypatch, 0, AssertionError("a pass"))
     with rights(folder, 0o555):
-        raised(PermissionError, IGTM(k=4, m=2, niter=4, tol=0).fit, X, checkpoint=folder / "c.npz")
+        raised(PermissionError, IGTM(**SMALL, niter=4).fit, X, checkpoint=folder / "c.npz")
     assert (folder / "c.npz").read_bytes() == kept
 
 
@@ -105,7 +106,7 @@ def test_a_projection_that_is_complete_is_found_so_where_nothing_can_be_written(
 
 READ = {
     "m.npz": load,
-    "c.npz": lambda path: IGTM(k=4, m=2, niter=4, tol=0).fit(X, checkpoint=path),
+    "c.npz": lambda path: IGTM(**SMALL, niter=4).fit(X, checkpoint=path),
     "x.npy": lambda path: convert(str(path), str(path.with_name("new.zarr"))),
     "x.csv": lambda path: convert(str(path), str(path.with_name("new.zarr"))),
     "p.parquet/projection.parquet": lambda path: load(path.parents[1] / "m.npz").write_table(X, path.parent),
@@ -115,7 +116,7 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_what_cannot_be_read_is_not_taken_for_something_else(igtm, source, name):
     igtm.save(source / "m.npz")
-    IGTM(k=4, m=2, niter=2, tol=0).fit(X, checkpoint=source / "c.npz")
+    IGTM(**SMALL, niter=2).fit(X, checkpoint=source / "c.npz")
     igtm.write_table(X, source / "p.parquet")
     with rights(source / name, 0o000):
         message = raised(PermissionError, READ[name], source / name)

@@ -116,6 +116,7 @@ igtm.fit(np.load(sys.argv[1]), checkpoint=sys.argv[2], callbacks=[tell])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_fit_is_gone_on_with_at_once(tmp_path):
     np.save(tmp_path / "x.npy", X)
     path = tmp_path / "fit.npz"
