@@ -43,6 +43,12 @@ class Program(click.Group):
         context.meta[JSON] = as_json
         return context
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Return the command; releases of click before 8.2 take one of odd letters for an option."""
+        if args[0] not in self.commands:
+            ctx.fail(f"No such command {args[0]!r}.")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         with _usage_errors(as_json=ctx.meta[JSON]):
@@ -169,7 +175,12 @@ def _warned(words: Callable[[str], str] = str) -> Iterator[None]:
     """Say on stderr, in a line each, what is warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {words(_one_line(message))}")
+
+        def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+            if not issubclass(category, DeprecationWarning):  # for developers, whatever packages let pass
+                say(f"Warning: {words(_one_line(message))}")
+
+        warnings.showwarning = show
         yield
 
 
