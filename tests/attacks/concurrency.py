@@ -176,6 +176,6 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("fits and projections on clusters that grow from no worker and shrink to none", adaptive, 15),
     Attack("workers killed while they start, as soon as they are there, and at work", culled, 10),
     Attack("two fits or searches that begin at once with one checkpoint", together, 15),
-    Attack("a checkpoint of a fit that is stopped, then killed or woken", stopped, 15),
-    Attack("commands killed at their work, and done again", killed, 40),
+    Attack("a checkpoint of a fit that is stopped, then killed or woken", stopped, 8),
+    Attack("commands killed at their work, and done again", killed, 15),
 )

@@ -276,6 +276,6 @@ def killed(folder, rng):
 ATTACKS: tuple[Attack, ...] = (
     Attack("outputs at pipes, sockets, folders, links and files of others", at_something_else, 50),
     Attack("outputs that are their own input, in it or around it", within_inputs, 30),
-    Attack("Ctrl-C, once or more, at any moment of a conversion", interrupted, 20),
-    Attack("SIGKILL at any moment of a conversion that replaces", killed, 20),
+    Attack("Ctrl-C, once or more, at any moment of a conversion", interrupted, 10),
+    Attack("SIGKILL at any moment of a conversion that replaces", killed, 10),
 )

@@ -171,9 +171,10 @@ def run_all(home, commands, *who, before=(), env=None):
             start_new_session=True,
         )
     try:
-        process.stdin.write("".join(json.dumps(command) + "\n" for command in commands))
-        process.stdin.close()
-        yield from map(json.loads, process.stdout)
+        with process.stdin as stdin:
+            stdin.write("".join(json.dumps(command) + "\n" for command in commands))
+        with process.stdout as stdout:
+            yield from map(json.loads, stdout)
         process.wait(60)
     finally:
         end(process)

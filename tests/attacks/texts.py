@@ -203,8 +203,8 @@ def quietly(tries):
 
 
 ATTACKS = (
-    Attack("hostile labels, names and titles in charts, drawn as SVG and PNG", quietly(pictures), 25),
-    Attack("the same in reports", quietly(pages), 15),
-    Attack("hostile names of files, columns and options on the command line", quietly(terminals), 15),
-    Attack("hostile labels and names, saved and loaded", quietly(files), 10),
+    Attack("hostile labels, names and titles in charts, drawn as SVG and PNG", quietly(pictures), 15),
+    Attack("the same in reports", quietly(pages), 8),
+    Attack("hostile names of files, columns and options on the command line", quietly(terminals), 8),
+    Attack("hostile labels and names, saved and loaded", quietly(files), 5),
 )
