@@ -288,6 +288,7 @@ def test_a_fit_that_is_terminated_says_what_is_kept(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["c.npz", "x.zarr"]
 
 
+@pytest.mark.slow
 def test_nobody_reads_what_is_printed(model):
     command = [sys.executable, "-m", "dask_igtm", "info", model, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -445,6 +446,7 @@ def test_notes_are_sentences_after_the_error(cli, folder, model):
     assert line.endswith(". This happened in rows 0:600 of X.")
 
 
+@pytest.mark.slow
 def test_what_a_failed_read_leaves_behind_says_nothing_at_exit(folder):
     code = """if True:
         import atexit, logging
