@@ -15,16 +15,18 @@ from dask_igtm.data.parquet_rows import ParquetRows
 from dask_igtm.data.whole_outputs import Path, is_url, real
 
 
-def refuse_own_input(output: Path, *inputs: Any) -> None:
+def refuse_own_input(output: Path | None, *inputs: Any) -> None:
     """Raise ValueError if an output is one of the inputs, lies in one, or has one in it.
 
     Parameters
     ----------
-    output : path or URL
+    output : path or URL, or None where nothing is written
     *inputs : path or URL, or X, model, ... as opened from one
         Links are followed. A path may be a pattern of several, which the output must not match either.
         Anything that has no path is passed over.
     """
+    if output is None:
+        return
     place = real(output)
     for path in (path for given in inputs for path in _paths_of(given)):
         if any(_overlap(place, there) for there in _places(path)) or _matches(place, path):

@@ -118,8 +118,8 @@ class BaseMap(
         TypeError
             If `callbacks` are no functions.
         ValueError
-            If a parameter or the data cannot be used, if the checkpoint belongs to other data or settings, or
-            if another fit writes to it; the message says what to do.
+            If a parameter or the data cannot be used, if the checkpoint belongs to other data or settings or
+            lies in X, or if another fit writes to it; the message says what to do.
         KeyboardInterrupt
             By Ctrl-C. What the iterations done have reached is then kept and can be used, with a
             `log_likelihood_` of NaN.
@@ -141,6 +141,7 @@ class BaseMap(
         with unchanged_on_error(self, but=Interrupted):
             settings = self._settings()
             check_listeners(callbacks)
+            refuse_own_input(checkpoint, X)
             if init is not None and not isinstance(getattr(init, "model_", None), Model):
                 raise TypeError(f"init is {init!r}; give a fitted IGTM.")
             rows = rows_of(self, X, sample_weight, n_blocks=self.n_blocks, reset=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from dask_igtm.data.frames import frame
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.fitting.checkpoint_file import sole_writer
@@ -140,6 +141,7 @@ def saturation(
     if not isinstance(igtm, BaseMap):
         raise TypeError(f"igtm is {igtm!r}; give an IGTM.")
     check_listeners(callbacks)
+    refuse_own_input(checkpoint, X)
     igtm, chosen_shares = clone(igtm), _checked(shares, held_out, tol)
     settings = igtm._settings(alone=False)
     rows = rows_of(igtm, X, sample_weight, n_blocks=igtm.n_blocks, reset=True)

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import opened
 from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import FILE, Path, check_kind
 from dask_igtm.estimators.base_map import BaseMap
@@ -198,6 +199,7 @@ class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ig
         """
         with unchanged_on_error(self), sole_writer(checkpoint):
             check_listeners(callbacks)
+            refuse_own_input(checkpoint, X)
             return self._fit(X, y, sample_weight, groups, checkpoint, callbacks)
 
     def _fit(

@@ -7,7 +7,7 @@ import pytest
 import zarr
 from helpers.data import correlated
 
-from dask_igtm import IGTM, convert, load, open_table, report
+from dask_igtm import IGTM, IGTMClassifier, IGTMSearch, convert, load, open_table, report, saturation
 from dask_igtm.data.own_inputs import refuse_own_input
 
 X = correlated(200, 3)
@@ -77,3 +77,19 @@ def test_what_was_opened_from_a_path_is_known():
     with pytest.raises(ValueError, match="is the input"):
         convert("data/t.parquet", "data/t.parquet/x.zarr")
     np.testing.assert_array_equal(stored[:], X)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda **kw: IGTM(k=4, m=2, niter=2).fit("data/x.zarr", **kw),
+        lambda **kw: IGTMClassifier(k=4, m=2, niter=2).fit("data/x.zarr", X[:, 0] > 0, **kw),
+        lambda **kw: IGTMSearch(IGTM(k=4, m=2, niter=2), {"regul": [0.1, 1.0]}).fit("data/x.zarr", **kw),
+        lambda **kw: saturation(IGTM(k=4, m=2, niter=2), "data/x.zarr", shares=(0.5, 1.0), **kw),
+    ],
+    ids=["fit", "classifier", "search", "saturation"],
+)
+def test_a_checkpoint_is_none_of_its_rows(run, folder):
+    with pytest.raises(ValueError, match=r"The output 'link/x\.zarr/fit\.npz' is the input 'data/x\.zarr'"):
+        run(checkpoint="link/x.zarr/fit.npz")
+    assert "fit.npz" not in os.listdir("data/x.zarr")
