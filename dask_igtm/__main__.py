@@ -1,5 +1,6 @@
 """`python -m dask_igtm` is `dask-igtm`."""
 
+import logging
 import signal
 import sys
 
@@ -13,7 +14,9 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to be stopped
+        # There is nothing left to be stopped, or to be told: reads that another one failed beside end here.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ ROOMS = {
     "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
     " regressor load folds search saturation",
     "plot": "shown_text style row_charts node_charts charts report",
-    "cli": "estimator_options option_words base clusters commands",
+    "cli": "estimator_options option_words facts base clusters commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}
 ORDER = [f"{room}.{file}" for room, files in FILES.items() for file in files]

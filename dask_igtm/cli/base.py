@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import logging
@@ -16,11 +15,10 @@ from typing import Any
 import click
 
 from dask_igtm.cli.estimator_options import estimator_options
+from dask_igtm.cli.facts import Facts
 from dask_igtm.cli.option_words import Words, words_of
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.plain_text import escaped
-
-Facts = dict[str, Any]
 
 JSON_HELP = "Print one JSON object on stdout, of an error too."
 SHOWN = 12  # of a list, in words
@@ -72,9 +70,8 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command and print its facts."""
-        debug, as_json, verbose = (ctx.params.pop(name) for name in ("debug", "json", "verbose"))
-        as_json = as_json or ctx.find_root().params.get("json", False)
-        ctx.meta[VERBOSE], ctx.meta[DEBUG] = verbose, debug
+        debug, _, verbose = (ctx.params.pop(name) for name in ("debug", "json", "verbose"))
+        ctx.meta[VERBOSE], ctx.meta[DEBUG], as_json = verbose, debug, ctx.meta[JSON]
         words = words_of(self.get_params(ctx))
         try:
             with _told(words, verbose=verbose), hushed(debug), _terminated_as_interrupted(ctx):
@@ -166,8 +163,6 @@ def _told(words: Words, *, verbose: bool) -> Iterator[None]:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(before)
-            # Reads that others failed beside end with the process, and nobody is to hear of it.
-            atexit.register(logging.getLogger("asyncio").setLevel, logging.CRITICAL)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +14,13 @@ from dask_igtm.cli.base import (
     VERBOSE,
     Command,
     EstimatorCommand,
-    Facts,
     Program,
     filling,
     options,
     say,
 )
 from dask_igtm.cli.clusters import computing
+from dask_igtm.cli.facts import Facts, at, of_map, of_store
 from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
@@ -127,7 +126,7 @@ def convert(
 
     chosen: Any = {**_chosen(columns, drop, index), "header": header}
     array = written(source, target, **chosen, overwrite=overwrite, codec=codec)
-    return {"path": target, **_found(array)}
+    return {"path": target, **of_store(array)}
 
 
 @main.command(cls=EstimatorCommand)
@@ -168,9 +167,7 @@ def fit(
     from dask_igtm.data.whole_outputs import check_new_file
     from dask_igtm.fitting.progress import shown
 
-    for written, *read in ((output, x, checkpoint), (checkpoint, x)):
-        if written is not None:
-            refuse_own_input(written, *read)
+    refuse_own_input(output, x, checkpoint)
     X: Any = _table(x, _chosen(columns, drop, index))
     check_new_file(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
@@ -189,7 +186,7 @@ def fit(
     igtm.save(output)
     if igtm.stopped_by_ == "iterations":
         say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")
-    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **_model(igtm)}
+    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **of_map(igtm)}
 
 
 @main.command(cls=Command)
@@ -249,7 +246,7 @@ def transform(
             "nothing is kept" if output.endswith(".csv") else "the same command goes on with what is missing"
         )
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
-    return {"path": output, **_at(without_scheme(output))}
+    return {"path": output, **at(without_scheme(output))}
 
 
 @main.command(cls=Command)
@@ -293,8 +290,8 @@ def info(path: str) -> Facts:
 
     files, name = fsspec.core.url_to_fs(path)
     if not (files.isdir(name) or path.endswith((".zip", *CSV, *PARQUET))):
-        return {"path": path, **_model(_map(path))}
-    return {"path": path, **_at(without_scheme(path))}
+        return {"path": path, **of_map(_map(path))}
+    return {"path": path, **at(without_scheme(path))}
 
 
 @main.command(cls=EstimatorCommand)
@@ -358,106 +355,3 @@ def _rows(path: str) -> str:
         zarr_path = f"{path.removesuffix('.gz').rpartition('.')[0]}.zarr"
         raise click.UsageError(f"{path} is no Zarr array; first run: dask-igtm convert {path} {zarr_path}")
     return absolute(path)
-
-
-def _at(path: str) -> Facts:
-    """Say what is at a path of a table or projection, and warn of nothing in it."""
-    import warnings
-
-    from dask_igtm.data.csv_files import CsvTable
-    from dask_igtm.data.parquet_rows import ParquetRows
-    from dask_igtm.data.table_files import open_path
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = open_path(path)
-    if isinstance(found, CsvTable):
-        return {"columns": found.columns}
-    return _parquet(path, found) if isinstance(found, ParquetRows) else _found(found)
-
-
-def _parquet(path: str, rows: Any) -> Facts:
-    from dask_igtm.data.parquet_parts import ParquetParts
-
-    label: Any = {}
-    with contextlib.suppress(FileExistsError):  # of what is no projection
-        label = ParquetParts(path, {}).label() or {}
-    ids = list(rows.ids) or label.get("ids", [])
-    columns = [name for name in rows.columns if name not in ids]
-    facts = {
-        "shape": [rows.shape[0], len(columns)],
-        "dtype": str(rows.dtype),
-        "row_groups": len(rows.row_groups.groups),
-        "columns": columns,
-    }
-    return facts | ({"ids": ids} if ids else {}) | _certificate(label)
-
-
-def _found(found: Any) -> Facts:
-    """Say what an array, CSR group, table or projection holds."""
-    from dask_igtm.data.encodings import BY_ROWS, encoding_of
-    from dask_igtm.data.stored_tables import ids_of, rows_in
-
-    ids = ids_of(found)
-    if ids is not None:
-        return _found(rows_in(found)) | {"ids": ids}
-    if not hasattr(found, "members"):
-        return _array(found)
-    return _csr(found) if encoding_of(found) == BY_ROWS else _group(found)
-
-
-def _csr(group: Any) -> Facts:
-    from dask_igtm.data.csr_rows import csr_rows
-
-    rows = csr_rows(group, "X")
-    return {
-        "shape": list(rows.shape),
-        "dtype": str(rows.dtype),
-        "entries": rows.nnz,
-        "entries_a_row": rows.nnz / max(rows.shape[0], 1),
-        **_columns(group),
-    }
-
-
-def _array(array: Any) -> Facts:
-    facts = {
-        "shape": list(array.shape),
-        "dtype": str(array.dtype),
-        "chunks": list(array.shards or array.chunks),
-    }
-    return facts | _columns(array)
-
-
-def _columns(table: Any) -> Facts:
-    return {name: table.attrs[name] for name in ("columns",) if name in table.attrs}
-
-
-def _group(group: Any) -> Facts:
-    label = dict(group.attrs.get("dask_igtm", {}))
-    facts = {name: list(array.shape) for name, array in sorted(group.arrays())}
-    return facts | _certificate(label)
-
-
-def _certificate(label: Any) -> Facts:
-    """Say what a projection is, by its label."""
-    return {name: label[name] for name in ("complete", "model", "kernel", "version") if name in label}
-
-
-def _model(igtm: Any) -> Facts:
-    names = getattr(igtm, "feature_names_in_", None)
-    return {
-        "nodes": len(igtm.nodes_),
-        "columns": igtm.n_features_in_ if names is None else list(names),
-        "rows": float(igtm.n_samples_seen_),
-        "log_likelihood": igtm.log_likelihood_,
-        "converged": igtm.converged_,
-        "stopped_by": igtm.stopped_by_,
-        "iterations": igtm.n_iter_,
-        "passes": igtm.n_passes_,
-        "noise": igtm.noise,
-        "noise_variance": float(igtm.noise_variance_.mean()),
-        "beta_inv": getattr(igtm.beta_inv_, "mean", lambda: igtm.beta_inv_)(),
-        "regul": igtm.regul_,
-        "kernel": igtm.kernel_,
-        "parameters": igtm.get_params(),
-    }

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.data.json_text import dumps, loads
 from dask_igtm.data.whole_outputs import Path, write_whole
+from dask_igtm.model.stored import Arrays
 
 MODEL = "dask_igtm model"
 CHECKPOINT = "dask_igtm checkpoint"
@@ -37,7 +38,6 @@ END_SIZE = 22
 REASON_LENGTH = 300  # characters, of which a file may hold many
 
 Header = dict[str, Any]
-Arrays = dict[str, NDArray[Any]]
 
 
 def write(path: Path, kind: str, header: Header, arrays: Arrays) -> None:
