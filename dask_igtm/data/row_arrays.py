@@ -45,16 +45,21 @@ def values_of(X: da.Array, y: Any, in_memory: bool, remedy: str) -> da.Array:
     return _aligned(X, values, "y", "value", (remedy, sizes_remedy(y, "y")))
 
 
-def ids_of(X: da.Array, ids: Any, remedy: str) -> da.Array:
-    """Return the ids (n,) of the rows of a lazy `X` in its chunks; raises as `values_of`."""
-    return _aligned(X, id_array(ids), "ids", "id", (remedy, sizes_remedy(ids, "ids")))
+def ids_of(X: da.Array, ids: Any, remedy: str, name: str = "ids") -> da.Array:
+    """Return the ids (n,) of the rows of `X` in its chunks; raises as `values_of`."""
+    what = "id" if name == "ids" else "value"
+    return _aligned(X, id_array(ids, name), name, what, (remedy, sizes_remedy(ids, name)))
 
 
 def records_of(X: da.Array, names: Mapping[str, Any], remedy: str) -> da.Array:
     """Return the names of the rows of `X` as records, a field for each, in its chunks."""
-    arrays = [ids_of(X, ids, remedy) for ids in names.values()]
-    dtype = np.dtype([(name, array.dtype) for name, array in zip(names, arrays, strict=True)])
-    return da.map_blocks(_records, *arrays, record=dtype, dtype=dtype, meta=np.empty(0, dtype))
+    return as_records({name: ids_of(X, ids, remedy) for name, ids in names.items()})
+
+
+def as_records(arrays: Mapping[str, da.Array]) -> da.Array:
+    """Return arrays (n,) of the same chunks as records, a field for each."""
+    dtype = np.dtype([(name, array.dtype) for name, array in arrays.items()])
+    return da.map_blocks(_records, *arrays.values(), record=dtype, dtype=dtype, meta=np.empty(0, dtype))
 
 
 def _records(*columns: Any, record: Any) -> Any:
@@ -64,11 +69,12 @@ def _records(*columns: Any, record: Any) -> Any:
     return records
 
 
-def id_array(ids: Any, *, in_memory: bool = False) -> Any:
+def id_array(ids: Any, name: str = "ids", *, in_memory: bool = False) -> Any:
     """Return ids as an array of one dimension, strings as objects; raise ValueError of other shapes."""
-    values = _array(ids_in(ids), "ids", in_memory=in_memory)
+    values = _array(ids_in(ids), name, in_memory=in_memory)
     if values.ndim != 1:
-        raise ValueError(f"ids has shape {values.shape}; give one id a row, or names of columns of X.")
+        what = "one id a row, or names of columns of X" if name == "ids" else "one value a row, or a data frame"
+        raise ValueError(f"{name} has shape {values.shape}; give {what}.")
     return values.astype(object) if values.dtype.kind in "UT" else values
 
 

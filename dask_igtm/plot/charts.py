@@ -13,11 +13,13 @@ import altair as alt
 import numpy as np
 
 from dask_igtm.data.column_names import series_name
+from dask_igtm.data.frames import category_order
 from dask_igtm.landscape import from_rows
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot import node_charts, row_charts
 from dask_igtm.plot.shown_text import shown_apart
-from dask_igtm.plot.style import COLORS, SIDE, Canvas, heading
+from dask_igtm.plot.row_charts import Look
+from dask_igtm.plot.style import PLAIN, SIDE, Canvas, heading
 from dask_igtm.projection.columns import column_labels, column_numbers, variation
 from dask_igtm.projection.validate import fitted_map, map_estimator
 
@@ -37,11 +39,16 @@ def projection(
     scale: str = "linear",
     selection: Any = None,
     sample_weight: Any = None,
+    colors: Any = None,
+    domain: Sequence[float] | None = None,
+    names_in_map: bool = False,
+    tooltip: Any = None,
 ) -> Any:
     """Draw where rows lie on the map, by their posterior means.
 
     Up to `max_points` rows are points. More are counted in square bins, in one pass over X, so that
-    nothing as long as X leaves the workers.
+    nothing as long as X leaves the workers. A bin is the paler, the fewer rows it has, by the logarithm of
+    their number.
 
     Parameters
     ----------
@@ -51,8 +58,10 @@ def projection(
     y : array or series, in memory or lazy, of shape (n,), optional
         Values that colour the points; a bin has the colour of their mean. Rows that are NaN are left out.
     labels : array or series, in memory or lazy, of shape (n,), optional
-        Instead of `y`, at most ten labels, each of which has a colour and a shape. A bin has the colour of
-        the label that is most frequent there, and is the paler the smaller its share.
+        Instead of `y`, labels, each of which has a colour and a shape, and its full name in the legend. A bin
+        has the colour of the label that is most frequent there, and is paler where its share is smaller. Of
+        more than twenty labels the rarer ones are drawn together as "other". They follow each other as the
+        categories of a `Categorical`, or else sorted.
     n_bins : int, default=100
         Bins along one side of the map, about: it becomes a whole number for each node.
     max_points : int, default=5000
@@ -67,6 +76,16 @@ def projection(
     sample_weight : array or dask array of shape (n,), optional
         How often each row counts in bins, and in their means and shares; the area of a point. Rows that weigh
         0 are not drawn.
+    colors : str, dict or sequence, optional
+        Of y "sequential", "diverging" (about 0, unless there is a domain), "cyclic", or the name of a scheme
+        of Vega. Of labels a dict of labels to colours, in the order of the legend, which may leave out those
+        to be drawn as "other"; a colour for each; or "sequential", "diverging" or "cyclic".
+    domain : pair of float, optional
+        Values of y at the ends of the colours.
+    names_in_map : bool, default=False
+        Whether the names of labels stand in the map too, beside their rows, where few others are.
+    tooltip : data frame or series, dict of names to arrays, in memory or lazy, of n rows, optional
+        What the tooltip of a point tells beside its number, or the ids of X where it has such.
 
     Returns
     -------
@@ -75,8 +94,8 @@ def projection(
     Raises
     ------
     ValueError
-        If y and labels are both given, there are more than ten labels, or X, y, labels or weights cannot be
-        used.
+        If y and labels are both given, there are more than 1,000 labels, a colour is none, or X, y, labels,
+        weights or tooltip cannot be used.
 
     Examples
     --------
@@ -87,10 +106,18 @@ def projection(
     >>> chart = plot.projection(igtm, X, labels=load_iris().target_names[y], name="species")
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
-    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight)
-    name = name or series_name(y if labels is None else labels)
+    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight, tooltip)
+    look = Look(
+        name or series_name(y if labels is None else labels),
+        title,
+        scale,
+        colors,
+        domain,
+        category_order(labels),
+        names_in_map,
+    )
     canvas = Canvas.of(fitted_map(model).nodes, n_bins, selection)
-    return row_charts.draw(spread, canvas, name, title, scale)
+    return row_charts.draw(spread, canvas, look)
 
 
 def landscape(
@@ -232,10 +259,10 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
         tooltip=[alt.Tooltip("iteration:Q"), alt.Tooltip("value:Q", title="mean of ln p(x)", format=".6~g")],
     )
     last = base.transform_filter(alt.datum.iteration == table[-1]["iteration"])
-    end = last.mark_point(size=90, filled=bool(model.converged_), color=COLORS[0], opacity=1)
+    end = last.mark_point(size=90, filled=bool(model.converged_), color=PLAIN, opacity=1)
     if (shares == 1).all():
-        return base.mark_line(color=COLORS[0], point=alt.OverlayMarkDef(size=12, color=COLORS[0])) + end
-    colors = alt.Scale(domain=["all", "a sample"], range=[COLORS[0], "#999"])
+        return base.mark_line(color=PLAIN, point=alt.OverlayMarkDef(size=12, color=PLAIN)) + end
+    colors = alt.Scale(domain=["all", "a sample"], range=[PLAIN, "#999"])
     return (
         base.mark_line(point=alt.OverlayMarkDef(size=12)).encode(color=alt.Color("rows:N", scale=colors))
         + end

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.plot.label_colors import label_colors
 from dask_igtm.plot.shown_text import shown_apart
 from dask_igtm.plot.style import (
-    COLORS,
     Canvas,
     amount,
-    certainty,
     check_scale,
     class_colors,
     heading,
+    pureness,
     records,
+    shade,
+    shades,
     tooltips,
     with_peaks,
 )
@@ -48,7 +50,7 @@ def draw(
 ) -> Any:
     """Return the picture of a landscape; see `plot.landscape`."""
     if landscape.kind == "classes" and columns is None:
-        return _class_map(landscape, canvas, name or "class", title or TITLES["classes"])
+        return _class_map(landscape, canvas, name or "class", title or TITLES["classes"], None, False)
     chosen = _chosen(landscape, columns)
     values = landscape.values[:, chosen]
     scale = check_scale(scale or _default_scale(landscape.kind, values), values)
@@ -153,22 +155,23 @@ def _subtitle(landscape: Landscape, label: str) -> str:
     return "" if rows is None else f"{amount(rows)} rows"
 
 
-def _class_map(landscape: Landscape, canvas: Canvas, name: str, title: str) -> Any:
-    names = shown_apart(landscape.columns)
-    if len(names) > len(COLORS):
-        raise ValueError(
-            f"There are {len(names)} classes, and {len(COLORS)} colours that can be told apart; give "
-            "columns=[...] for a panel each, or merge the rare classes."
-        )
-    best = landscape.values.argmax(axis=1)
-    columns = {"label": np.array(names)[best], "certainty": landscape.values.max(axis=1)}
-    support = np.ones(len(best)) if landscape.support is None else landscape.support
-    table = records(landscape.nodes, **columns, support=support)
-    subtitle = f"{_subtitle(landscape, '')}; the paler, the less probable"
-    hover = {"label": f"most probable {name}", "certainty": "its probability", "support": "rows"}
-    chart = canvas.squares(table, canvas.node_pixels, title, subtitle).encode(
-        color=class_colors(names, name),
-        fillOpacity=certainty(len(names)),
-        tooltip=tooltips("x1", "x2", **hover),
+def _class_map(
+    landscape: Landscape, canvas: Canvas, name: str, title: str, colors: Any, names_in_map: bool
+) -> Any:
+    rows = np.ones(len(landscape.nodes)) if landscape.support is None else landscape.support
+    of_class = dict(zip(landscape.columns, rows @ landscape.values, strict=True))
+    labels = label_colors(of_class, colors, landscape.columns)
+    probability = labels.merged(landscape.columns, landscape.values)
+    best, certainty = probability.argmax(axis=1), probability.max(axis=1)
+    columns = {"label": np.array(labels.names, dtype=object)[best], "share": certainty, "support": rows}
+    opacity = shade(rows) * pureness(certainty, len(labels.names))
+    below = [_subtitle(landscape, ""), "the paler, the fewer rows or the less probable", labels.note]
+    hover = {"label": f"most probable {name}", "share": "its probability", "support": "rows"}
+    table = records(landscape.nodes, **columns, shade=opacity)
+    words = (title, "\n".join(filter(None, below)))
+    chart = canvas.squares(table, canvas.node_pixels, *words).encode(
+        color=class_colors(labels, name), fillOpacity=shades(), tooltip=tooltips("x1", "x2", **hover)
     )
-    return with_peaks(chart, canvas, landscape.nodes, landscape.values * support[:, None], names)
+    if not names_in_map:
+        return chart
+    return with_peaks(chart, canvas, landscape.nodes, probability * rows[:, None], labels.names)

@@ -3,34 +3,71 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
-from dask_igtm.plot.shown_text import shown_apart
+from dask_igtm.data.row_arrays import as_records, ids_of
+from dask_igtm.data.row_columns import columns_beside
+from dask_igtm.data.row_names import split_names
+from dask_igtm.plot.label_colors import LabelColors, label_colors
+from dask_igtm.plot.shown_text import shown
 from dask_igtm.plot.style import (
-    COLORS,
+    PLAIN,
     Canvas,
     amount,
-    certainty,
     check_scale,
     class_colors,
     class_shapes,
+    pureness,
     records,
+    shade,
+    shades,
     tooltips,
     with_names,
     with_peaks,
 )
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import map_bins
-from dask_igtm.statistics.map_bins import Points, Spread
+from dask_igtm.statistics.map_bins import TARGET, TOLD, LabelBins, Points, Spread
 
 Array = NDArray[np.float64]
 
 MAX_BINS = 300  # along a side; these and so many points make a picture of a few megabytes
 MAX_POINTS = 20_000
+LATTICE = "rows gather at the nodes of the map, whose lattice is none of the data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a picture of rows is to look like; see `plot.projection`.
+
+    Attributes
+    ----------
+    name : str or None
+        What the values or labels are.
+    title : str or None
+    scale : str
+        From values to colours.
+    colors : mapping, sequence, str or None
+    domain : pair of floats or None
+        Values at the ends of the colours.
+    order : sequence or None
+        In which labels follow each other.
+    names_in_map : bool
+    """
+
+    name: str | None = None
+    title: str | None = None
+    scale: str = "linear"
+    colors: Any = None
+    domain: tuple[float, float] | None = None
+    order: Sequence[Any] | None = None
+    names_in_map: bool = False
 
 
 def spread_of(
@@ -41,6 +78,7 @@ def spread_of(
     n_bins: int = 100,
     max_points: int = 5_000,
     sample_weight: Any = None,
+    tooltip: Any = None,
 ) -> Spread:
     """Return the figures of a picture, from one pass over X; see `plot.projection`."""
     if y is not None and labels is not None:
@@ -55,90 +93,143 @@ def spread_of(
         companion, function = y, map_bins.of_values
     if labels is not None:
         companion, function = labels, map_bins.of_labels
+    X, names = split_names(X)
+    told = (names or {}) | ({} if tooltip is None else columns_beside(X, tooltip, "tooltip"))
     fitted, rows = fitted_map(model), rows_of(model, X, sample_weight, companion)
     if rows.y is not None and rows.y.ndim > 1 and rows.y.shape[1] == 1:
         rows = dataclasses.replace(rows, y=rows.y[:, 0])
     if rows.y is not None and rows.y.ndim > 1:
         raise ValueError(f"A picture shows one value a row; give one of the {rows.y.shape[1]} columns.")
     edges = Canvas.of(fitted.nodes, n_bins).edges
-    spread: Spread = fitted.reduce(rows, function, edges, max_points, label="igtm-bins")
+    shared: tuple[Any, ...] = (edges, max_points)
+    if told and max_points:
+        fields = {TOLD + key: ids_of(rows.X, column, rows.remedy, "tooltip") for key, column in told.items()}
+        target = {} if rows.y is None else {TARGET: rows.y}
+        rows = dataclasses.replace(rows, y=as_records(target | fields))
+        function, shared = map_bins.of_records, (*shared, function)
+    spread: Spread = fitted.reduce(rows, function, *shared, label="igtm-bins")
     if spread.n_rows == 0:
         raise ValueError("There is nothing to draw: every value or label is missing, or no row has a weight.")
     return spread
 
 
-def draw(
-    spread: Spread, canvas: Canvas, name: str | None, title: str | None = None, scale: str = "linear"
-) -> Any:
+def draw(spread: Spread, canvas: Canvas, look: Look) -> Any:
     """Return the picture of a spread; `canvas` has its bins."""
     what = "value" if spread.labels is None else "label"
-    plain, name = spread.sums is None and spread.labels is None, name or what
-    subtitle = f"{amount(spread.n_rows)} rows at their posterior means"
+    plain = spread.sums is None and spread.labels is None
+    look = dataclasses.replace(look, name=look.name or what)
+    labels = None if spread.labels is None else label_colors(spread.labels.totals, look.colors, look.order)
+    words = (look.title or ("Projection" if plain else f"Projection by {look.name}"), _told_below(spread, labels))
     if spread.points is None:
-        subtitle += ", in bins" + ("; the paler, the more mixed" if spread.labels else "")
+        return _bins(spread, canvas, look, labels, words)
+    return _points(spread.points, canvas, look, labels, words)
+
+
+def _told_below(spread: Spread, labels: LabelColors | None) -> str:
+    """Return what stands below the title."""
+    what = "value" if labels is None else "label"
+    lines = [f"{amount(spread.n_rows)} rows at their posterior means"]
+    if spread.points is None:
+        pale = "the paler, the fewer rows" + (" or the more mixed" if labels else "")
+        lines[0] += f", in bins; {pale}" if labels or spread.sums is not None else ", in bins"
     elif spread.points.weights is not None:
-        subtitle += "; size by weight"
+        lines[0] += "; size by weight"
     if spread.n_without:
-        subtitle += f"; {amount(spread.n_without)} without a {what} left out"
-    words = (title or ("Projection" if plain else f"Projection by {name}"), subtitle)
-    if spread.points is None:
-        return _bins(spread, canvas, name, scale, words)
-    return _points(spread.points, sorted(spread.labels or ()), canvas, name, scale, words)
+        lines.append(f"{amount(spread.n_without)} without a {what} left out")
+    if labels is not None and labels.note:
+        lines.append(labels.note)
+    if labels is None and spread.sums is None:
+        lines.append(LATTICE)
+    return "\n".join(lines)
 
 
 def _points(
-    points: Points, labels: list[Any], canvas: Canvas, name: str, scale: str, words: tuple[str, str]
+    points: Points, canvas: Canvas, look: Look, labels: LabelColors | None, words: tuple[str, str]
 ) -> Any:
-    columns: dict[str, Any] = {"row": points.rows}
+    told, titles = _told(points)
+    columns: dict[str, Any] = {"row": points.rows} | told
     if points.weights is not None:
         columns["weight"] = points.weights
-    told = (*columns, "x1", "x2")
+    fields = tuple(name for name in columns if name not in told)
 
     def chart(**further: Any) -> Any:
         drawn = canvas.points(records(points.means, **columns, **further), *words)
         return drawn if points.weights is None else drawn.encode(size=canvas.point_sizes(points.weights))
 
+    def tips(**named: str) -> list[Any]:
+        return tooltips(*fields, **titles, **named)
+
     if points.values is None:
-        return chart().encode(color=alt.value(COLORS[0]), tooltip=tooltips(*told))
-    if not labels:
-        color = canvas.gradient(name, check_scale(scale, points.values))
-        return chart(value=points.values).encode(color=color, tooltip=tooltips(*told, value=name))
-    names = shown_apart(labels)
-    own = dict(zip(labels, names, strict=True))
-    drawn = np.array([own[label] for label in points.values.tolist()])
-    labelled = chart(label=drawn).encode(
-        color=class_colors(names, name),
-        shape=class_shapes(names, name),
-        tooltip=tooltips(*told, label=name),
+        return chart().encode(color=alt.value(PLAIN), tooltip=tips())
+    if labels is None:
+        scale = check_scale(look.scale, points.values)
+        color = canvas.gradient(look.name, scale, look.domain, look.colors, points.values)
+        return chart(value=points.values).encode(color=color, tooltip=tips(value=look.name))
+    place = np.array([labels.place[label] for label in points.values.tolist()])
+    drawn = chart(label=np.array(labels.names, dtype=object)[place]).encode(
+        color=class_colors(labels, look.name),
+        shape=class_shapes(labels, look.name),
+        tooltip=tips(label=look.name),
     )
-    middles = np.array([_innermost(points.means[drawn == shown]) for shown in names])
-    return with_names(labelled, canvas, middles, names)
+    if not look.names_in_map:
+        return drawn
+    middles = np.array([_innermost(points.means[place == number]) for number in np.unique(place)])
+    weights = np.ones(len(place)) if points.weights is None else points.weights
+    return with_names(drawn, canvas, middles, [labels.names[n] for n in np.unique(place)], points.means, weights)
 
 
-def _bins(spread: Spread, canvas: Canvas, name: str, scale: str, words: tuple[str, str]) -> Any:
+def _told(points: Points) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what else is told of points: columns by fields that mean nothing to Vega, and their names."""
+    told = points.told
+    if told is None:
+        return {}, {}
+    fields = {f"told{number}": name for number, name in enumerate(told.dtype.names)}
+    columns = {field: [_shown_value(value) for value in told[name].tolist()] for field, name in fields.items()}
+    return columns, {field: name.removeprefix(TOLD) for field, name in fields.items()}
+
+
+def _shown_value(value: Any) -> Any:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "" if value is None or value != value else value if number else shown(value)  # noqa: PLR0124 - NaN
+
+
+def _bins(
+    spread: Spread, canvas: Canvas, look: Look, labels: LabelColors | None, words: tuple[str, str]
+) -> Any:
     seen = np.nonzero(spread.counts)
     centres = (canvas.edges[1:] + canvas.edges[:-1]) / 2
     places, rows = centres[np.column_stack(seen)], spread.counts[seen]
-    if spread.labels is not None:
-        labels = sorted(spread.labels)
-        names = shown_apart(labels)
-        counts = np.column_stack([spread.labels[label][seen] for label in labels])
-        columns = {"label": np.array(names)[counts.argmax(axis=1)], "certainty": counts.max(axis=1) / rows}
-        told = f"most frequent {name}"
-        chart = canvas.squares(records(places, rows=rows, **columns), canvas.bin_pixels, *words).encode(
-            color=class_colors(names, told),
-            fillOpacity=certainty(len(names)),
-            tooltip=tooltips("x1", "x2", "rows", label=told, certainty="its share"),
+    if spread.labels is not None and labels is not None:
+        counts = _of_names(spread.labels, labels)[np.flatnonzero(spread.counts)]
+        best, share = counts.argmax(axis=1), counts.max(axis=1) / rows
+        columns = {"label": np.array(labels.names, dtype=object)[best], "share": share}
+        opacity = shade(rows) * pureness(share, len(labels.names))
+        told = f"most frequent {look.name}"
+        table = records(places, rows=rows, shade=opacity, **columns)
+        chart = canvas.squares(table, canvas.bin_pixels, *words).encode(
+            color=class_colors(labels, look.name),
+            fillOpacity=shades(),
+            tooltip=tooltips("x1", "x2", "rows", label=told, share="its share"),
         )
-        return with_peaks(chart, canvas, places, counts, names)
+        return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
     if spread.sums is None:
         chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
-        color = canvas.gradient("rows in a bin", "log", format=",d" if rows.dtype.kind == "i" else ",.4~g")
-        return chart.encode(color=color, tooltip=tooltips("x1", "x2", value="rows"))
+        return chart.encode(color=canvas.counts(rows), tooltip=tooltips("x1", "x2", value="rows"))
     means = spread.sums[seen] / rows
-    chart = canvas.squares(records(places, rows=rows, value=means), canvas.bin_pixels, *words)
-    color = canvas.gradient(f"mean {name}", check_scale(scale, means))
-    return chart.encode(color=color, tooltip=tooltips("x1", "x2", "rows", value=f"mean {name}"))
+    table = records(places, rows=rows, value=means, shade=shade(rows))
+    scale, told = check_scale(look.scale, means), f"mean {look.name}"
+    return canvas.squares(table, canvas.bin_pixels, *words).encode(
+        color=canvas.gradient(told, scale, look.domain, look.colors, means),
+        fillOpacity=shades(),
+        tooltip=tooltips("x1", "x2", "rows", value=told),
+    )
+
+
+def _of_names(found: LabelBins, labels: LabelColors) -> Array:
+    """Return the rows of each name in each bin, (B * B, N)."""
+    place = np.array([labels.place[label] for label in found.labels.tolist()])
+    entries = (found.rows.astype(np.float64), (found.bin, place[found.code]))
+    return np.asarray(coo_array(entries, shape=(found.n_bins, len(labels.names))).toarray())
 
 
 def _innermost(places: Array) -> Array:

@@ -15,6 +15,7 @@ from typing import Any
 from dask_igtm.data.plain_text import escaped
 
 LONGEST = 300  # characters; a picture has room for fewer
+LONGEST_NAME = 60  # of a class, which stands beside the picture
 # What begins the end of a script, or hides that; and what makes something else of the next character.
 BEGINNINGS = re.compile(r"<(?=[/!])|\\")
 WORD_JOINER = "\u2060"  # which is not seen, and keeps them from what follows
@@ -41,6 +42,16 @@ def shown_apart(values: Iterable[Any]) -> list[str]:
         others = (f"{text} ({number})" for number in itertools.count(2))
         texts[next(each for each in itertools.chain([text], others) if each not in texts)] = None
     return list(texts)
+
+
+def shown_names(labels: Iterable[Any]) -> list[str]:
+    """Return the names of classes, which differ as these do; long ones lose their middle, for many begin alike."""
+    return shown_apart(_without_middle(str(label)) for label in labels)
+
+
+def _without_middle(text: str) -> str:
+    half = LONGEST_NAME // 2
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def shown_field(name: str) -> str:

@@ -11,6 +11,9 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.plot.colors import AMOUNTS, CATEGORIES
+from dask_igtm.plot.label_colors import LabelColors
+from dask_igtm.plot.label_places import places_of, text_box
 from dask_igtm.plot.shown_text import shown, shown_field, shown_title
 
 Array = NDArray[np.float64]
@@ -18,28 +21,16 @@ Array = NDArray[np.float64]
 SIDE = 360  # of a map in pixels, about
 FADED = 0.07
 MOST_ABOVE_MEAN = 25  # a point that weighs more than the mean is at most so much larger
+NAME_PIXELS = 11  # height of the names in a map
 FORMATS = {  # in tooltips; other fields are numbers
     "label": ("N", alt.Undefined),
     "rows": ("Q", ","),
     "weight": ("Q", ",.4~g"),
     "row": ("Q", ","),
-    "certainty": ("Q", ".1%"),
+    "share": ("Q", ".1%"),
 }
 SCALES = ("linear", "sqrt", "log", "symlog")
-# Paul Tol's "muted" scheme, which colour-blind people can tell apart, and a grey; in an order in which
-# neighbours differ in lightness too.
-COLORS = [
-    "#332288",
-    "#DDCC77",
-    "#CC6677",
-    "#117733",
-    "#88CCEE",
-    "#882255",
-    "#44AA99",
-    "#999933",
-    "#AA4499",
-    "#777777",
-]
+PLAIN = CATEGORIES[0]  # of what has no colour of its own
 SHAPES = [
     *("circle", "triangle-up", "square", "diamond", "cross"),
     *("triangle-down", "triangle-right", "triangle-left", "M-1,-.3H1V.3H-1Z", "M-.3,-1V1H.3V-1Z"),
@@ -86,7 +77,7 @@ class Canvas:
         low, high = self.edges[[0, -1]].tolist()
         side = self.k * self.node_pixels
         scale = alt.Scale(domain=[low, high], nice=False)
-        axis = alt.Axis(values=[-1, -0.5, 0, 0.5, 1], grid=False)
+        axis = alt.Axis(labels=False, ticks=False, grid=False)  # whose numbers mean nothing
         words = heading(title, subtitle)
         return alt.Chart(alt.Data(values=records), title=words, width=side, height=side).encode(
             x=alt.X("x1:Q", title="x1", scale=scale, axis=axis),
@@ -119,15 +110,32 @@ class Canvas:
         shown = alt.value(opacity)
         return shown if self.selection is None else alt.condition(self.selection, shown, alt.value(FADED))
 
-    def gradient(self, name: str, scale: str, domain: Sequence[float] | None = None, **legend: Any) -> Any:
-        """Return the colours of the field `value`, dark for small ones."""
+    def gradient(
+        self,
+        name: str,
+        scale: str,
+        domain: Sequence[float] | None = None,
+        colors: str | None = None,
+        values: Array | None = None,
+        **legend: Any,
+    ) -> Any:
+        """Return the colours of the field `value`; see `value_colors`."""
         length = round(0.8 * self.k * self.node_pixels)
         return alt.Color(
             "value:Q",
             title=shown(name),
-            scale=alt.Scale(scheme="viridis", type=scale, domain=alt.Undefined if domain is None else domain),
+            scale=value_colors(colors, values, domain, scale),
             legend=alt.Legend(gradientLength=length, titleLimit=220, **legend),
         )
+
+    def counts(self, rows: NDArray[Any]) -> Any:
+        """Return the colours of the field `value`, of numbers of rows: 0 is white, and as far from 1 as 1 from 3."""
+        largest, least = float(rows.max()), min(1.0, float(rows.min()))
+        ticks = [0.0, *(10.0**power for power in range(math.floor(math.log10(largest)) + 1)), largest]
+        scale = alt.Scale(type="symlog", constant=least, domain=[0, largest], range=list(AMOUNTS))
+        length = round(0.8 * self.k * self.node_pixels)
+        legend = alt.Legend(gradientLength=length, titleLimit=220, values=ticks, format=",.4~g")
+        return alt.Color("value:Q", title="rows in a bin", scale=scale, legend=legend)
 
     def sizes(self) -> Any:
         """Return the size of a node's square by the field `support`: its area goes with the square root."""
@@ -154,49 +162,96 @@ def heading(title: str, subtitle: str | None = None) -> Any:
     return alt.Title(shown_title(title), subtitle=below, anchor="start", subtitleColor="#555")
 
 
-def class_colors(names: Sequence[str], title: str) -> Any:
-    """Return the colours of the field `label`, in the order of `names`, such as `shown_apart` returns."""
-    scale = alt.Scale(domain=list(names), range=list(COLORS[: len(names)]))
-    legend = alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=100)
-    return alt.Color("label:N", title=shown(title), scale=scale, legend=legend)
+def class_colors(labels: LabelColors, title: str) -> Any:
+    """Return the colours of the field `label`, with names in full."""
+    scale = alt.Scale(domain=labels.names, range=labels.colors)
+    return alt.Color("label:N", title=shown(title), scale=scale, legend=_class_legend())
 
 
-def class_shapes(names: Sequence[str], title: str) -> Any:
-    """Return the shapes of the field `label`, which tell classes apart in grey."""
-    return alt.Shape(
-        "label:N", title=shown(title), scale=alt.Scale(domain=list(names), range=list(SHAPES[: len(names)]))
-    )
+def class_shapes(labels: LabelColors, title: str) -> Any:
+    """Return the shapes of the field `label`, by which neighbours of a legend differ in grey too."""
+    shapes = [SHAPES[number % len(SHAPES)] for number in range(len(labels.names))]
+    scale = alt.Scale(domain=labels.names, range=shapes)
+    return alt.Shape("label:N", title=shown(title), scale=scale, legend=_class_legend())
 
 
-def certainty(n_classes: int) -> Any:
-    """Return the opacity of the field `certainty`, least where all classes are alike."""
-    scale = alt.Scale(domain=[1 / n_classes if n_classes > 1 else 0, 1], range=[0.1, 1], clamp=True)
-    return alt.FillOpacity("certainty:Q", scale=scale, legend=None)
+def _class_legend() -> Any:
+    return alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=0, titleLimit=0, symbolLimit=0)
+
+
+def shade(rows: NDArray[Any]) -> Array:
+    """Return the opacity of places by their rows: none without any, full where a typical row lies or more.
+
+    It goes by log(1 + rows), so that a lone row is seen, and not taken for a hundred.
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    typical = (rows**2).sum() / max(rows.sum(), np.finfo(float).tiny)
+    return np.minimum(np.log1p(rows) / max(np.log1p(typical), np.finfo(float).tiny), 1.0)
+
+
+def pureness(share: Array, n_classes: int) -> Array:
+    """Return the opacity of places by the share of their largest class, least where all are alike."""
+    least = 1 / n_classes if n_classes > 1 else 0.0
+    return np.asarray(0.1 + 0.9 * np.clip((share - least) / (1 - least), 0.0, 1.0))
+
+
+def shades() -> Any:
+    """Return the opacity that is the field `shade`."""
+    scale = alt.Scale(domain=[0, 1], range=[0, 1])
+    return alt.FillOpacity("shade:Q", scale=scale, legend=None)
 
 
 def tooltips(*fields: str, **named: str) -> list[Any]:
-    """Return what is told of a record: fields by their own names, then those that are `named`."""
+    """Return what is told of a record: fields by their own names, then those that are `named`.
+
+    Fields that begin with "told" are shown as they are.
+    """
     titles = {field: field for field in fields} | named
     return [
         alt.Tooltip(f"{field}:{kind}", title=shown_field(title), format=text)
         for field, title in titles.items()
-        for kind, text in [FORMATS.get(field, ("Q", ".4~g"))]
+        for kind, text in [_format(field)]
     ]
 
 
-def with_names(chart: Any, canvas: Canvas, places: Array, names: Sequence[str]) -> Any:
-    """Write names over a chart at their places (n, 2), on a white rim."""
-    base = canvas.chart(records(places, label=names))
-    text = {"fontSize": 12, "fontWeight": "bold", "limit": 120}
+def _format(field: str) -> tuple[str, Any]:
+    return ("N", alt.Undefined) if field.startswith("told") else FORMATS.get(field, ("Q", ".4~g"))
+
+
+def with_names(
+    chart: Any, canvas: Canvas, anchors: Array, names: Sequence[str], places: Array, weights: NDArray[Any]
+) -> Any:
+    """Write names over a chart beside their anchors (C, 2), where little of the weights (n,) at places lies.
+
+    A thin line leads from a name to its anchor where it stands apart from that. A name for which there is no
+    room is left to the legend.
+    """
+    side = canvas.k * canvas.node_pixels
+    low, high = canvas.edges[[0, -1]]
+    mass = np.histogram2d(*places.T, bins=canvas.edges[:: canvas.per_node], weights=weights)[0]
+    boxes = np.array([text_box(name, NAME_PIXELS) for name in names])
+    found = places_of((anchors - low) / (high - low) * side, boxes, mass, side)
+    kept = [number for number, place in enumerate(found) if place is not None]
+    if not kept:
+        return chart
+    centres = low + np.array([found[number] for number in kept]) / side * (high - low)
+    ends = anchors[kept]
+    table = records(centres, label=[names[number] for number in kept], to1=ends[:, 0], to2=ends[:, 1])
+    base = canvas.chart(table)
+    line = base.mark_rule(color="#333", strokeWidth=0.8).encode(x2="to1:Q", y2="to2:Q")
+    text = {"fontSize": NAME_PIXELS, "fontWeight": "bold", "font": "sans-serif"}
     rim = base.mark_text(**text, stroke="white", strokeWidth=4, strokeJoin="round").encode(text="label:N")
-    return chart + rim + base.mark_text(**text, color="black").encode(text="label:N")
+    return chart + line + rim + base.mark_text(**text, color="#222").encode(text="label:N")
 
 
-def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Any, names: list[str]) -> Any:
+def with_peaks(
+    chart: Any, canvas: Canvas, places: Array, weights: Array, names: Sequence[str]
+) -> Any:
     """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
-    shown = np.flatnonzero(own.max(axis=0) > 0)
-    return with_names(chart, canvas, places[own.argmax(axis=0)[shown]], [names[column] for column in shown])
+    leading = np.flatnonzero(own.max(axis=0) > 0)
+    anchors = places[own.argmax(axis=0)[leading]]
+    return with_names(chart, canvas, anchors, [names[n] for n in leading], places, weights.sum(axis=1))
 
 
 def amount(n_rows: float) -> str:

@@ -17,7 +17,58 @@ from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 Array = NDArray[np.float64]
 Counts = NDArray[Any]  # whole numbers where there are no weights
 
-MOST_LABELS = 10  # that can be told apart by colour; each is a histogram of its own
+TARGET, TOLD = "target", "told: "  # the field of what colours a row, and what those begin with that are told
+MOST_LABELS = 1_000  # of whose bins a picture is made
+
+
+@dataclass(frozen=True)
+class LabelBins:
+    """Rows of each label in each bin, where there are some.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (L,)
+        Sorted.
+    keys : ndarray of shape (S,)
+        Number of the label times the number of all bins, plus the number of the bin; sorted, each once.
+    rows : ndarray of shape (S,)
+    n_bins : int
+        How many bins there are.
+    """
+
+    labels: NDArray[Any]
+    keys: NDArray[np.int64]
+    rows: Counts
+    n_bins: int
+
+    def __post_init__(self) -> None:
+        if len(self.labels) > MOST_LABELS:
+            raise ValueError(
+                f"There are more than {MOST_LABELS} labels; merge the rare ones, or give them as y if they are "
+                "measured values."
+            )
+
+    def __add__(self, other: LabelBins) -> LabelBins:
+        labels = union(self.labels, other.labels)
+        keys = [np.searchsorted(labels, part.labels)[part.code] * self.n_bins + part.bin for part in (self, other)]
+        keys, rows = _added(np.concatenate(keys), np.concatenate([self.rows, other.rows]))
+        return LabelBins(labels, keys, rows, self.n_bins)
+
+    @property
+    def code(self) -> NDArray[np.int64]:
+        """Which label each of the entries is of, (S,)."""
+        return self.keys // self.n_bins
+
+    @property
+    def bin(self) -> NDArray[np.int64]:
+        """Which bin, (S,)."""
+        return self.keys % self.n_bins
+
+    @property
+    def totals(self) -> dict[Any, float]:
+        """How many rows each label has."""
+        sums = np.bincount(self.code, self.rows, len(self.labels))
+        return dict(zip(self.labels.tolist(), sums.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -33,18 +84,26 @@ class Points:
         Value or label of each row.
     weights : ndarray of shape (n,) or None
         Of each row, where there are weights.
+    told : ndarray of records of shape (n,) or None
+        What else is to be told of each row.
     """
 
     rows: NDArray[np.intp]
     means: Array
     values: NDArray[Any] | None
     weights: Array | None = None
+    told: NDArray[Any] | None = None
 
     def followed_by(self, other: Points, n_before: int) -> Points:
         """Return both, where `n_before` rows were looked at before the first one of `other`."""
         rows = np.concatenate([self.rows, n_before + other.rows])
         means = np.concatenate([self.means, other.means])
-        return Points(rows, means, _joined(self.values, other.values), _joined(self.weights, other.weights))
+        pairs = (
+            (self.values, other.values),
+            (self.weights, other.weights),
+            (self.told, other.told),
+        )
+        return Points(rows, means, *(_joined(*pair) for pair in pairs))
 
 
 @dataclass(frozen=True)
@@ -59,8 +118,7 @@ class Spread:
         Rows in each bin; x1 runs along the first axis. The B + 1 edges of bins along a side hold all rows.
     sums : ndarray of shape (B, B) or None
         Sums of their values.
-    labels : dict of ndarrays of shape (B, B), or None
-        Rows of each label in each bin.
+    labels : LabelBins or None
     n_without : int or float
         Rows that have no value or label, and are in nothing of the above.
     n_seen : int
@@ -74,7 +132,7 @@ class Spread:
 
     counts: Counts
     sums: Array | None
-    labels: dict[Any, Counts] | None
+    labels: LabelBins | None
     n_without: float
     n_seen: int
     log_likelihood: float
@@ -88,7 +146,7 @@ class Spread:
         return Spread(
             self.counts + other.counts,
             None if self.sums is None or other.sums is None else self.sums + other.sums,
-            None if self.labels is None or other.labels is None else _merged(self.labels, other.labels),
+            None if self.labels is None or other.labels is None else self.labels + other.labels,
             self.n_without + other.n_without,
             self.n_seen + other.n_seen,
             self.log_likelihood + other.log_likelihood,
@@ -142,13 +200,31 @@ def of_labels(
     labels[present] = known
     spread, bins, kept = _spread(X, sample_weight, model, kernel, edges, limit, present, labels)
     found, codes = distinct(labels[kept])
-    _check_number(len(found))
-    weights = None if sample_weight is None else sample_weight[kept]
-    by_label = {}
-    for code, label in enumerate(found.tolist()):
-        own = codes == code
-        by_label[label] = _histogram(bins[own], edges, None if weights is None else weights[own])
-    return replace(spread, labels=by_label)
+    weights = np.ones(len(kept), int) if sample_weight is None else sample_weight[kept]
+    keys, rows = _added(codes * spread.counts.size + bins, weights)
+    return replace(spread, labels=LabelBins(found, keys, rows, spread.counts.size))
+
+
+def of_records(
+    X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int, kind: Any
+) -> Spread:
+    """Return the spread of rows of which something is told, by `of_rows`, `of_values` or `of_labels` as `kind`.
+
+    y are records (n,): a field TARGET of values or labels, if there are such, and the fields to tell.
+    """
+    column = (y[TARGET],) if TARGET in y.dtype.names else ()
+    spread = kind(X, sample_weight, *column, model, kernel, edges, limit)
+    if spread.points is None:
+        return spread
+    told = y[[name for name in y.dtype.names if name != TARGET]][spread.points.rows]
+    return replace(spread, points=replace(spread.points, told=told))
+
+
+def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Counts]:
+    """Return sorted keys, each once, and the sums of what they have."""
+    keys, place = np.unique(keys, return_inverse=True)
+    sums = np.bincount(place, rows, len(keys))
+    return keys, sums.astype(rows.dtype)
 
 
 def _spread(
@@ -197,17 +273,3 @@ def _bins(means: Array, edges: Array) -> NDArray[np.intp]:
 def _histogram(bins: NDArray[np.intp], edges: Array, values: Array | None = None) -> Any:
     n_bins = len(edges) - 1
     return np.bincount(bins, values, n_bins**2).reshape(n_bins, n_bins)
-
-
-def _merged(one: dict[Any, Counts], other: dict[Any, Counts]) -> dict[Any, Counts]:
-    labels = union(*(np.array(list(part), dtype=object) for part in (one, other))).tolist()
-    _check_number(len(labels))
-    return {label: np.asarray(one.get(label, 0) + other.get(label, 0)) for label in labels}
-
-
-def _check_number(n_labels: int) -> None:
-    if n_labels > MOST_LABELS:
-        raise ValueError(
-            f"There are more than {MOST_LABELS} labels, as many as colours can tell apart; merge the "
-            "rare ones, or draw landscape.classes with a panel for each of some columns."
-        )

@@ -40,22 +40,44 @@ def test_means_are_drawn_with_the_rows_that_they_are_of(igtm, X, y):
 
 def test_a_node_has_its_most_probable_class(igtm, X, labels):
     classes = landscape.classes(igtm, X, labels)
-    chart = plot.landscape(classes)
-    table = drawn(chart)
+    table = drawn(plot.landscape(classes))
     assert_array_equal(table["label"], np.array(classes.columns)[classes.values.argmax(axis=1)])
-    assert_allclose(table["certainty"], classes.values.max(axis=1), rtol=1e-5)
+    assert_allclose(table["share"], classes.values.max(axis=1), rtol=1e-5)
+
+
+def test_names_of_classes_are_in_the_map_on_request(igtm, X, labels):
+    chart = plot.landscape(landscape.classes(igtm, X, labels), names_in_map=True)
+    at = {tuple(np.round(place, 4)): label for *place, label in drawn(chart)[["x1", "x2", "label"]].to_numpy()}
     named = pd.DataFrame(chart.to_dict()["layer"][-1]["data"]["values"])
-    at = {tuple(np.round(place, 4)): label for *place, label in table[["x1", "x2", "label"]].to_numpy()}
-    assert all(at[tuple(np.round(place, 4))] == label for *place, label in named.to_numpy())
+    assert set(named["label"]) <= set(labels)
+    assert len(named) > 0
+    for label, *anchor in named[["label", "to1", "to2"]].to_numpy():
+        assert at[tuple(np.round(anchor, 4))] == label
 
 
-def test_more_than_ten_classes_need_columns(igtm, X):
-    classes = landscape.classes(igtm, X, np.arange(N) % 11)
-    with pytest.raises(ValueError, match=r"11 classes.*give columns=\[...\]"):
-        plot.landscape(classes)
-    tables = panels(plot.landscape(classes, columns=[4, 10]))
-    for table, column in zip(tables, [4, 10], strict=True):
-        assert_allclose(table["value"], classes.values[:, column], rtol=1e-5)
+def test_rarer_classes_are_others(igtm, X):
+    rows = np.sqrt(np.arange(N)).astype(int)  # twenty labels, the larger the more frequent
+    labels = np.concatenate([rows[:-4], [97, 97, 98, 99]])
+    classes = landscape.classes(igtm, X, labels)
+    chart = plot.landscape(classes)
+    scale = chart.to_dict()["encoding"]["color"]["scale"]
+    assert scale["domain"] == [*map(str, range(1, 20)), "97", "other"]
+    assert subtitle(chart)[-1].startswith("3 labels of")
+    merged = classes.values[:, [classes.columns.index(label) for label in (0, 98, 99)]].sum(axis=1)
+    table = drawn(chart)
+    other = table["label"] == "other"
+    assert_allclose(table["share"][other], merged[other], rtol=1e-5)
+    tables = panels(plot.landscape(classes, columns=[4, 97]))
+    for table, column in zip(tables, [4, 97], strict=True):
+        assert_allclose(table["value"], classes.values[:, classes.columns.index(column)], rtol=1e-5)
+
+
+def test_colours_of_classes_may_be_given(igtm, X, labels):
+    classes = landscape.classes(igtm, X, labels)
+    chart = plot.landscape(classes, colors={"middle": "#123456", "low": "teal"})
+    scale = chart.to_dict()["encoding"]["color"]["scale"]
+    assert scale["domain"] == ["middle", "low", "other"]
+    assert scale["range"][:2] == ["#123456", "teal"]
 
 
 def test_sets_are_compared_on_one_scale(igtm, X):

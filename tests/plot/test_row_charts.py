@@ -46,8 +46,9 @@ def test_points_carry_values_and_labels(igtm, X, y, labels):
 def test_more_rows_than_max_points_are_binned(igtm, X, max_points, points):
     chart = plot.projection(igtm, da.from_array(X, chunks=(150, -1)), max_points=max_points)
     assert ("row" in drawn(chart)) is points
-    assert subtitle(chart).startswith(f"{N} rows at their posterior means")
-    assert ("bins" in subtitle(chart)) is not points
+    assert subtitle(chart)[0].startswith(f"{N} rows at their posterior means")
+    assert ("bins" in subtitle(chart)[0]) is not points
+    assert "lattice is none of the data" in subtitle(chart)[1]
 
 
 def test_bins_count_all_rows(igtm, X):
@@ -71,7 +72,120 @@ def test_bins_have_their_most_frequent_label_and_its_share(igtm, X, labels):
     seen = counts.sum(axis=0) > 0
     assert_array_equal(grid(table, "label")[seen], names[counts.argmax(axis=0)][seen])
     share = counts.max(axis=0)[seen] / counts.sum(axis=0)[seen]
-    assert_allclose(grid(table, "certainty")[seen], share, rtol=1e-5)
+    assert_allclose(grid(table, "share")[seen], share, rtol=1e-5)
+
+
+def test_bins_are_opaque_by_the_logarithm_of_their_rows(igtm, X, y):
+    for look in ({"y": y}, {"labels": np.ones(N, int)}):
+        table = binned(igtm, X, **look)
+        rows, opacity = table["rows"].to_numpy(), table["shade"].to_numpy()
+        typical = (rows**2).sum() / rows.sum()
+        assert_allclose(opacity, np.minimum(np.log(1 + rows) / np.log(1 + typical), 1), rtol=1e-5)
+    weight = np.where(np.arange(N) < 200, 1.0, 100.0)
+    light, heavy = binned(igtm, np.vstack([X[:1]] * 100 + [X[-1:]]), labels=[1] * 101)["shade"].sort_values()
+    assert heavy == 1
+    assert light < 0.2
+    mixed = binned(igtm, X, labels=np.arange(N) % 2, sample_weight=weight)
+    assert (mixed["shade"] <= 1).all()
+
+
+def test_numbers_of_rows_begin_with_white(igtm, X):
+    scale = plot.projection(igtm, X, max_points=0).to_dict()["encoding"]["color"]["scale"]
+    assert scale["domain"][0] == 0
+    assert scale["range"][0] == "#ffffff"
+
+
+# Labels
+
+
+MANY = np.sqrt(np.arange(N)).astype(int) + 10  # twenty, the larger the more frequent
+
+
+@pytest.mark.parametrize("max_points", [0, N])
+def test_twenty_labels_have_colours_and_rarer_ones_are_others(igtm, X, max_points):
+    chart = plot.projection(igtm, X, labels=MANY, max_points=max_points)
+    domain = chart.to_dict()["encoding"]["color"]["scale"]["domain"]
+    assert domain == [str(label) for label in range(10, 30)]
+    rarer = np.where(np.arange(N) < 8, 90 + np.arange(N) % 4, MANY)
+    chart = plot.projection(igtm, X, labels=rarer, max_points=max_points)
+    encoding = chart.to_dict()["encoding"]
+    kept = [*range(13, 30), 90, 91, 92]  # of 12 one row is left, and of 90 to 93 two each
+    assert encoding["color"]["scale"]["domain"] == [*map(str, kept), "other"]
+    assert encoding["color"]["legend"]["labelLimit"] == 0
+    assert subtitle(chart)[-1] == "2 labels of 0.8% of the rows as other"
+    assert "other" in set(drawn(chart)["label"])
+
+
+def test_a_thousand_labels_are_the_most(igtm):
+    X = correlated(1_500, 4)
+    assert len(drawn(plot.projection(igtm, X, labels=np.arange(1_500) % 1_000, max_points=0))) > 20
+    with pytest.raises(ValueError, match="more than 1000 labels; merge the rare ones"):
+        plot.projection(igtm, X, labels=np.arange(1_500) % 1_001)
+
+
+@pytest.mark.parametrize("max_points", [0, N])
+def test_names_are_in_the_map_on_request_alone(igtm, X, labels, max_points):
+    plain = plot.projection(igtm, X, labels=labels, max_points=max_points)
+    assert "layer" not in plain.to_dict()
+    spec = plot.projection(igtm, X, labels=labels, max_points=max_points, names_in_map=True).to_dict()
+    named = pd.DataFrame(spec["layer"][-1]["data"]["values"])
+    assert set(named["label"]) <= set(labels)
+    assert len(named) > 0
+
+
+def test_labels_follow_each_other_as_their_categories(igtm, X, labels):
+    ordered = pd.Series(pd.Categorical(labels, ["low", "none", "middle", "high"]), name="height")
+    encoding = plot.projection(igtm, X, labels=ordered).to_dict()["encoding"]["color"]
+    assert encoding["scale"]["domain"] == ["low", "middle", "high"]
+    assert encoding["title"] == "height"
+
+
+# Tooltips
+
+
+def told(chart):
+    """Return what tooltips tell of the points by what they call it, besides what the package says."""
+    spec = chart.to_dict()
+    titles = {tip["field"]: tip["title"] for tip in spec["encoding"]["tooltip"] if tip["field"].startswith("told")}
+    return drawn(chart)[list(titles)].rename(columns=titles)
+
+
+TOWNS = [f"town {number}" for number in range(N)]
+
+
+def test_tooltips_tell_ids_and_chosen_columns(igtm, X, labels):
+    frame = pd.DataFrame(X, index=pd.Index(TOWNS, name="town"))
+    beside = pd.DataFrame({"a.b": np.arange(N) / 2, "c": TOWNS[::-1], "gap": [None] * N}, frame.index)
+    found = told(plot.projection(igtm, frame, labels=labels, tooltip=beside))
+    assert list(found.columns) == ["town", "a.b", "c", "gap"]
+    assert list(found["town"]) == TOWNS
+    assert_allclose(found["a.b"], np.arange(N) / 2)
+    assert list(found["c"]) == TOWNS[::-1]
+    assert set(found["gap"]) == {""}
+
+
+def test_tooltips_of_lazy_rows_stay_with_them(igtm, X, y):
+    y = np.where(np.arange(N) % 3 == 0, np.nan, y)
+    lazy = da.from_array(X, chunks=(64, -1))
+    beside = {"number": da.arange(N, chunks=90), "town": np.array(TOWNS)}
+    chart = plot.projection(igtm, lazy, y=y, tooltip=beside)
+    found = told(chart)
+    kept = np.flatnonzero(np.arange(N) % 3)
+    assert_array_equal(drawn(chart)["row"], kept)
+    assert_array_equal(found["number"], kept)
+    assert list(found["town"]) == [TOWNS[row] for row in kept]
+
+
+def test_tooltips_may_be_polars_or_a_series(igtm, X):
+    pl = pytest.importorskip("polars")
+    assert list(told(plot.projection(igtm, X, tooltip=pl.DataFrame({"town": TOWNS})))["town"]) == TOWNS
+    assert list(told(plot.projection(igtm, X, tooltip=pd.Series(TOWNS, name="town")))["town"]) == TOWNS
+    assert list(told(plot.projection(igtm, X, tooltip=TOWNS))["tooltip"]) == TOWNS
+
+
+def test_axes_have_no_numbers(igtm, X):
+    axis = plot.projection(igtm, X).to_dict()["encoding"]["x"]["axis"]
+    assert axis == {"labels": False, "ticks": False, "grid": False}
 
 
 @pytest.mark.parametrize("max_points", [0, 1000])
@@ -91,7 +205,7 @@ def test_rows_without_a_value_are_left_out_and_counted(igtm, X, y, labels):
     y[[3, 7]] = np.nan
     labels[5], labels[350] = None, np.nan
     chart = plot.projection(igtm, da.from_array(X, chunks=(64, -1)), y=y)
-    assert subtitle(chart) == f"{N - 2} rows at their posterior means; 2 without a value left out"
+    assert subtitle(chart) == [f"{N - 2} rows at their posterior means", "2 without a value left out"]
     assert_array_equal(drawn(chart)["row"], np.delete(np.arange(N), [3, 7]))
     chart = plot.projection(igtm, X, labels=labels, max_points=0)
     assert "2 without a label left out" in subtitle(chart)
@@ -128,14 +242,15 @@ def test_points_are_as_large_as_they_weigh_and_those_without_weight_are_left_out
     assert encoding["size"]["field"] == "weight"
     assert encoding["size"]["scale"]["domain"] == [0, 0.5]
     assert "weight" in [told["field"] for told in encoding["tooltip"]]
-    assert subtitle(chart) == "99.75 rows at their posterior means; size by weight"
+    told = subtitle(chart)
+    assert (told if look else told[0]) == "99.75 rows at their posterior means; size by weight"
     assert "size" not in plot.projection(igtm, X).to_dict()["encoding"]
 
 
 def test_weights_of_rows_without_a_value_are_told(igtm, X, y):
     y = np.where(np.arange(N) < 5, np.nan, y)
     chart = plot.projection(igtm, X, y=y, sample_weight=WEIGHT)
-    assert subtitle(chart).endswith(f"; {WEIGHT[:5].sum()} without a value left out")
+    assert subtitle(chart)[-1] == f"{WEIGHT[:5].sum()} without a value left out"
     assert_array_equal(drawn(chart)["row"], np.flatnonzero((WEIGHT > 0) & (np.arange(N) >= 5)))
 
 
@@ -201,7 +316,9 @@ def test_what_is_not_selected_is_faded(igtm, X):
         ({"y": np.array(["a"] * N)}, "not a real number"),
         ({"y": np.zeros(N), "scale": "log"}, "above 0; give 'symlog'"),
         ({"y": np.ones(N), "scale": "cubic"}, "scale='cubic'; give one of"),
-        ({"labels": np.arange(N) % 11}, "more than 10 labels.*merge the rare ones"),
+        ({"labels": np.ones(N, int), "colors": {1: "url(#x)"}}, "is no colour"),
+        ({"tooltip": np.ones(N - 1)}, r"tooltip has shape \(399,\); give one value a row"),
+        ({"tooltip": np.ones((N, 2))}, r"tooltip has shape \(400, 2\); give one value a row, or a data frame"),
         ({"labels": np.linspace(0, 1, N)}, "fractions"),
         ({"n_bins": 0}, "n_bins=0; give a whole number from 1 to 300"),
         ({"max_points": 10**6}, "max_points=1000000; give a whole number from 0 to 20000"),

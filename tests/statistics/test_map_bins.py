@@ -64,7 +64,14 @@ def test_spreads_of_parts_add_up_to_that_of_the_whole(igtm, X, y, labels, cuts, 
         assert_array_equal(total.points.values, whole.points.values)
         assert_array_equal(total.points.weights, whole.points.weights)
     if labelled:
-        assert total.labels.keys() == whole.labels.keys()
-        assert all((total.labels[label] == whole.labels[label]).all() for label in whole.labels)
+        assert_array_equal(total.labels.labels, whole.labels.labels)
+        assert_array_equal(total.labels.keys, whole.labels.keys)
+        assert_allclose(total.labels.rows, whole.labels.rows)
+        counted = np.bincount(total.labels.bin, total.labels.rows, total.counts.size)
+        assert_allclose(counted.reshape(total.counts.shape), total.counts)
+        assert total.labels.totals == {
+            label: weight[(labels[:60] == label)].sum() if weighted else (labels[:60] == label).sum()
+            for label in np.unique(labels[:60])
+        }
     else:
         assert_allclose(total.sums, whole.sums, atol=1e-12)
