@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from altair.utils.schemapi import SchemaValidationError
 from numpy.typing import NDArray
 
 from dask_igtm.plot.shown_text import shown, shown_field, shown_title
@@ -217,3 +218,105 @@ def check_scale(scale: str, values: Array) -> str:
 def _plain(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+# To be those of plot/colors.py.
+AMOUNTS = ["#ffffff", "#e2f0c4", "#a6d8a8", "#5bb5a2", "#2b86a0", "#295590", "#2b2a6b"]
+DIVERGING = [
+    *("#173f79", "#3c72b4", "#7ba8db", "#c9daf0", "#ffffff"),
+    *("#f8dcb9", "#eba965", "#c9691c", "#8c3d04"),
+]
+CYCLIC = ["#7f3b6e", "#c26a5c", "#d9b76c", "#7fb58a", "#4c86ab", "#5b4f96", "#7f3b6e"]
+RANGES = {"amounts": AMOUNTS, "diverging": DIVERGING, "cyclic": CYCLIC}
+
+
+def shade(support: Array) -> Array:
+    """Return how opaque nodes (K,) are by their rows: not at all without any, fully from a typical number on.
+
+    It grows with the logarithm of 1 + rows. Typical is the mean over the rows of how many share their node.
+    """
+    total = support.sum()
+    if not total > 0:
+        return np.zeros(len(support))
+    typical = (support * (support / total)).sum()
+    return np.minimum(np.log1p(support) / np.log1p(typical), 1.0)
+
+
+def clarity(probability: Array, n_classes: int) -> Array:
+    """Return how opaque the likeliest of some classes is by its probability, a tenth where all are alike."""
+    least = 1 / n_classes if n_classes > 1 else 0.0
+    return np.asarray(0.1 + 0.9 * np.clip((probability - least) / (1 - least), 0.0, 1.0))
+
+
+def shaded() -> Any:
+    """Return the opacity of the field `shade`, which is such already."""
+    return alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None)
+
+
+def value_colors(colors: str, values: Array, domain: Sequence[float] | None, scale: str) -> Any:
+    """Return the scale from values to colours, the same in all pictures.
+
+    Parameters
+    ----------
+    colors : {"sequential", "amounts", "diverging", "cyclic"} or the name of a scheme of Vega
+        "amounts" begins with white at 0; "diverging" has it in the middle, at 0, or at 1 on a log scale.
+    values : ndarray
+        All that are drawn; NaN does not count.
+    domain : (float, float) or None
+        Where colours begin and end. What lies beyond has the colour of the end.
+    scale : str
+        As `check_scale` returns it.
+
+    Raises
+    ------
+    ValueError
+        If there are no such colours, or the domain is none of the scale.
+    """
+    known = values[np.isfinite(values)]
+    if domain is not None:
+        limits: Any = _limits(domain, scale)
+    else:
+        limits = _limits_of(colors, known, scale) if len(known) else alt.Undefined
+    if str(colors) in RANGES:  # by Lab, since the hue of white is any
+        return alt.Scale(range=RANGES[colors], interpolate="lab", type=scale, domain=limits, clamp=True)
+    try:
+        scheme = "viridis" if colors == "sequential" else str(colors)
+        return alt.Scale(scheme=scheme, type=scale, domain=limits, clamp=True)
+    except SchemaValidationError:
+        raise ValueError(
+            f"colors={colors!r}; give one of {('sequential', *RANGES)}, or a scheme of Vega such as 'magma'."
+        ) from None
+
+
+def _limits(domain: Sequence[float], scale: str) -> list[float]:
+    try:
+        low, high = map(float, domain)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"domain={domain!r}; give (low, high), two finite numbers of which low is smaller.")
+    if scale == "log" and low <= 0:
+        raise ValueError(f"domain={domain!r} on a log scale; give limits above 0, or scale='symlog'.")
+    return [low, high]
+
+
+def _limits_of(colors: str, known: Array, scale: str) -> list[float]:
+    """Return the limits that values (n,) have in these colours."""
+    low, high = float(known.min()), float(known.max())
+    if colors == "diverging" and scale == "log":
+        fold = max(high, 1 / low)
+        return [1 / fold, fold]
+    if colors == "diverging":
+        return [-max(high, -low), max(high, -low)]
+    if colors == "amounts" and scale != "log":
+        if low < 0:
+            raise ValueError(f"colors='amounts' begin at 0, and values at {low:.4g}; give 'diverging'.")
+        return [0.0, high or 1.0]
+    return [low, high]
+
+
+def gradient_of(canvas: Canvas, name: str, scale: Any, **legend: Any) -> Any:
+    """Return the colours of the field `value` by a scale, and their legend."""
+    length = round(0.8 * canvas.k * canvas.node_pixels)
+    drawn = alt.Legend(gradientLength=length, titleLimit=220, **legend)
+    return alt.Color("value:Q", title=shown(name), scale=scale, legend=drawn)
