@@ -145,6 +145,19 @@ def target_in(y: Any) -> Any:
     return _target(y) if _is_pandas(y, "DataFrame", "Series") else y
 
 
+def category_order(labels: Any) -> tuple[Any, ...] | None:
+    """Return the categories of labels in the order that these declare, None where they declare none.
+
+    So do a Categorical of pandas, in a series or an index too, a series of Dask whose categories are known,
+    and an Enum of polars; dictionaries hold labels as they came. Reads nothing.
+    """
+    dtype: Any = getattr(labels, "dtype", None)
+    if type(dtype).__name__ not in {"CategoricalDtype", "Enum"}:
+        return None
+    known = not is_dask_frame(labels) or labels.cat.known
+    return tuple(dtype.categories) if known else None
+
+
 def ids_in(ids: Any) -> Any:
     """Return the ids in a series or index as an array, lazy of one of Dask; others as they are.
 

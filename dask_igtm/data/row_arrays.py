@@ -73,7 +73,9 @@ def id_array(ids: Any, name: str = "ids", *, in_memory: bool = False) -> Any:
     """Return ids as an array of one dimension, strings as objects; raise ValueError of other shapes."""
     values = _array(ids_in(ids), name, in_memory=in_memory)
     if values.ndim != 1:
-        what = "one id a row, or names of columns of X" if name == "ids" else "one value a row, or a data frame"
+        what = (
+            "one id a row, or names of columns of X" if name == "ids" else "one value a row, or a data frame"
+        )
         raise ValueError(f"{name} has shape {values.shape}; give {what}.")
     return values.astype(object) if values.dtype.kind in "UT" else values
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dask_igtm.data.column_names import column_names
 from dask_igtm.data.containers import opened
 from dask_igtm.data.cubes import is_dataset
+from dask_igtm.data.frames import category_order
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.landscape import node_values
 from dask_igtm.landscape.landscape import PARTS, Landscape
@@ -24,7 +25,7 @@ from dask_igtm.statistics.node_sums import class_totals, node_weights, value_tot
 Array = NDArray[np.float64]
 
 LABEL = "igtm-landscape"  # of tasks
-RESERVED = ("reference", "n_rows")
+RESERVED = ("reference", "n_rows", "min_support")
 
 
 def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
@@ -133,8 +134,8 @@ def classes(
     Returns
     -------
     Landscape
-        A column for each class, in the order of the sorted labels: P(class | node), which is uniform at a
-        node without rows.
+        A column for each class, in the order of the sorted labels, or of the categories of a Categorical of
+        pandas or Dask or an Enum of polars: P(class | node), which is uniform at a node without rows.
 
     Raises
     ------
@@ -159,15 +160,23 @@ def classes(
     """
     node_values.check_prior(prior)
     fitted = fitted_map(model)
-    return of_labels(fitted, rows_with_labels(model, X, labels, sample_weight), prior)
+    order = category_order(labels)
+    return of_labels(fitted, rows_with_labels(model, X, labels, sample_weight), prior, order)
 
 
-def of_labels(fitted: FittedMap, rows: RowBlocks, prior: str | Mapping[Any, float]) -> Landscape:
-    """Return what `classes` does, of rows with labels that are checked."""
+def of_labels(
+    fitted: FittedMap,
+    rows: RowBlocks,
+    prior: str | Mapping[Any, float],
+    order: Sequence[Any] | None = None,
+) -> Landscape:
+    """Return what `classes` does, of rows with labels that are checked and may have an order."""
     totals = fitted.reduce(rows, class_totals, label=LABEL)
     _check_weight(totals.sums)
-    columns = tuple(totals.labels.tolist())
-    values, support = node_values.class_posterior(totals, prior), totals.sums.sum(axis=1)
+    places = {label: place for place, label in enumerate(totals.labels.tolist())}
+    columns = tuple(places if order is None else filter(places.__contains__, order))
+    values = node_values.class_posterior(totals, prior)[:, [places[label] for label in columns]]
+    support = totals.sums.sum(axis=1)
     return Landscape("classes", fitted.nodes, columns, values, support, {"n_rows": support.sum()})
 
 
@@ -198,12 +207,14 @@ def coverage(
     Landscape
         A column for each query ("query" where there are no names), its density, and "reference", that of the
         reference, whose rows are `support`. `summary` has for each query the share of its rows on supported
-        nodes.
+        nodes, and "<name>_n_rows", how many they are; "n_rows" are those of the reference, and "min_support"
+        is what was given.
 
     Raises
     ------
     ValueError
-        As `density`, and if `min_support` is no number >= 0, or weights are of a set that is not there.
+        As `density`, and if `min_support` is no number >= 0, weights are of a set that is not there, or the
+        name of a query is that of a figure.
     TypeError
         If `sample_weight` is no dict.
 
@@ -221,13 +232,17 @@ def coverage(
     check_number("min_support", min_support)
     fitted = fitted_map(model)
     queries = _named_sets(X_query if _are_named(X_query) else {"query": X_query})
+    for name in queries:
+        if f"{name}_n_rows" in queries:
+            raise ValueError(f"A set is called '{name}_n_rows', as are the rows of {name!r}; rename one.")
     tables = {"reference": X_reference, **queries}
     reference, *found = _weights(fitted, model, tables, sample_weight)
     shares = {
         name: node_values.covered(g, reference, min_support) for name, g in zip(queries, found, strict=True)
     }
     values = np.column_stack([node_values.share_of_rows(g) for g in (*found, reference)])
-    summary = {"n_rows": float(reference.sum()), **shares}
+    n_rows = {f"{name}_n_rows": float(g.sum()) for name, g in zip(queries, found, strict=True)}
+    summary = {"n_rows": float(reference.sum()), "min_support": float(min_support), **shares, **n_rows}
     return Landscape("coverage", fitted.nodes, (*queries, "reference"), values, reference, summary)
 
 

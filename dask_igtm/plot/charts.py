@@ -17,8 +17,8 @@ from dask_igtm.data.frames import category_order
 from dask_igtm.landscape import from_rows
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot import node_charts, row_charts
-from dask_igtm.plot.shown_text import shown_apart
 from dask_igtm.plot.row_charts import Look
+from dask_igtm.plot.shown_text import shown_apart
 from dask_igtm.plot.style import PLAIN, SIDE, Canvas, heading
 from dask_igtm.projection.columns import column_labels, column_numbers, variation
 from dask_igtm.projection.validate import fitted_map, map_estimator
@@ -127,24 +127,48 @@ def landscape(
     name: str | None = None,
     title: str | None = None,
     scale: str | None = None,
+    colors: Any = None,
+    domain: Sequence[float] | None = None,
+    relative_to: str | None = None,
+    shared: bool | None = None,
+    names_in_map: bool = False,
     selection: Any = None,
 ) -> Any:
     """Draw a landscape with a square for each node, and a panel for each column.
 
-    A mean is shown by colour, and by the size of the square how many rows it is of. In a map of classes a
-    node has the colour of the most probable one, and is the paler the less probable that is.
+    Means and probabilities are the paler, the fewer rows there are at a node: colours are full from as many
+    on as a typical row has at its node, and go to nothing with the logarithm. In a map of classes a node has
+    the colour of the most probable one, and is paler also the less probable that is. Of shares of rows, zero
+    is white. The coverage of a reference has a solid outline where the reference has `min_support` rows and
+    the other set has fewer, and a dashed one the other way round.
 
     Parameters
     ----------
     landscape : Landscape
     columns : sequence, optional
-        Columns to draw. By default the density, the means, the density of each set, or up to ten classes in
-        one panel.
+        Columns to draw. By default the density, the means, the density of each set, or all classes in one
+        panel, of more than twenty the rarer ones together as "other".
     name : str, optional
         What the values are, with a unit, for the legend.
     title : str, optional
     scale : {"linear", "sqrt", "log", "symlog"}, optional
-        From values to colours; by default "sqrt" for densities, "log" for magnifications.
+        From values to colours; by default "sqrt" for shares and numbers of rows, "log" for magnifications and
+        ratios.
+    colors : {"sequential", "amounts", "diverging", "cyclic"} or str, dict or sequence, optional
+        Of classes as of labels in `projection`. "amounts" begins with white at 0, as by default for shares and numbers of rows; "diverging" has white
+        in the middle, at 0, or at 1 on a log scale, as by default for ratios; "cyclic" ends as it begins, for
+        months and angles, of which `domain` is to be a whole turn. Or the name of any scheme of Vega, such as
+        "magma"; "sequential" is its "viridis".
+    domain : (float, float), optional
+        Values at which the colours begin and end; by default what is drawn has all of them.
+    relative_to : str, optional
+        A set of a comparison or coverage, or "reference". The others are drawn as how many times as dense
+        they are, after half a row of the smaller one is added to both at each node, on a log scale, and the
+        paler, the fewer rows both have.
+    shared : bool, optional
+        Whether panels have the colours of one scale; by default those of sets and of classes do.
+    names_in_map : bool, default=False
+        Whether the names of classes stand in the map too, beside their nodes, where few rows are.
     selection : altair.Parameter, optional
         As in `projection`.
 
@@ -155,10 +179,33 @@ def landscape(
     Raises
     ------
     ValueError
-        If there is no such column, or if there are more than ten classes and no `columns`.
+        If there is no such column, set, scale or colour, if the domain is none, or if `relative_to` is given for
+        what are no sets.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM, landscape, plot
+    >>> X, y = load_iris(return_X_y=True)
+    >>> igtm = IGTM(k=8, scale="standard", solver="em").fit(X)
+    >>> kinds = landscape.compare(igtm, {"setosa": X[y == 0], "others": X[y > 0]})
+    >>> chart = plot.landscape(kinds, relative_to="others")
+    >>> chart.save("setosa.png")  # doctest: +SKIP
     """
     canvas = Canvas.of(landscape.nodes, selection=selection)
-    return node_charts.draw(landscape, canvas, columns, name, title, scale)
+    return node_charts.draw(
+        landscape,
+        canvas,
+        columns,
+        name,
+        title,
+        scale,
+        colors=colors,
+        domain=domain,
+        relative_to=relative_to,
+        shared=shared,
+        names_in_map=names_in_map,
+    )
 
 
 def components(

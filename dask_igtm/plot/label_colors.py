@@ -15,8 +15,14 @@ from dask_igtm.plot.shown_text import shown_names
 
 Array = NDArray[np.float64]
 
-ORDERED = {"sequential": SEQUENTIAL, "diverging": DIVERGING, "cyclic": CYCLIC}  # for labels that have an order
-COLOR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[a-zA-Z]+")  # as pages know them; nothing else gets there
+ORDERED = {
+    "sequential": SEQUENTIAL,
+    "diverging": DIVERGING,
+    "cyclic": CYCLIC,
+}  # for labels that have an order
+COLOR = re.compile(
+    r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[a-zA-Z]+"
+)  # as pages know them; nothing else gets there
 
 
 @dataclass(frozen=True)

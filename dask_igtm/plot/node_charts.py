@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,33 +12,28 @@ from numpy.typing import NDArray
 
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot.label_colors import label_colors
-from dask_igtm.plot.shown_text import shown_apart
+from dask_igtm.plot.node_panels import SETS, Panel, heading_of, panels_of, rows_of
+from dask_igtm.plot.outlines import outlined
 from dask_igtm.plot.style import (
     Canvas,
-    amount,
-    check_scale,
+    clarity,
     class_colors,
     heading,
-    pureness,
     records,
     shade,
-    shades,
+    shaded,
     tooltips,
     with_peaks,
 )
+from dask_igtm.plot.value_colors import value_colors
 
 Array = NDArray[np.float64]
 
-TITLES = {
-    "density": "Density",
-    "property": "Property",
-    "classes": "Classes",
-    "coverage": "Coverage",
-    "compare": "Densities",
-    "magnification": "Magnification",
-}
 SMALL, IN_A_ROW = 150, 4  # pixels of the side of a component, about, and how many stand side by side
-SHARES = ("density", "coverage", "compare")  # kinds whose values are shares of the rows
+UNCOVERED, OUTSIDE = ("#222222", [1, 0]), ("#e8590c", [5, 3])  # colour and dashes of outlines
+MOST_TICKS = 9
+# Vega's words for a number as a share below 1: 1/4, 1/2, 1, 2, 4.
+AS_SHARE = "datum.value < 1 ? '1/' + format(1 / datum.value, ',') : format(datum.value, ',')"
 
 
 def draw(
@@ -47,25 +43,31 @@ def draw(
     name: str | None,
     title: str | None,
     scale: str | None,
+    *,
+    colors: Any = None,
+    domain: Sequence[float] | None = None,
+    relative_to: Any = None,
+    shared: bool | None = None,
+    names_in_map: bool = False,
 ) -> Any:
     """Return the picture of a landscape; see `plot.landscape`."""
-    if landscape.kind == "classes" and columns is None:
-        return _class_map(landscape, canvas, name or "class", title or TITLES["classes"], None, False)
-    chosen = _chosen(landscape, columns)
-    values = landscape.values[:, chosen]
-    scale = check_scale(scale or _default_scale(landscape.kind, values), values)
-    word = f"{name or 'class'} " if landscape.kind == "classes" else ""
-    labels = [f"{word}{landscape.columns[column]}" for column in chosen]
-    if len(chosen) == 1:
-        word = title or (labels[0] if word else TITLES[landscape.kind])
-        return _panel(landscape, canvas, chosen[0], name, word, scale, None)
-    domain = _common_domain(landscape, chosen)
+    if landscape.kind == "classes" and columns is None and relative_to is None:
+        return _class_map(landscape, canvas, name or "class", title or "Classes", colors, names_in_map)
+    panels = panels_of(landscape, columns, name, relative_to, titled=title is not None)
+    if len(panels) == 1:
+        (panel,) = panels
+        panel = dataclasses.replace(panel, title=title or panel.title)
+        return _drawn(panel, landscape.nodes, canvas, panel.values, scale, colors, domain)
+    if shared is None:
+        shared = landscape.kind in {*SETS, "classes"}
+    all_values = np.concatenate([panel.values for panel in panels])
     parts = [
-        _panel(landscape, canvas, column, name, label, scale, domain)
-        for column, label in zip(chosen, labels, strict=True)
+        _drawn(panel, landscape.nodes, canvas, all_values if shared else panel.values, scale, colors, domain)
+        for panel in panels
     ]
-    together = alt.concat(*parts, columns=3, title=heading(title or TITLES[landscape.kind]))
-    return together.resolve_scale(color="shared" if domain else "independent", size="independent")
+    words = heading(title or heading_of(landscape, name, relative_to))
+    together = alt.concat(*parts, columns=3, title=words)
+    return together.resolve_scale(color="shared" if shared else "independent")
 
 
 def components(nodes: Array, values: Array, labels: Sequence[str], title: str, selection: Any) -> Any:
@@ -73,7 +75,8 @@ def components(nodes: Array, values: Array, labels: Sequence[str], title: str, s
     canvas = Canvas.of(nodes, 1, selection, SMALL)
     parts = [
         canvas.squares(records(nodes, value=column), canvas.node_pixels, label).encode(
-            color=canvas.gradient("", "linear", format=".4~g"), tooltip=tooltips("x1", "x2", value=label)
+            color=canvas.gradient("", value_colors("sequential", column, None, "linear"), format=".4~g"),
+            tooltip=tooltips("x1", "x2", value=label),
         )
         for column, label in zip(values.T, labels, strict=True)
     ]
@@ -81,78 +84,44 @@ def components(nodes: Array, values: Array, labels: Sequence[str], title: str, s
     return together.resolve_scale(color="independent")
 
 
-def _chosen(landscape: Landscape, columns: Sequence[Any] | None) -> list[int]:
-    """Return the numbers of the columns to draw."""
-    if columns is None:  # the first part of everything, which is what the others are beside
-        return list(range(0, len(landscape.columns), len(landscape.parts)))
-    unknown = [column for column in columns if column not in landscape.columns]
-    if unknown or len(columns) == 0:
-        raise ValueError(f"columns={list(columns)}; give some of {list(landscape.columns)}.")
-    return [landscape.columns.index(column) for column in columns]
-
-
-def _default_scale(kind: str, values: Array) -> str:
-    if kind == "magnification" and (values > 0).all():
-        return "log"
-    return "sqrt" if kind in SHARES else "linear"
-
-
-def _common_domain(landscape: Landscape, chosen: list[int]) -> list[float] | None:
-    """Return the limits that panels of one quantity share."""
-    if landscape.kind == "classes":
-        return [0.0, 1.0]
-    if landscape.kind not in {"coverage", "compare"}:
-        return None
-    return [0.0, float(landscape.values[:, chosen].max())]
-
-
-def _panel(
-    landscape: Landscape,
+def _drawn(
+    panel: Panel,
+    nodes: Array,
     canvas: Canvas,
-    column: int,
-    name: str | None,
-    title: str,
-    scale: str,
-    domain: list[float] | None,
+    all_values: Array,
+    scale: str | None,
+    colors: str | None,
+    domain: Sequence[float] | None,
 ) -> Any:
-    """Draw one column of a landscape."""
-    kind, label = landscape.kind, str(landscape.columns[column])
-    name = _legend(kind, label, name)
-    known = np.isfinite(landscape.values[:, column])
-    columns, subtitle = {"value": landscape.values[known, column]}, _subtitle(landscape, label)
-    if kind == "property":
-        columns["support"] = support = landscape.part("support")[known, column // len(landscape.parts)]
-        largest = support.max(initial=0.0)
-        subtitle = f"{amount(support.sum())} rows; size by rows at a node, at most {largest:,.1f}"
-    elif landscape.support is not None:
-        columns["support"] = landscape.support[known]
-    table = records(landscape.nodes[known], **columns)
-    hover = {"value": name} | ({"support": "rows"} if "support" in columns else {})
-    chart = canvas.squares(table, canvas.node_pixels, title, subtitle).encode(
-        color=canvas.gradient(name, scale, domain), tooltip=tooltips("x1", "x2", **hover)
+    """Draw a panel in the colours of all values that share them."""
+    known = np.isfinite(panel.values)
+    fields = {"value": panel.values} | {each: values for each, (_, values) in panel.told.items()}
+    if panel.shade is not None:
+        fields["shade"] = panel.shade
+    table = records(nodes[known], **{each: values[known] for each, values in fields.items()})
+    in_colors = np.append(all_values, panel.within)
+    colors, scale = colors or panel.colors, scale or panel.scale
+    color_scale = value_colors(colors, in_colors, domain, scale)
+    legend = _of_ratios(color_scale) if (colors, scale) == ("diverging", "log") else {}
+    hover = {each: words for each, (words, _) in panel.told.items()}
+    chart = canvas.squares(table, canvas.node_pixels, panel.title, panel.subtitle).encode(
+        color=canvas.gradient(panel.legend, color_scale, **legend),
+        tooltip=tooltips("x1", "x2", value=panel.legend, **hover),
     )
-    return chart.encode(size=canvas.sizes()) if kind == "property" else chart
+    chart = chart if panel.shade is None else chart.encode(fillOpacity=shaded())
+    if panel.uncovered is not None and panel.outside is not None:
+        chart = outlined(chart, canvas, panel.uncovered, *UNCOVERED)
+        chart = outlined(chart, canvas, panel.outside, *OUTSIDE)
+    return chart
 
 
-def _legend(kind: str, label: str, name: str | None) -> str:
-    """Say what the colours of a column are."""
-    if kind == "property":
-        return f"{label} {name}" if name else label
-    if kind == "classes":
-        return "probability"
-    if kind in SHARES:
-        return "rows" if label == "support" else name or "share of rows"
-    return name or "data / map area"
-
-
-def _subtitle(landscape: Landscape, label: str) -> str:
-    summary = landscape.summary
-    if landscape.kind == "magnification":
-        return "Area in data space, in squared units of X, per area of the map"
-    if landscape.kind == "coverage" and label in summary:
-        return f"{summary[label]:.1%} of the rows where the reference has rows"
-    rows = summary.get(label if landscape.kind == "compare" else "n_rows")
-    return "" if rows is None else f"{amount(rows)} rows"
+def _of_ratios(scale: Any) -> dict[str, Any]:
+    """Return the legend of ratios on a log scale: powers of 2, below 1 as shares."""
+    low, high = np.log2(scale["domain"])
+    powers = np.arange(np.ceil(low), np.floor(high) + 1)
+    step = 1 + len(powers) // MOST_TICKS
+    values = {"values": (2.0 ** powers[powers % step == 0]).tolist()} if len(powers) > 1 else {}
+    return values | {"labelExpr": AS_SHARE}
 
 
 def _class_map(
@@ -164,13 +133,13 @@ def _class_map(
     probability = labels.merged(landscape.columns, landscape.values)
     best, certainty = probability.argmax(axis=1), probability.max(axis=1)
     columns = {"label": np.array(labels.names, dtype=object)[best], "share": certainty, "support": rows}
-    opacity = shade(rows) * pureness(certainty, len(labels.names))
-    below = [_subtitle(landscape, ""), "the paler, the fewer rows or the less probable", labels.note]
+    opacity = shade(rows) * clarity(certainty, len(labels.names))
+    below = [rows_of(landscape), "pale where they are few, or of several classes", labels.note]
     hover = {"label": f"most probable {name}", "share": "its probability", "support": "rows"}
     table = records(landscape.nodes, **columns, shade=opacity)
     words = (title, "\n".join(filter(None, below)))
     chart = canvas.squares(table, canvas.node_pixels, *words).encode(
-        color=class_colors(labels, name), fillOpacity=shades(), tooltip=tooltips("x1", "x2", **hover)
+        color=class_colors(labels, name), fillOpacity=shaded(), tooltip=tooltips("x1", "x2", **hover)
     )
     if not names_in_map:
         return chart

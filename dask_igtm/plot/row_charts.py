@@ -20,17 +20,17 @@ from dask_igtm.plot.style import (
     PLAIN,
     Canvas,
     amount,
-    check_scale,
+    clarity,
     class_colors,
     class_shapes,
-    pureness,
     records,
     shade,
-    shades,
+    shaded,
     tooltips,
     with_names,
     with_peaks,
 )
+from dask_igtm.plot.value_colors import value_colors
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import map_bins
 from dask_igtm.statistics.map_bins import TARGET, TOLD, LabelBins, Points, Spread
@@ -54,7 +54,7 @@ class Look:
     scale : str
         From values to colours.
     colors : mapping, sequence, str or None
-    domain : pair of floats or None
+    domain : pair of float or None
         Values at the ends of the colours.
     order : sequence or None
         In which labels follow each other.
@@ -65,9 +65,13 @@ class Look:
     title: str | None = None
     scale: str = "linear"
     colors: Any = None
-    domain: tuple[float, float] | None = None
+    domain: Sequence[float] | None = None
     order: Sequence[Any] | None = None
     names_in_map: bool = False
+
+    def colors_of(self, values: Array) -> Any:
+        """Return the scale from values to colours."""
+        return value_colors(self.colors or "sequential", values, self.domain, self.scale)
 
 
 def spread_of(
@@ -117,9 +121,14 @@ def draw(spread: Spread, canvas: Canvas, look: Look) -> Any:
     """Return the picture of a spread; `canvas` has its bins."""
     what = "value" if spread.labels is None else "label"
     plain = spread.sums is None and spread.labels is None
+    if plain and (look.colors is not None or look.domain is not None):
+        raise ValueError("colors and domain are of values or labels; give y or labels too.")
     look = dataclasses.replace(look, name=look.name or what)
     labels = None if spread.labels is None else label_colors(spread.labels.totals, look.colors, look.order)
-    words = (look.title or ("Projection" if plain else f"Projection by {look.name}"), _told_below(spread, labels))
+    words = (
+        look.title or ("Projection" if plain else f"Projection by {look.name}"),
+        _told_below(spread, labels),
+    )
     if spread.points is None:
         return _bins(spread, canvas, look, labels, words)
     return _points(spread.points, canvas, look, labels, words)
@@ -162,8 +171,7 @@ def _points(
     if points.values is None:
         return chart().encode(color=alt.value(PLAIN), tooltip=tips())
     if labels is None:
-        scale = check_scale(look.scale, points.values)
-        color = canvas.gradient(look.name, scale, look.domain, look.colors, points.values)
+        color = canvas.gradient(look.name, look.colors_of(points.values))
         return chart(value=points.values).encode(color=color, tooltip=tips(value=look.name))
     place = np.array([labels.place[label] for label in points.values.tolist()])
     drawn = chart(label=np.array(labels.names, dtype=object)[place]).encode(
@@ -175,7 +183,9 @@ def _points(
         return drawn
     middles = np.array([_innermost(points.means[place == number]) for number in np.unique(place)])
     weights = np.ones(len(place)) if points.weights is None else points.weights
-    return with_names(drawn, canvas, middles, [labels.names[n] for n in np.unique(place)], points.means, weights)
+    return with_names(
+        drawn, canvas, middles, [labels.names[n] for n in np.unique(place)], points.means, weights
+    )
 
 
 def _told(points: Points) -> tuple[dict[str, Any], dict[str, str]]:
@@ -184,7 +194,9 @@ def _told(points: Points) -> tuple[dict[str, Any], dict[str, str]]:
     if told is None:
         return {}, {}
     fields = {f"told{number}": name for number, name in enumerate(told.dtype.names)}
-    columns = {field: [_shown_value(value) for value in told[name].tolist()] for field, name in fields.items()}
+    columns = {
+        field: [_shown_value(value) for value in told[name].tolist()] for field, name in fields.items()
+    }
     return columns, {field: name.removeprefix(TOLD) for field, name in fields.items()}
 
 
@@ -203,12 +215,12 @@ def _bins(
         counts = _of_names(spread.labels, labels)[np.flatnonzero(spread.counts)]
         best, share = counts.argmax(axis=1), counts.max(axis=1) / rows
         columns = {"label": np.array(labels.names, dtype=object)[best], "share": share}
-        opacity = shade(rows) * pureness(share, len(labels.names))
+        opacity = shade(rows) * clarity(share, len(labels.names))
         told = f"most frequent {look.name}"
         table = records(places, rows=rows, shade=opacity, **columns)
         chart = canvas.squares(table, canvas.bin_pixels, *words).encode(
             color=class_colors(labels, look.name),
-            fillOpacity=shades(),
+            fillOpacity=shaded(),
             tooltip=tooltips("x1", "x2", "rows", label=told, share="its share"),
         )
         return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
@@ -217,10 +229,10 @@ def _bins(
         return chart.encode(color=canvas.counts(rows), tooltip=tooltips("x1", "x2", value="rows"))
     means = spread.sums[seen] / rows
     table = records(places, rows=rows, value=means, shade=shade(rows))
-    scale, told = check_scale(look.scale, means), f"mean {look.name}"
+    told = f"mean {look.name}"
     return canvas.squares(table, canvas.bin_pixels, *words).encode(
-        color=canvas.gradient(told, scale, look.domain, look.colors, means),
-        fillOpacity=shades(),
+        color=canvas.gradient(told, look.colors_of(means)),
+        fillOpacity=shaded(),
         tooltip=tooltips("x1", "x2", "rows", value=told),
     )
 

@@ -29,7 +29,6 @@ FORMATS = {  # in tooltips; other fields are numbers
     "row": ("Q", ","),
     "share": ("Q", ".1%"),
 }
-SCALES = ("linear", "sqrt", "log", "symlog")
 PLAIN = CATEGORIES[0]  # of what has no colour of its own
 SHAPES = [
     *("circle", "triangle-up", "square", "diamond", "cross"),
@@ -110,23 +109,11 @@ class Canvas:
         shown = alt.value(opacity)
         return shown if self.selection is None else alt.condition(self.selection, shown, alt.value(FADED))
 
-    def gradient(
-        self,
-        name: str,
-        scale: str,
-        domain: Sequence[float] | None = None,
-        colors: str | None = None,
-        values: Array | None = None,
-        **legend: Any,
-    ) -> Any:
-        """Return the colours of the field `value`; see `value_colors`."""
+    def gradient(self, name: str, scale: Any, **legend: Any) -> Any:
+        """Return the colours of the field `value` by a scale, such as `value_colors` returns, and their legend."""
         length = round(0.8 * self.k * self.node_pixels)
-        return alt.Color(
-            "value:Q",
-            title=shown(name),
-            scale=value_colors(colors, values, domain, scale),
-            legend=alt.Legend(gradientLength=length, titleLimit=220, **legend),
-        )
+        drawn = alt.Legend(gradientLength=length, titleLimit=220, **legend)
+        return alt.Color("value:Q", title=shown(name), scale=scale, legend=drawn)
 
     def counts(self, rows: NDArray[Any]) -> Any:
         """Return the colours of the field `value`, of numbers of rows: 0 is white, and as far from 1 as 1 from 3."""
@@ -136,12 +123,6 @@ class Canvas:
         length = round(0.8 * self.k * self.node_pixels)
         legend = alt.Legend(gradientLength=length, titleLimit=220, values=ticks, format=",.4~g")
         return alt.Color("value:Q", title="rows in a bin", scale=scale, legend=legend)
-
-    def sizes(self) -> Any:
-        """Return the size of a node's square by the field `support`: its area goes with the square root."""
-        return alt.Size(
-            "support:Q", scale=alt.Scale(type="sqrt", range=[0, self.node_pixels**2]), legend=None
-        )
 
 
 def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:
@@ -179,26 +160,27 @@ def _class_legend() -> Any:
     return alt.Legend(symbolOpacity=1, symbolSize=90, labelLimit=0, titleLimit=0, symbolLimit=0)
 
 
-def shade(rows: NDArray[Any]) -> Array:
-    """Return the opacity of places by their rows: none without any, full where a typical row lies or more.
+def shade(support: Array) -> Array:
+    """Return how opaque nodes (K,) are by their rows: not at all without any, fully from a typical number on.
 
-    It goes by log(1 + rows), so that a lone row is seen, and not taken for a hundred.
+    It grows with the logarithm of 1 + rows. Typical is the mean over the rows of how many share their node.
     """
-    rows = np.asarray(rows, dtype=np.float64)
-    typical = (rows**2).sum() / max(rows.sum(), np.finfo(float).tiny)
-    return np.minimum(np.log1p(rows) / max(np.log1p(typical), np.finfo(float).tiny), 1.0)
+    total = support.sum()
+    if not total > 0:
+        return np.zeros(len(support))
+    typical = (support * (support / total)).sum()
+    return np.minimum(np.log1p(support) / np.log1p(typical), 1.0)
 
 
-def pureness(share: Array, n_classes: int) -> Array:
-    """Return the opacity of places by the share of their largest class, least where all are alike."""
+def clarity(probability: Array, n_classes: int) -> Array:
+    """Return how opaque the likeliest of some classes is by its probability, a tenth where all are alike."""
     least = 1 / n_classes if n_classes > 1 else 0.0
-    return np.asarray(0.1 + 0.9 * np.clip((share - least) / (1 - least), 0.0, 1.0))
+    return np.asarray(0.1 + 0.9 * np.clip((probability - least) / (1 - least), 0.0, 1.0))
 
 
-def shades() -> Any:
-    """Return the opacity that is the field `shade`."""
-    scale = alt.Scale(domain=[0, 1], range=[0, 1])
-    return alt.FillOpacity("shade:Q", scale=scale, legend=None)
+def shaded() -> Any:
+    """Return the opacity of the field `shade`, which is such already."""
+    return alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None)
 
 
 def tooltips(*fields: str, **named: str) -> list[Any]:
@@ -228,7 +210,7 @@ def with_names(
     """
     side = canvas.k * canvas.node_pixels
     low, high = canvas.edges[[0, -1]]
-    mass = np.histogram2d(*places.T, bins=canvas.edges[:: canvas.per_node], weights=weights)[0]
+    mass = np.histogram2d(*places.T[::-1], bins=canvas.edges[:: canvas.per_node], weights=weights)[0]
     boxes = np.array([text_box(name, NAME_PIXELS) for name in names])
     found = places_of((anchors - low) / (high - low) * side, boxes, mass, side)
     kept = [number for number, place in enumerate(found) if place is not None]
@@ -244,9 +226,7 @@ def with_names(
     return chart + line + rim + base.mark_text(**text, color="#222").encode(text="label:N")
 
 
-def with_peaks(
-    chart: Any, canvas: Canvas, places: Array, weights: Array, names: Sequence[str]
-) -> Any:
+def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Array, names: Sequence[str]) -> Any:
     """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
     leading = np.flatnonzero(own.max(axis=0) > 0)
@@ -258,15 +238,6 @@ def amount(n_rows: float) -> str:
     """Return a number of rows as text, in full where it is a whole one or large."""
     whole = n_rows >= 1000 or abs(n_rows - round(n_rows)) < 1e-6 <= n_rows
     return f"{n_rows:,.0f}" if whole or n_rows == 0 else f"{n_rows:.4g}"
-
-
-def check_scale(scale: str, values: Array) -> str:
-    """Return `scale`; raise ValueError if there is no such one, or it does not fit the values."""
-    if scale not in SCALES:
-        raise ValueError(f"scale={scale!r}; give one of {SCALES}.")
-    if scale == "log" and (values <= 0).any():
-        raise ValueError("scale='log' needs values above 0; give 'symlog'.")
-    return scale
 
 
 def _plain(value: Any) -> Any:

@@ -50,7 +50,9 @@ class LabelBins:
 
     def __add__(self, other: LabelBins) -> LabelBins:
         labels = union(self.labels, other.labels)
-        keys = [np.searchsorted(labels, part.labels)[part.code] * self.n_bins + part.bin for part in (self, other)]
+        keys = [
+            np.searchsorted(labels, part.labels)[part.code] * self.n_bins + part.bin for part in (self, other)
+        ]
         keys, rows = _added(np.concatenate(keys), np.concatenate([self.rows, other.rows]))
         return LabelBins(labels, keys, rows, self.n_bins)
 
@@ -206,7 +208,14 @@ def of_labels(
 
 
 def of_records(
-    X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int, kind: Any
+    X: Rows,
+    sample_weight: Array | None,
+    y: Any,
+    model: Model,
+    kernel: str,
+    edges: Array,
+    limit: int,
+    kind: Any,
 ) -> Spread:
     """Return the spread of rows of which something is told, by `of_rows`, `of_values` or `of_labels` as `kind`.
 

@@ -7,6 +7,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import ugtm
 import xarray as xr
@@ -23,7 +24,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from ugtm import ugtm_landscape
 
-from dask_igtm import IGTM, IGTMRegressor, IGTMSearch, eIGTM, landscape, load
+from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM, landscape, load
+from dask_igtm.data.frames import category_order
 from dask_igtm.statistics import node_sums
 
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -262,6 +264,41 @@ def test_labels_keep_their_type_and_come_back_from_a_file(igtm, tmp_path, labels
         assert_allclose(found.values, landscape.classes(igtm, X, LABELS).values, atol=1e-12)
 
 
+def test_classes_are_in_the_order_of_categories(igtm):
+    order = ["virginica", "none of them", "setosa", "versicolor"]
+    kept = ("virginica", "setosa", "versicolor")
+    series = pd.Series(pd.Categorical(LABELS, order))
+    in_order = [
+        series,
+        series.array,
+        pd.Index(series),
+        dd.from_pandas(series, npartitions=2),
+        pl.Series(LABELS.tolist(), dtype=pl.Enum(order)),
+    ]
+    expected = landscape.classes(igtm, X, LABELS)
+    for labels in in_order:
+        found = landscape.classes(igtm, X, labels)
+        assert found.columns == kept
+        assert_allclose(found.values, expected.values[:, [2, 0, 1]], atol=1e-12)
+    in_none = [
+        dd.from_pandas(series, npartitions=2).cat.as_unknown(),
+        pl.Series(LABELS.tolist(), dtype=pl.Categorical),
+    ]
+    for labels in in_none:
+        assert landscape.classes(igtm, X, labels).columns == tuple(NAMES)
+    numbers = pd.Categorical(5 * SPECIES, [10, 7, 0, 5])
+    assert landscape.classes(igtm, X, numbers).columns == (10, 0, 5)
+    predictor = IGTMClassifier(k=6, m=3, niter=2, scale="standard").fit(X, series)
+    assert predictor.landscape_.columns == tuple(NAMES)
+
+
+def test_the_order_of_lazy_categories_is_known_before_they_are_read():
+    labels = dd.from_pandas(pd.Series(pd.Categorical(LABELS, NAMES[::-1])), npartitions=2)
+    with dask.config.set(scheduler=computing):
+        assert category_order(labels) == tuple(NAMES[::-1])
+        assert category_order(labels.cat.as_unknown()) is None
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=["None", "NaN", "NA"])
 def test_rows_without_a_label_do_not_count(igtm, missing):
     labels = LABELS.astype(object)
@@ -296,6 +333,15 @@ def test_coverage_is_the_share_of_rows_on_supported_nodes(igtm, R):
     assert_allclose(found.support, R[setosa].sum(axis=0), rtol=1e-8, atol=1e-12)
     assert landscape.coverage(igtm, X, X, min_support=0.0).summary["query"] == pytest.approx(1.0)
     assert landscape.coverage(igtm, X, X, min_support=N + 1.0).summary["query"] == 0
+
+
+def test_coverage_knows_what_its_picture_needs(igtm):
+    queries = {"all": X, "others": X[50:]}
+    weights = {"others": np.full(100, 0.5)}
+    found = landscape.coverage(igtm, X[:50], queries, min_support=0.25, sample_weight=weights)
+    figures = {"n_rows": 50, "min_support": 0.25, "all_n_rows": 150, "others_n_rows": 50}
+    assert {name: found.summary[name] for name in figures} == pytest.approx(figures)
+    assert set(found.summary) == {*figures, *queries}
 
 
 def test_sets_are_compared_in_one_pass(igtm, R):
@@ -421,6 +467,8 @@ def test_a_predictor_has_the_landscapes_of_its_map():
         (lambda igtm: landscape.classes(igtm, np.tile(X, (70, 1)), np.arange(70 * N)), "more than 10000"),
         (lambda igtm: landscape.compare(igtm, {3: X}), "give each a string"),
         (lambda igtm: landscape.coverage(igtm, X, {"reference": X}), "none of"),
+        (lambda igtm: landscape.coverage(igtm, X, {"min_support": X}), "none of"),
+        (lambda igtm: landscape.coverage(igtm, X, {"a": X, "a_n_rows": X}), "rows of 'a'; rename one"),
     ],
 )
 def test_what_cannot_be_used_is_refused(igtm, call, match):

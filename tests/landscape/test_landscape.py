@@ -123,6 +123,6 @@ def test_what_it_shows_is_one_line_a_name():
     X = load_iris().data
     igtm = IGTM(k=4, m=2, niter=2).fit(X)
     shown = repr(landscape.coverage(igtm, X, {"\x1b[2J\n\ud800": X}))
-    assert shown.count(r"\x1b[2J\n\ud800") == 2
+    assert shown.count(r"\x1b[2J\n\ud800") == 3
     assert "\x1b" not in shown
-    assert len(shown.splitlines()) == 6
+    assert len(shown.splitlines()) == 8

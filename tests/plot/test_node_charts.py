@@ -47,7 +47,9 @@ def test_a_node_has_its_most_probable_class(igtm, X, labels):
 
 def test_names_of_classes_are_in_the_map_on_request(igtm, X, labels):
     chart = plot.landscape(landscape.classes(igtm, X, labels), names_in_map=True)
-    at = {tuple(np.round(place, 4)): label for *place, label in drawn(chart)[["x1", "x2", "label"]].to_numpy()}
+    at = {
+        tuple(np.round(place, 4)): label for *place, label in drawn(chart)[["x1", "x2", "label"]].to_numpy()
+    }
     named = pd.DataFrame(chart.to_dict()["layer"][-1]["data"]["values"])
     assert set(named["label"]) <= set(labels)
     assert len(named) > 0

@@ -146,7 +146,9 @@ def test_labels_follow_each_other_as_their_categories(igtm, X, labels):
 def told(chart):
     """Return what tooltips tell of the points by what they call it, besides what the package says."""
     spec = chart.to_dict()
-    titles = {tip["field"]: tip["title"] for tip in spec["encoding"]["tooltip"] if tip["field"].startswith("told")}
+    titles = {
+        tip["field"]: tip["title"] for tip in spec["encoding"]["tooltip"] if tip["field"].startswith("told")
+    }
     return drawn(chart)[list(titles)].rename(columns=titles)
 
 
@@ -318,7 +320,10 @@ def test_what_is_not_selected_is_faded(igtm, X):
         ({"y": np.ones(N), "scale": "cubic"}, "scale='cubic'; give one of"),
         ({"labels": np.ones(N, int), "colors": {1: "url(#x)"}}, "is no colour"),
         ({"tooltip": np.ones(N - 1)}, r"tooltip has shape \(399,\); give one value a row"),
-        ({"tooltip": np.ones((N, 2))}, r"tooltip has shape \(400, 2\); give one value a row, or a data frame"),
+        (
+            {"tooltip": np.ones((N, 2))},
+            r"tooltip has shape \(400, 2\); give one value a row, or a data frame",
+        ),
         ({"labels": np.linspace(0, 1, N)}, "fractions"),
         ({"n_bins": 0}, "n_bins=0; give a whole number from 1 to 300"),
         ({"max_points": 10**6}, "max_points=1000000; give a whole number from 0 to 20000"),
