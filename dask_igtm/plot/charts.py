@@ -154,11 +154,11 @@ def landscape(
     scale : {"linear", "sqrt", "log", "symlog"}, optional
         From values to colours; by default "sqrt" for shares and numbers of rows, "log" for magnifications and
         ratios.
-    colors : {"sequential", "amounts", "diverging", "cyclic"} or str, dict or sequence, optional
-        Of classes as of labels in `projection`. "amounts" begins with white at 0, as by default for shares and numbers of rows; "diverging" has white
+    colors : {"sequential", "amounts", "diverging", "cyclic"}, str, dict or sequence, optional
+        "amounts" begins with white at 0, as by default for shares and numbers of rows; "diverging" has white
         in the middle, at 0, or at 1 on a log scale, as by default for ratios; "cyclic" ends as it begins, for
         months and angles, of which `domain` is to be a whole turn. Or the name of any scheme of Vega, such as
-        "magma"; "sequential" is its "viridis".
+        "magma"; "sequential" is its "viridis". Of classes in one panel as of labels in `projection`.
     domain : (float, float), optional
         Values at which the colours begin and end; by default what is drawn has all of them.
     relative_to : str, optional
@@ -179,8 +179,8 @@ def landscape(
     Raises
     ------
     ValueError
-        If there is no such column, set, scale or colour, if the domain is none, or if `relative_to` is given for
-        what are no sets.
+        If there is no such column, set, scale or colour, if the domain is none, or if `relative_to` is given
+        for what are no sets.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which colour each label has: one of its own while it is among the frequent ones, else that of all others."""
+"""Which colour each label has: one of its own if it is among the frequent ones, else that of all others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ ORDERED = {
     "diverging": DIVERGING,
     "cyclic": CYCLIC,
 }  # for labels that have an order
-COLOR = re.compile(
-    r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[a-zA-Z]+"
-)  # as pages know them; nothing else gets there
+KINDS = f"give a dict of labels to colours, a sequence of colours, or one of {tuple(ORDERED)}"
+COLOR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|[a-zA-Z]+")  # as pages know them
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,7 @@ def label_colors(
         kept = _most_frequent(ordered, rows, len(given))
         chosen = list(given[: len(kept)])
     if not kept:
-        raise ValueError(
-            f"colors={colors!r} has none for any of the labels {ordered[:10]}; give a dict of labels to colours, "
-            f"a sequence of colours, or one of {tuple(ORDERED)}."
-        )
+        raise ValueError(f"colors={colors!r} has none for any of the labels {ordered[:10]}; {KINDS}.")
     return _drawn(kept, [_color(color) for color in chosen], rows)
 
 
@@ -114,9 +110,7 @@ def _drawn(kept: list[Any], colors: list[str], rows: Mapping[Any, float]) -> Lab
 def _sampled(ramp: str, n: int) -> list[Any]:
     """Return `n` colours along one of the ramps; of the cyclic one, whose ends meet, without the last."""
     if ramp not in ORDERED:
-        raise ValueError(
-            f"colors={ramp!r}; give a dict of labels to colours, a sequence of colours, or one of {tuple(ORDERED)}."
-        )
+        raise ValueError(f"colors={ramp!r}; {KINDS}.")
     stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in ORDERED[ramp]]) / 255
     at = np.linspace(0, 1, n, endpoint=ramp != "cyclic")
     between = [np.interp(at, np.linspace(0, 1, len(stops)), channel) for channel in stops.T]
@@ -128,11 +122,9 @@ def _color(given: Any) -> str:
     if isinstance(given, str) and COLOR.fullmatch(given):
         return given
     try:
-        red, green, blue = np.asarray(given, dtype=float)[:3]
-        if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 1:
-            raise ValueError
-    except (TypeError, ValueError, IndexError):
-        raise ValueError(
-            f"{given!r} is no colour; give one such as '#1b9e77', 'teal' or (0.1, 0.6, 0.5)."
-        ) from None
-    return "#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue))
+        parts = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        parts = np.empty(0)
+    if parts.shape not in {(3,), (4,)} or not ((parts >= 0) & (parts <= 1)).all():
+        raise ValueError(f"{given!r} is no colour; give one such as '#1b9e77', 'teal' or (0.1, 0.6, 0.5).")
+    return "#" + "".join(f"{round(255 * part):02x}" for part in parts[:3].tolist())

@@ -45,7 +45,7 @@ def shown_apart(values: Iterable[Any]) -> list[str]:
 
 
 def shown_names(labels: Iterable[Any]) -> list[str]:
-    """Return the names of classes, which differ as these do; long ones lose their middle, for many begin alike."""
+    """Return the names of classes, which differ as these do; long ones lose their middle."""
     return shown_apart(_without_middle(str(label)) for label in labels)
 
 

@@ -110,13 +110,13 @@ class Canvas:
         return shown if self.selection is None else alt.condition(self.selection, shown, alt.value(FADED))
 
     def gradient(self, name: str, scale: Any, **legend: Any) -> Any:
-        """Return the colours of the field `value` by a scale, such as `value_colors` returns, and their legend."""
+        """Return the colours of the field `value` by a scale such as `value_colors` returns."""
         length = round(0.8 * self.k * self.node_pixels)
         drawn = alt.Legend(gradientLength=length, titleLimit=220, **legend)
         return alt.Color("value:Q", title=shown(name), scale=scale, legend=drawn)
 
     def counts(self, rows: NDArray[Any]) -> Any:
-        """Return the colours of the field `value`, of numbers of rows: 0 is white, and as far from 1 as 1 from 3."""
+        """Return the colours of the field `value`, of numbers of rows, by log(1 + rows): 0 is white."""
         largest, least = float(rows.max()), min(1.0, float(rows.min()))
         ticks = [0.0, *(10.0**power for power in range(math.floor(math.log10(largest)) + 1)), largest]
         scale = alt.Scale(type="symlog", constant=least, domain=[0, largest], range=list(AMOUNTS))

@@ -44,8 +44,8 @@ class LabelBins:
     def __post_init__(self) -> None:
         if len(self.labels) > MOST_LABELS:
             raise ValueError(
-                f"There are more than {MOST_LABELS} labels; merge the rare ones, or give them as y if they are "
-                "measured values."
+                f"There are more than {MOST_LABELS} labels; merge the rare ones, or give them as y if they "
+                "are measured values."
             )
 
     def __add__(self, other: LabelBins) -> LabelBins:
@@ -217,9 +217,10 @@ def of_records(
     limit: int,
     kind: Any,
 ) -> Spread:
-    """Return the spread of rows of which something is told, by `of_rows`, `of_values` or `of_labels` as `kind`.
+    """Return the spread of rows of which something is told, as `of_rows`, `of_values` or `of_labels` do.
 
-    y are records (n,): a field TARGET of values or labels, if there are such, and the fields to tell.
+    `kind` is one of these. y are records (n,): a field TARGET of values or labels, if there are such, and
+    fields to tell.
     """
     column = (y[TARGET],) if TARGET in y.dtype.names else ()
     spread = kind(X, sample_weight, *column, model, kernel, edges, limit)

@@ -322,7 +322,7 @@ def test_what_is_not_selected_is_faded(igtm, X):
         ({"tooltip": np.ones(N - 1)}, r"tooltip has shape \(399,\); give one value a row"),
         (
             {"tooltip": np.ones((N, 2))},
-            r"tooltip has shape \(400, 2\); give one value a row, or a data frame",
+            r"tooltip has shape \(400, 2\); give one value a row, or",
         ),
         ({"labels": np.linspace(0, 1, N)}, "fractions"),
         ({"n_bins": 0}, "n_bins=0; give a whole number from 1 to 300"),
