@@ -113,7 +113,7 @@ def _of_value(landscape: Landscape, column: int, name: str | None, *, alone: boo
     """Show one part, such as the mean, of one value."""
     label, number = str(landscape.columns[column]), column // len(landscape.parts)
     part = landscape.parts[column % len(landscape.parts)]
-    values, support = landscape.values[:, column], landscape.part("support")[:, number]
+    values, support = landscape.values[:, column], np.nan_to_num(landscape.part("support")[:, number])
     thing, word, rows = label.removesuffix(part).removesuffix("_"), PART_WORDS[part], amount(support.sum())
     title = thing or (alone and name) or word.capitalize()
     if part == "support":
@@ -127,7 +127,7 @@ def _of_value(landscape: Landscape, column: int, name: str | None, *, alone: boo
 def _of_class(landscape: Landscape, column: int, name: str | None) -> Panel:
     title, rows = f"{name or 'class'} {landscape.columns[column]}", rows_of(landscape)
     values, support = landscape.values[:, column], landscape.support
-    looks: Any = {"colors": "sequential", "scale": "linear", "within": (0.0, 1.0)}
+    looks: Any = {"scale": "linear", "within": (0.0, 1.0)}
     if support is None:
         return Panel(title, rows, "probability", values, **looks)
     told = {"support": ("rows", support)}
@@ -232,7 +232,7 @@ def _ratio(landscape: Landscape, label: str, base: str, name: str | None) -> Pan
     told = {"rows": ("rows", rows[:, 0]), "support": (f"rows of {base}", rows[:, 1])}
     return Panel(
         label,
-        f"{amount(sizes[0])} rows, beside {amount(sizes[1])}; pale where both are few",
+        f"{amount(sizes[0])} rows beside {amount(sizes[1])} of {escaped(base)}; pale where both are few",
         name or "times as dense",
         own / other,
         "diverging",

@@ -28,5 +28,5 @@ def borders(mask: Mask, canvas: Canvas) -> Array:
     along_x2 = np.argwhere(inside[1:, 1:-1] != inside[:-1, 1:-1])  # between neighbours in x1
     along_x1 = np.argwhere(inside[1:-1, 1:] != inside[1:-1, :-1])
     begin = np.concatenate([along_x2, along_x1])
-    end = np.concatenate([along_x2 + [0, 1], along_x1 + [1, 0]])
-    return np.hstack([edges[begin], edges[end]])
+    along = np.repeat([[0, 1], [1, 0]], [len(along_x2), len(along_x1)], axis=0)
+    return np.hstack([edges[begin], edges[begin + along]])

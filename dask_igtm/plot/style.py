@@ -169,7 +169,7 @@ def shade(support: Array) -> Array:
     if not total > 0:
         return np.zeros(len(support))
     typical = (support * (support / total)).sum()
-    return np.minimum(np.log1p(support) / np.log1p(typical), 1.0)
+    return np.asarray(np.minimum(np.log1p(support) / np.log1p(typical), 1.0))
 
 
 def clarity(probability: Array, n_classes: int) -> Array:

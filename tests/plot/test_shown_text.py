@@ -58,6 +58,16 @@ def coverage(igtm, X, _):
     return plot.landscape(landscape.coverage(igtm, X, {EVIL: X[::2], "\ud801": X[1::2]}), title=EVIL)
 
 
+def ratios(igtm, X, _):
+    sets = landscape.compare(igtm, {EVIL: X[::2], "\ud801": X[1::2], "b": X})
+    return plot.landscape(sets, relative_to=EVIL, name=EVIL, title=EVIL)
+
+
+def ratios_to(igtm, X, _):
+    sets = landscape.coverage(igtm, X, {EVIL: X[::2], "b": X})
+    return plot.landscape(sets, columns=["b"], relative_to=EVIL) | plot.landscape(sets, relative_to=EVIL)
+
+
 def components(igtm, X, _):
     names = [EVIL, "\ud801", "a\0b", "</b>"]
     return plot.components(IGTM(k=4, m=2, niter=2).fit(pd.DataFrame(X, columns=names)), title=EVIL)
@@ -67,7 +77,20 @@ def history(igtm, _X, _):
     return plot.history(igtm, title=EVIL)
 
 
-CHARTS = [projection, names_in_map, bins, values, class_map, class_panels, means, coverage, components, history]
+CHARTS = [
+    projection,
+    names_in_map,
+    bins,
+    values,
+    class_map,
+    class_panels,
+    means,
+    coverage,
+    ratios,
+    ratios_to,
+    components,
+    history,
+]
 
 
 @pytest.mark.parametrize("chart", CHARTS)
