@@ -33,7 +33,7 @@ ROOMS = {
     " json_text npz_io codecs encodings places zarr_io zarr_labels stored_tables zarr_tables parquet_parts"
     " opened_files planning block_shapes cubes csr_rows table_columns parquet_rows own_inputs csv_files"
     " table_files no_tables frames containers column_names row_index row_arrays row_blocks xarray_names"
-    " table_ids row_names rechunk csr_groups sparse_files convert",
+    " table_ids row_names row_columns rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result"
     " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
@@ -42,7 +42,8 @@ ROOMS = {
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
     "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
     " regressor load folds search saturation",
-    "plot": "shown_text style row_charts node_panels outlines node_charts charts report",
+    "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
+    " node_charts charts report",
     "cli": "estimator_options option_words facts base clusters commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}

@@ -225,8 +225,14 @@ def _bins(
         )
         return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
     if spread.sums is None:
+        colors = value_colors("amounts", rows, None, "symlog")
+        powers = 10.0 ** np.arange(np.ceil(np.log10(rows.max())))
+        ticks = [0.0, *powers.tolist(), float(rows.max())]
         chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
-        return chart.encode(color=canvas.counts(rows), tooltip=tooltips("x1", "x2", value="rows"))
+        return chart.encode(
+            color=canvas.gradient("rows in a bin", colors, values=ticks, format=",.4~g"),
+            tooltip=tooltips("x1", "x2", value="rows"),
+        )
     means = spread.sums[seen] / rows
     table = records(places, rows=rows, value=means, shade=shade(rows))
     told = f"mean {look.name}"

@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_igtm.plot.colors import AMOUNTS, CATEGORIES
+from dask_igtm.plot.colors import CATEGORIES
 from dask_igtm.plot.label_colors import LabelColors
 from dask_igtm.plot.label_places import places_of, text_box
 from dask_igtm.plot.shown_text import shown, shown_field, shown_title
@@ -114,15 +114,6 @@ class Canvas:
         length = round(0.8 * self.k * self.node_pixels)
         drawn = alt.Legend(gradientLength=length, titleLimit=220, **legend)
         return alt.Color("value:Q", title=shown(name), scale=scale, legend=drawn)
-
-    def counts(self, rows: NDArray[Any]) -> Any:
-        """Return the colours of the field `value`, of numbers of rows, by log(1 + rows): 0 is white."""
-        largest, least = float(rows.max()), min(1.0, float(rows.min()))
-        ticks = [0.0, *(10.0**power for power in range(math.floor(math.log10(largest)) + 1)), largest]
-        scale = alt.Scale(type="symlog", constant=least, domain=[0, largest], range=list(AMOUNTS))
-        length = round(0.8 * self.k * self.node_pixels)
-        legend = alt.Legend(gradientLength=length, titleLimit=220, values=ticks, format=",.4~g")
-        return alt.Color("value:Q", title="rows in a bin", scale=scale, legend=legend)
 
 
 def records(places: Array, **columns: Iterable[Any]) -> list[dict[str, Any]]:

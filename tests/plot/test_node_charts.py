@@ -108,7 +108,8 @@ def test_means_are_pale_where_rows_are_few(igtm, X, y):
 
 def test_a_node_has_its_most_probable_class(igtm, X, labels):
     classes = landscape.classes(igtm, X, labels)
-    table = drawn(plot.landscape(classes))
+    chart = plot.landscape(classes)
+    table = drawn(chart)
     assert_array_equal(table["label"], np.array(classes.columns)[classes.values.argmax(axis=1)])
     assert_allclose(table["share"], classes.values.max(axis=1), rtol=1e-5)
     least = 1 / 3
