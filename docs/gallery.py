@@ -1,0 +1,42 @@
+"""Run docs/gallery.md from top to bottom, and draw its pictures.
+
+    python docs/gallery.py [--output DIR]
+
+A picture is what `chart` is when the page comes to it. They go to docs/_static/gallery, or to DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+COLORS = 128
+DOCS = Path(__file__).parent
+STEP = re.compile(
+    r"^```python\n(?P<code>.*?)^```$|\]\((?P<picture>_static/gallery/\S+)\)", re.MULTILINE | re.DOTALL
+)
+
+
+def main() -> None:
+    """Run each block, and save a chart wherever the page shows one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=DOCS / "_static" / "gallery")
+    output = parser.parse_args().output
+    output.mkdir(parents=True, exist_ok=True)
+    names: dict[str, Any] = {"__name__": "gallery"}
+    for step in STEP.finditer((DOCS / "gallery.md").read_text()):
+        if step["code"]:
+            exec(compile(step["code"], "gallery.md", "exec"), names)
+        else:
+            path = output / Path(step["picture"]).name
+            names["chart"].save(path)
+            Image.open(path).quantize(COLORS).save(path, optimize=True)  # to a third of its size
+            print(path.name, f"{path.stat().st_size / 1024:.0f} KB")
+
+
+if __name__ == "__main__":
+    main()
