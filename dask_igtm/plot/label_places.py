@@ -1,7 +1,7 @@
-"""Where the names of classes may stand in a square map: near what they name, and never over the densest cells.
+"""Where the names of classes stand in a square map: near what they name, never over the densest cells.
 
-Which cells are dense, and how much lies beneath a name, come from tables of sums over the pixels of the map, so
-that a few subtractions tell of every place in it at once.
+What lies beneath a name comes from tables of sums over the pixels of the map, so that a few subtractions tell
+of every place in it at once.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ Array = NDArray[np.float64]
 Place = tuple[float, float]  # x, y
 Size = tuple[int, int]  # width, height
 Corner = tuple[int, int]  # the row and column of a pixel
+Box = tuple[Corner, Size]
 
 DENSEST = 0.5  # share of the mass that stays bare
 GAP = 3  # pixels between two names
 SEEN = 1e-6  # pixels of a dense cell; less comes from rounding
 LINE = 1.3  # height of a line by its size: from the accent of a capital to below a g
-# How wide the characters of bold sans-serif are by their size, at most. DejaVu Sans is the widest of the usual
-# fonts, but for a few characters of Verdana.
+# How wide the characters of bold sans-serif are by their size, at most. Of the usual fonts, DejaVu Sans is
+# the widest, but for a few characters of Verdana.
 WIDTHS = {
     0.48: " !',.:;ijl|\xa0¡·",
-    0.62: '"()-[]`IJ_frt¦¨ª¯°²³´¸¹º¿ı',
+    0.62: '"()-[]`IJ_frt¦¨ª¯°²³\xb4\xb8¹º¿',
     1.15: "@MWmw©®¼½¾æÆœŉжмшщыфюљњ—…™",
     1.4: "%ŒЖМФШЩЫЮЉЊ",
 }
@@ -39,8 +40,8 @@ def places_of(anchors: Array, boxes: Array, mass: Array, side: int) -> list[Plac
     No name covers any of the densest cells, those that together hold half of the mass and are denser than the
     mean; names lie within the map, and keep three pixels from each other. Of the places which that leaves, a
     name has the one that costs least: the pixels from its anchor to its middle, and as many as the share of
-    the mass beneath it is of the side. Where two names want the same place, the first has it; once all stand,
-    none could be moved to a place that costs it less.
+    the mass beneath it is of the side. The first name chooses first; once all stand, none could be moved to a
+    place that costs it less.
 
     Parameters
     ----------
@@ -66,23 +67,18 @@ def places_of(anchors: Array, boxes: Array, mass: Array, side: int) -> list[Plac
     [(75.0, 50.0), None]
     """
     sizes = [(max(1, math.ceil(width)), max(1, math.ceil(height))) for width, height in boxes.tolist()]
-    dense = _sums(_densest(mass) * (side / len(mass)) ** 2, side)
+    dense = _sums(_densest(mass) * np.float64((side / len(mass)) ** 2), side)
     shares = _sums(mass / max(mass.sum(), np.finfo(float).tiny), side)
-    costs = [_costs(*each, dense, shares) for each in zip(anchors, sizes, strict=True)]
-    corners: list[Corner | None] = [None] * len(sizes)
-    moved = True
-    while moved:  # to a place that costs less, so this ends
-        moved = False
-        for name, cost in enumerate(costs):
-            now, corners[name] = corners[name], None
-            best = _cheapest(cost, sizes[name], corners, sizes)
-            better = best is not None and (now is None or cost[best] < cost[now])
-            corners[name] = best if better else now
-            moved = moved or better
-    return [
-        None if corner is None else (corner[1] + width / 2, corner[0] + height / 2)
-        for corner, (width, height) in zip(corners, sizes, strict=True)
-    ]
+    standing: list[Box] = []
+    places: list[Place | None] = []
+    for anchor, size in zip(anchors, sizes, strict=True):
+        corner = _cheapest(_costs(anchor, size, dense, shares), size, standing)
+        if corner is None:
+            places.append(None)
+        else:
+            standing.append((corner, size))
+            places.append((corner[1] + size[0] / 2, corner[0] + size[1] / 2))
+    return places
 
 
 def text_box(text: str, size: float) -> tuple[float, float]:
@@ -113,7 +109,7 @@ def _densest(mass: Array) -> NDArray[np.bool_]:
     descending = np.sort(mass, axis=None)[::-1]
     sums = np.cumsum(descending)
     last = descending[np.searchsorted(sums, DENSEST * sums[-1])]
-    return (mass >= last) & (mass > mass.mean() * (1 + 1e-9))
+    return np.asarray((mass >= last) & (mass > mass.mean() * (1 + 1e-9)))
 
 
 def _sums(cells: Array, side: int) -> Array:
@@ -140,17 +136,14 @@ def _costs(anchor: Array, size: Size, dense: Array, shares: Array) -> Array:
     return np.where(_beneath(dense, size) > SEEN, np.inf, cost)
 
 
-def _cheapest(cost: Array, size: Size, corners: list[Corner | None], sizes: list[Size]) -> Corner | None:
-    """Return the corner that costs least beside the names that stand, or None where there is none."""
-    free = cost.copy()
-    for corner, (width, height) in zip(corners, sizes, strict=True):
-        if corner is not None:
-            top, left = corner[0] - size[1] - GAP + 1, corner[1] - size[0] - GAP + 1
-            bottom, right = corner[0] + height + GAP, corner[1] + width + GAP
-            free[max(0, top) : bottom, max(0, left) : right] = np.inf
-    if not np.isfinite(free).any():
+def _cheapest(cost: Array, size: Size, standing: list[Box]) -> Corner | None:
+    """Return the corner that costs least beside the boxes that stand, whose own costs become infinite."""
+    for (row, column), (width, height) in standing:
+        top, left = row - size[1] - GAP + 1, column - size[0] - GAP + 1
+        cost[max(0, top) : row + height + GAP, max(0, left) : column + width + GAP] = np.inf
+    if not np.isfinite(cost).any():
         return None
-    row, column = divmod(int(free.argmin()), free.shape[1])
+    row, column = divmod(int(cost.argmin()), cost.shape[1])
     return row, column
 
 
