@@ -77,10 +77,12 @@ class Saturation:
             lines.append(
                 f"{_written(share):>8} {self.n_samples[i]:12,.0f} {likelihoods} {self.n_iter[i]:10d}{ended}"
             )
-        lines.append(self._verdict())
+        lines.append(self.verdict)
         return "\n".join(lines)
 
-    def _verdict(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """Whether more rows would pay, in a sentence."""
         if self.enough == self.share[-1]:
             return f"No smaller share comes within {self.tol:g} of the last: more rows may still pay."
         enough = _written(self.enough)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import numpy as np
 
 from dask_igtm.data.column_names import series_name
@@ -19,9 +18,9 @@ from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.plot import node_charts, row_charts
 from dask_igtm.plot.row_charts import Look
 from dask_igtm.plot.shown_text import shown_apart
-from dask_igtm.plot.style import PLAIN, SIDE, Canvas, heading
+from dask_igtm.plot.style import Canvas
 from dask_igtm.projection.columns import column_labels, column_numbers, variation
-from dask_igtm.projection.validate import fitted_map, map_estimator
+from dask_igtm.projection.validate import fitted_map
 
 MOST_COMPONENTS = 12  # unless some are asked for
 
@@ -269,54 +268,3 @@ def magnification(model: Any, *, title: str | None = None, selection: Any = None
     altair.Chart
     """
     return landscape(from_rows.magnification(model), title=title, selection=selection)
-
-
-def history(model: Any, *, title: str = "Log-likelihood") -> Any:
-    """Draw the mean of ln p(x) a row before each iteration and after the last, and whether it converged.
-
-    What a fit did on samples of the rows is grey.
-
-    Parameters
-    ----------
-    model : IGTM, IGTMClassifier or IGTMRegressor
-        Fitted; after `partial_fit`, the means of the blocks.
-    title : str, optional
-
-    Returns
-    -------
-    altair.LayerChart
-    """
-    model = map_estimator(model)
-    values, streamed = np.asarray(model.history_, dtype=float), hasattr(model, "stream_")
-    shares = model.history_shares_
-    if not streamed:
-        values, shares = np.append(values, model.log_likelihood_), np.append(shares, 1.0)
-    table = [
-        {"iteration": number, "value": float(value), "rows": "all" if share == 1 else "a sample"}
-        for number, (value, share) in enumerate(zip(values, shares, strict=True))
-        if np.isfinite(value)
-    ]
-    if not table:
-        raise ValueError("The fit was cut before it knew a likelihood, so there is no history to draw.")
-    ending = f"{len(values)} blocks" if streamed else _ending(model)
-    axis, scale = alt.Axis(format="d", tickMinStep=1), alt.Scale(nice=False)
-    words = heading(title, ending)
-    base = alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=SIDE // 2).encode(
-        x=alt.X("iteration:Q", title="block" if streamed else "iteration", axis=axis, scale=scale),
-        y=alt.Y("value:Q", title="mean of ln p(x) a row", scale=alt.Scale(zero=False)),
-        tooltip=[alt.Tooltip("iteration:Q"), alt.Tooltip("value:Q", title="mean of ln p(x)", format=".6~g")],
-    )
-    last = base.transform_filter(alt.datum.iteration == table[-1]["iteration"])
-    end = last.mark_point(size=90, filled=bool(model.converged_), color=PLAIN, opacity=1)
-    if (shares == 1).all():
-        return base.mark_line(color=PLAIN, point=alt.OverlayMarkDef(size=12, color=PLAIN)) + end
-    colors = alt.Scale(domain=["all", "a sample"], range=[PLAIN, "#999"])
-    return (
-        base.mark_line(point=alt.OverlayMarkDef(size=12)).encode(color=alt.Color("rows:N", scale=colors))
-        + end
-    )
-
-
-def _ending(model: Any) -> str:
-    iterations = f"{model.n_iter_} iteration{'s' if model.n_iter_ != 1 else ''}"
-    return f"Converged after {iterations}" if model.converged_ else f"Not converged after {iterations}"

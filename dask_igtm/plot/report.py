@@ -22,7 +22,7 @@ from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.plot import charts as pictures
-from dask_igtm.plot import row_charts
+from dask_igtm.plot import fit_charts, row_charts
 from dask_igtm.plot.style import Canvas
 from dask_igtm.projection.validate import fitted_map, map_estimator
 
@@ -145,7 +145,7 @@ def report(
     title = title or "Generative topographic map"
     of_rows, rows = _projections(model, X, y, labels, scale, sample_weight)
     of_nodes, quality = _landscapes(model, X, y, labels, scale, sample_weight)
-    history = pictures.history(igtm).to_dict()
+    history = fit_charts.history(igtm).to_dict()
     charts = dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
         title=_html(title),

@@ -83,7 +83,7 @@ def test_charts_are_valid_and_linked(igtm, X, tmp_path):
     (region,) = page.charts["maps"]["params"]
     assert region["views"] == [panel["name"] for panel in page.maps]
     assert {panel["encoding"]["opacity"]["condition"]["param"] for panel in page.maps} == {region["name"]}
-    assert len(page.charts["history"]["layer"]) == 2
+    assert len(page.charts["history"]["data"]["values"]) == igtm.n_iter_
 
 
 def test_settings_and_figures_are_told(igtm, X, tmp_path):
