@@ -5,7 +5,7 @@ import pandas as pd
 
 def drawn(chart):
     """Records of the first layer of a chart, as a frame; the specification is validated by the way."""
-    return pd.DataFrame(first_layer(chart.to_dict())["data"]["values"])
+    return _records(chart.to_dict())
 
 
 def first_layer(spec):
@@ -14,7 +14,11 @@ def first_layer(spec):
 
 def panels(chart):
     """Records of each panel, of its first layer."""
-    return [pd.DataFrame(panel["data"]["values"]) for panel in map(first_layer, chart.to_dict()["concat"])]
+    return [_records(panel) for panel in chart.to_dict()["concat"]]
+
+
+def _records(spec):
+    return pd.DataFrame((spec if "data" in spec else spec["layer"][0])["data"]["values"])
 
 
 def subtitle(chart):
