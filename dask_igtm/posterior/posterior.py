@@ -127,7 +127,7 @@ class Posterior(Scores):
         return self._by_row(self._R)
 
     def by_node(self) -> tuple[Indices, NDArray[np.float32]]:
-        """Return all of them in float32, (K, n), as the rows lie, and which row each is; 0 beside the rows."""
+        """Return all of them in float32, (K, n), as rows lie, and which row each is; 0 beside the rows."""
         values = self._R.swapaxes(0, 1).astype(np.float32, order="C").reshape(self._R.shape[1], -1)
         rows = np.arange(values.shape[1]) if self._order is None else self._order
         values[:, rows >= self._n_rows] = 0.0
