@@ -23,7 +23,9 @@ STEP = re.compile(
 
 def main() -> None:
     """Run each block, and save a chart wherever the page shows one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, default=DOCS / "_static" / "gallery")
     output = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ ROOMS = {
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
     " products row_terms sparse_products reading numba_kernel kernels posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " row_subsets e_step node_sums prediction map_bins row_sample node_members plane_rows",
+    " row_subsets e_step node_sums prediction map_bins row_sample node_members survey plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "plain_text user_warnings disks interrupts file_lock work_folders whole_outputs whole_stores"
@@ -39,7 +39,7 @@ ROOMS = {
     " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
     "projection": "fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table parts"
     " to_zarr to_csv written quality",
-    "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
+    "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes survey",
     "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
     " regressor load folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"

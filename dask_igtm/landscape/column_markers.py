@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,12 +81,32 @@ def markers(model: Any, X: Any = None, n: int = 5, region: Any = None, sample_we
         )
     rows = None if X is None else density(model, X, sample_weight).support
     weight = np.ones(n_nodes) if rows is None else rows
-    parts = _apart(fitted, weight, _each(n_nodes) if mask is None else [mask], n)
+    if mask is None:
+        return frame(marker_columns(fitted, labels, weight, n), None)
+    return frame(_columns(labels, _apart(fitted, weight, [mask], n)), None)
+
+
+def marker_columns(fitted: FittedMap, labels: Sequence[Any], weight: Array, n: int) -> dict[str, Any]:
+    """Return the columns of the table of markers of each node by itself, of a map of two or more.
+
+    Parameters
+    ----------
+    fitted : FittedMap
+    labels : sequence
+        What its columns are called.
+    weight : ndarray of shape (K,)
+        By which nodes enter a mean.
+    n : int
+        Columns of each node; all of them where there are fewer.
+    """
+    table = _columns(labels, _apart(fitted, weight, _each(len(weight)), n))
+    return {"node": np.arange(len(weight)).repeat(len(table["rank"]) // len(weight)), **table}
+
+
+def _columns(labels: Sequence[Any], parts: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     rank, column, *figures = (np.concatenate(part) for part in zip(*parts, strict=True))
     table = {"rank": rank, "column": [labels[number] for number in column]}
-    if region is None:
-        table = {"node": np.arange(n_nodes).repeat(len(rank) // n_nodes), **table}
-    return frame(table | dict(zip(("value", "rest", "difference"), figures, strict=True)), None)
+    return table | dict(zip(("value", "rest", "difference"), figures, strict=True))
 
 
 def _each(n_nodes: int) -> Iterator[Mask]:

@@ -20,7 +20,7 @@ from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_rows import rows_with_labels, rows_with_values
 from dask_igtm.projection.validate import fitted_map, rows_of
-from dask_igtm.statistics.node_sums import class_totals, node_weights, value_totals
+from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, class_totals, node_weights, value_totals
 
 Array = NDArray[np.float64]
 
@@ -58,7 +58,11 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
     array([  1., 150.])
     """
     fitted = fitted_map(model)
-    g = fitted.reduce(rows_of(model, X, sample_weight), node_weights, label=LABEL)
+    return density_of(fitted, fitted.reduce(rows_of(model, X, sample_weight), node_weights, label=LABEL))
+
+
+def density_of(fitted: FittedMap, g: Array) -> Landscape:
+    """Return the density of rows that weigh so much at each node, (K,)."""
     _check_weight(g)
     values = np.column_stack([node_values.share_of_rows(g), g])
     return Landscape("density", fitted.nodes, PARTS["density"], values, g, {"n_rows": g.sum()})
@@ -98,13 +102,21 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     """
     fitted = fitted_map(model)
     y = opened(y)
-    names = None if is_dataset(X) else column_names(y)
-    return of_values(fitted, rows_with_values(model, X, y, sample_weight), names)
+    return of_values(fitted, rows_with_values(model, X, y, sample_weight), names_of_values(X, y))
+
+
+def names_of_values(X: Any, y: Any) -> Sequence[str] | None:
+    """Return what the columns of the values of rows are called, if they say it."""
+    return None if is_dataset(X) else column_names(y)
 
 
 def of_values(fitted: FittedMap, rows: RowBlocks, names: Sequence[str] | None = None) -> Landscape:
     """Return what `property` does, of rows with values that are checked and may have names."""
-    totals = fitted.reduce(rows, value_totals, label=LABEL)
+    return property_of(fitted, fitted.reduce(rows, value_totals, label=LABEL), names)
+
+
+def property_of(fitted: FittedMap, totals: NodeTotals, names: Sequence[str] | None = None) -> Landscape:
+    """Return the landscape of values with these totals."""
     _check_weight(totals.weight)
     names = names or [f"y{i}" for i in range(totals.mean.shape[1])]
     prefixes = [""] if len(names) == 1 else [f"{name}_" for name in names]
@@ -160,18 +172,22 @@ def classes(
     """
     node_values.check_prior(prior)
     fitted = fitted_map(model)
-    order = category_order(labels)
-    return of_labels(fitted, rows_with_labels(model, X, labels, sample_weight), prior, order)
+    rows = rows_with_labels(model, X, labels, sample_weight)
+    return classes_of(fitted, fitted.reduce(rows, class_totals, label=LABEL), prior, category_order(labels))
 
 
-def of_labels(
+def of_labels(fitted: FittedMap, rows: RowBlocks, prior: str | Mapping[Any, float]) -> Landscape:
+    """Return what `classes` does, sorted, of rows with labels that are checked."""
+    return classes_of(fitted, fitted.reduce(rows, class_totals, label=LABEL), prior)
+
+
+def classes_of(
     fitted: FittedMap,
-    rows: RowBlocks,
+    totals: ClassTotals,
     prior: str | Mapping[Any, float],
     order: Sequence[Any] | None = None,
 ) -> Landscape:
-    """Return what `classes` does, of rows with labels that are checked and may have an order."""
-    totals = fitted.reduce(rows, class_totals, label=LABEL)
+    """Return the landscape of classes with these totals, in an order if they have one."""
     _check_weight(totals.sums)
     places = {label: place for place, label in enumerate(totals.labels.tolist())}
     columns = tuple(places if order is None else filter(places.__contains__, order))

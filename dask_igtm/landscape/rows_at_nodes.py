@@ -75,9 +75,8 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
     function = _of_block_with_ids if carried else _of_block
     rows = dataclasses.replace(rows, skip_empty=False)  # for they are counted
     found: NodeMembers = fitted.reduce(rows, function, skip_empty, mask, top, label="igtm-members")
-    node = {} if region is not None else {"node": found.place}
-    columns = node | {"rank": found.rank + 1} | _names_of(found, names)
-    return frame(columns | {"probability": found.probability}, None)
+    columns = member_columns(found, names)
+    return frame(columns if region is None else {key: columns[key] for key in columns if key != "node"}, None)
 
 
 def _of_block(X: Any, sample_weight: None, *arguments: Any) -> NodeMembers:
@@ -92,7 +91,13 @@ def _of_block_with_ids(
     if kept is None:
         return members_of(X, ids, model, kernel, region, top)
     found = members_of(X[kept], None if ids is None else ids[kept], model, kernel, region, top)
-    return dataclasses.replace(found, row=np.flatnonzero(kept)[found.row], n_rows=len(X))
+    return found.among(kept)
+
+
+def member_columns(found: NodeMembers, names: Names | None) -> Names:
+    """Return the columns of the table of members; names that are no ids of `found` are those of all rows."""
+    order = {"node": found.place, "rank": found.rank + 1}
+    return {**order, **_names_of(found, names), "probability": found.probability}
 
 
 def _names_of(found: NodeMembers, names: Names | None) -> Names:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from dask_igtm.data.plain_text import listed
 from dask_igtm.plot.candidates import Candidates, is_number
+from dask_igtm.plot.colors import CATEGORIES
 from dask_igtm.plot.shown_text import shown, shown_apart, shown_field
-from dask_igtm.plot.style import COLORS, SIDE, heading
+from dask_igtm.plot.style import PLAIN, SIDE, heading
 
 Array = NDArray[np.float64]
 
-INK, RING = COLORS[0], "#222"
+INK, RING = PLAIN, "#222"
 MOST_ROWS = 40
 MOST_TICKS = 12
 MOST_LETTERS = 300  # pixels of the words of a candidate
@@ -98,7 +99,7 @@ def _line_colors(names: Sequence[str], values: Sequence[Any], title: str) -> Any
     if all(map(is_number, values)):
         scale = alt.Scale(domain=names, scheme=alt.SchemeParams(name="viridis", extent=[0, 0.85]))
     else:
-        scale = alt.Scale(domain=names, range=COLORS[: len(names)])
+        scale = alt.Scale(domain=names, range=list(CATEGORIES[: len(names)]))
     return alt.Color(
         "line:O", title=shown(title), scale=scale, sort=names, legend=alt.Legend(symbolType="stroke")
     )

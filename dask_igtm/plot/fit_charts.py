@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from dask_igtm.plot import candidate_charts
 from dask_igtm.plot.candidates import candidates_of, score_name
-from dask_igtm.plot.style import COLORS, SIDE, heading
+from dask_igtm.plot.style import PLAIN, SIDE, heading
 from dask_igtm.projection.validate import map_estimator
 
 Array = NDArray[np.float64]
 
-INK = COLORS[0]
+INK = PLAIN
 PLAIN = "#888"
 LIKELIHOODS = {"rows of the fit": "training", "rows held out": "held_out"}  # and their attributes
 ROUNDING = 1e-12  # of a mean of ln p(x), below which two of them are one

@@ -121,10 +121,17 @@ class Posterior(Scores):
         """Return the means over the nodes of values (K, C), weighted by the responsibilities, (n, C)."""
         return self._by_row(self._kernel.expectations(self._R, np.ascontiguousarray(values.T)))
 
-    @property
+    @functools.cached_property
     def responsibilities(self) -> Real:
         """All of them, (n, K)."""
         return self._by_row(self._R)
+
+    def by_node(self) -> tuple[Indices, NDArray[np.float32]]:
+        """Return all of them in float32, (K, n), as rows lie, and which row each is; 0 beside the rows."""
+        values = self._R.swapaxes(0, 1).astype(np.float32, order="C").reshape(self._R.shape[1], -1)
+        rows = np.arange(values.shape[1]) if self._order is None else self._order
+        values[:, rows >= self._n_rows] = 0.0
+        return rows, values
 
     @property
     def node(self) -> Indices:

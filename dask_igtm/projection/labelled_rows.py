@@ -7,7 +7,9 @@ from typing import Any
 from sklearn.exceptions import DataConversionWarning
 
 from dask_igtm.data.frames import word_columns
+from dask_igtm.data.row_arrays import values_of
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.row_index import with_rows_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.projection.validate import rows_of
 from dask_igtm.statistics.targets import check_labels, check_value_type
@@ -25,12 +27,7 @@ def rows_with_values(
     TypeError
         If they are sparse or masked.
     """
-    _refuse_none(y)
-    words = ", ".join(map(repr, word_columns(y)))
-    if words:
-        raise ValueError(
-            f"y holds what is not a real number, in {words}; give numbers here, and labels to classes."
-        )
+    _refuse_words(y)
     rows = rows_of(estimator, X, sample_weight, y, reset=reset)
     check_value_type(rows.y.dtype)  # type: ignore[union-attr]
     return rows
@@ -42,11 +39,40 @@ def rows_with_labels(
     """Return rows that have labels, (n,), or (n, 1) with a warning; raises as `rows_with_values`."""
     _refuse_none(labels)
     rows = rows_of(estimator, X, sample_weight, labels, reset=reset)
-    check_labels(rows.y.shape, rows.y.dtype)  # type: ignore[union-attr]
-    if rows.y.ndim > 1:  # type: ignore[union-attr]
+    _check_labels(rows.y)
+    return rows
+
+
+def values_beside(X: Any, rows: RowBlocks, y: Any) -> Any:
+    """Return the values, (n,) or (n, T), of what `X` has become, its `rows`; raises as `rows_with_values`."""
+    _refuse_words(y)
+    values = values_of(rows.X, with_rows_of(X, y, "y"), rows.in_memory, rows.remedy)
+    check_value_type(values.dtype)
+    return values
+
+
+def labels_beside(X: Any, rows: RowBlocks, labels: Any) -> Any:
+    """Return the labels, (n,), of what `X` has become, its `rows`; raises as `rows_with_labels`."""
+    _refuse_none(labels)
+    found = values_of(rows.X, with_rows_of(X, labels, "y"), rows.in_memory, rows.remedy)
+    _check_labels(found)
+    return found if found.ndim == 1 else found[:, 0]
+
+
+def _check_labels(labels: Any) -> None:
+    check_labels(labels.shape, labels.dtype)
+    if labels.ndim > 1:
         message = "A column-vector y was passed when a 1d array was expected; give y.ravel()."
         warn(message, DataConversionWarning)
-    return rows
+
+
+def _refuse_words(y: Any) -> None:
+    _refuse_none(y)
+    words = ", ".join(map(repr, word_columns(y)))
+    if words:
+        raise ValueError(
+            f"y holds what is not a real number, in {words}; give numbers here, and labels to classes."
+        )
 
 
 def _refuse_none(y: Any) -> None:

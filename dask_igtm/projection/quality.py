@@ -28,6 +28,8 @@ from dask_igtm.statistics.row_subsets import PickedRows, pick, weighted_draw
 
 Array = NDArray[np.float64]
 
+N_NEIGHBORS, N_SAMPLE = 5, 2000  # by default
+WHO = "A sample of rows"  # for messages
 DEAD = 0.5  # rows
 ROUNDING = 1e-6  # of a sum of weights, as responsibilities in float32 have it
 
@@ -92,8 +94,8 @@ def quality(
     X: Any,
     sample_weight: Any = None,
     *,
-    n_neighbors: int = 5,
-    n_sample: int = 2000,
+    n_neighbors: int = N_NEIGHBORS,
+    n_sample: int = N_SAMPLE,
     random_state: Any = None,
 ) -> Quality:
     """Say how good a map of some rows is; computes, in one pass, before which weights are read by themselves.
@@ -152,21 +154,22 @@ def quality(
     fitted, seed = fitted_map(model), random_state
     check_whole("n_neighbors", n_neighbors, least=1)
     check_whole("n_sample", n_sample, least=1)
-    rows = rows_of(model, X, sample_weight).numbered("A sample of rows")
+    rows = rows_of(model, X, sample_weight).numbered(WHO)
     if seed is None:
         seed = map_estimator(model).random_state
-    chosen = _chosen(rows, n_sample, check_random_state(seed))
+    chosen = sample_of(rows, n_sample, seed)
     if 2 * n_neighbors >= len(chosen):
         raise ValueError(
             f"n_neighbors={n_neighbors} of {len(chosen)} rows; neighbours say something where there are less "
             f"than half as many as rows: give fewer of them, or more rows (n_sample={n_sample})."
         )
-    return _quality(fitted, fitted.reduce(rows, _sums, chosen, label="igtm-quality"), n_neighbors)
+    sums: _Sums = fitted.reduce(rows, _sums, chosen, label="igtm-quality")
+    return quality_of(fitted, sums.statistics.g, sums.statistics.log_likelihood, sums.sample.X, n_neighbors)
 
 
-def _chosen(rows: RowBlocks, n_sample: int, random: Any) -> NDArray[np.int64]:
-    """Return the sorted numbers of `n_sample` of the rows, or of all of them that have weight."""
-    n_rows = rows.X.shape[0]
+def sample_of(rows: RowBlocks, n_sample: int, random_state: Any) -> NDArray[np.int64]:
+    """Return the sorted numbers of `n_sample` of the rows, which are numbered, or of all that have weight."""
+    n_rows, random = rows.X.shape[0], check_random_state(random_state)
     if rows.sample_weight is not None:
         weights = RowBlocks(rows.sample_weight[:, None], y=rows.y, in_memory=rows.in_memory)
         drawn = reduce(prepare(weights), weighted_draw, n_sample, seed_of(random), label="igtm-quality")
@@ -187,9 +190,9 @@ def _sums(
     return _Sums(e_step(X, sample_weight, model, kernel), pick(X, numbers, chosen))
 
 
-def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
-    statistics, sample, model = sums.statistics, sums.sample.X, fitted.model
-    weight = statistics.weight
+def quality_of(fitted: FittedMap, g: Array, log_likelihood: float, sample: Rows, n_neighbors: int) -> Quality:
+    """Return the figures of rows that weigh `g` (K,) at the nodes, of their sum of ln p, and of a sample."""
+    model, weight = fitted.model, float(g.sum())
     if weight < LEAST_WEIGHT:
         raise ValueError("No row of X has an entry and a weight; give rows that have both.")
     n_parameters = model.weights.size + model.noise.n_parameters(model)
@@ -197,9 +200,9 @@ def _quality(fitted: FittedMap, sums: _Sums, n_neighbors: int) -> Quality:
     Z = _near_each_other(sample, model, fitted.kernel)
     return Quality(
         n_samples=round(weight) if abs(weight - round(weight)) <= ROUNDING * weight else weight,
-        log_likelihood=statistics.log_likelihood / weight,
-        bic=float(n_parameters * np.log(weight) - 2.0 * statistics.log_likelihood),
-        dead_nodes=float(np.mean(statistics.g < DEAD)),
+        log_likelihood=log_likelihood / weight,
+        bic=float(n_parameters * np.log(weight) - 2.0 * log_likelihood),
+        dead_nodes=float(np.mean(g < DEAD)),
         trustworthiness=float(trustworthiness(Z, means, n_neighbors=n_neighbors)),
         continuity=float(trustworthiness(means, Z, n_neighbors=n_neighbors)),
         n_sample=sample.shape[0],

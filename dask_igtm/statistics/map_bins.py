@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +164,13 @@ class Spread:
         return n_rows
 
 
+def edges_of(n_nodes: int, n_bins: int) -> Array:
+    """Return where about `n_bins` bins of a side of the map begin and end, a whole number for each node."""
+    k = math.isqrt(n_nodes)
+    half = k / (k - 1) if k > 1 else 1.0
+    return np.linspace(-half, half, k * max(1, round(n_bins / k)) + 1)
+
+
 def of_rows(
     X: Rows, sample_weight: Array | None, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
@@ -180,31 +188,58 @@ def of_rows(
     limit : int
         The most rows that are kept as points.
     """
-    return _spread(X, sample_weight, model, kernel, edges, limit)[0]
+    return spread(places_of(X, model, kernel), sample_weight, edges, limit)
 
 
 def of_values(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
     """Return the same of rows that have a value each; y is (n,), NaN where there is none."""
-    values = numbers_of(y)[:, 0]
-    spread, bins, kept = _spread(X, sample_weight, model, kernel, edges, limit, ~np.isnan(values), values)
-    weighted = values[kept] if sample_weight is None else sample_weight[kept] * values[kept]
-    return replace(spread, sums=_histogram(bins, edges, weighted))
+    return spread_by_value(places_of(X, model, kernel), sample_weight, y, edges, limit)
 
 
 def of_labels(
     X: Rows, sample_weight: Array | None, y: Any, model: Model, kernel: str, edges: Array, limit: int
 ) -> Spread:
     """Return the same of rows that have a label each; y is (n,), None or NaN where there is none."""
+    return spread_by_label(places_of(X, model, kernel), sample_weight, y, edges, limit)
+
+
+class Places(NamedTuple):
+    """Where the rows of a block lie."""
+
+    means: Array  # (n, 2)
+    log_likelihood: Array  # (n,)
+
+
+def places_of(X: Rows, model: Model, kernel: str) -> Places:
+    """Return where the rows of a block lie."""
+    return Places(*project(X, model, kernel, outputs_of(Places._fields, len(model.basis.nodes))))
+
+
+def spread(places: Places, sample_weight: Array | None, edges: Array, limit: int) -> Spread:
+    """Return what `of_rows` does of rows that lie there."""
+    return _spread(places, sample_weight, edges, limit)[0]
+
+
+def spread_by_value(places: Places, sample_weight: Array | None, y: Any, edges: Array, limit: int) -> Spread:
+    """Return what `of_values` does of rows that lie there."""
+    values = numbers_of(y)[:, 0]
+    found, bins, kept = _spread(places, sample_weight, edges, limit, ~np.isnan(values), values)
+    weighted = values[kept] if sample_weight is None else sample_weight[kept] * values[kept]
+    return replace(found, sums=_histogram(bins, edges, weighted))
+
+
+def spread_by_label(places: Places, sample_weight: Array | None, y: Any, edges: Array, limit: int) -> Spread:
+    """Return what `of_labels` does of rows that lie there."""
     present, known = labels_of(y)
     labels = np.empty(len(present), known.dtype)
     labels[present] = known
-    spread, bins, kept = _spread(X, sample_weight, model, kernel, edges, limit, present, labels)
+    total, bins, kept = _spread(places, sample_weight, edges, limit, present, labels)
     found, codes = distinct(labels[kept])
     weights = np.ones(len(kept), int) if sample_weight is None else sample_weight[kept]
-    keys, rows = _added(codes * spread.counts.size + bins, weights)
-    return replace(spread, labels=LabelBins(found, keys, rows, spread.counts.size))
+    keys, rows = _added(codes * total.counts.size + bins, weights)
+    return replace(total, labels=LabelBins(found, keys, rows, total.counts.size))
 
 
 def of_records(
@@ -223,11 +258,11 @@ def of_records(
     fields to tell.
     """
     column = (y[TARGET],) if TARGET in y.dtype.names else ()
-    spread = kind(X, sample_weight, *column, model, kernel, edges, limit)
-    if spread.points is None:
-        return spread
-    told = y[[name for name in y.dtype.names if name != TARGET]][spread.points.rows]
-    return replace(spread, points=replace(spread.points, told=told))
+    found = kind(X, sample_weight, *column, model, kernel, edges, limit)
+    if found.points is None:
+        return found
+    told = y[[name for name in y.dtype.names if name != TARGET]][found.points.rows]
+    return replace(found, points=replace(found.points, told=told))
 
 
 def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Counts]:
@@ -238,10 +273,8 @@ def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Co
 
 
 def _spread(
-    X: Rows,
+    places: Places,
     sample_weight: Array | None,
-    model: Model,
-    kernel: str,
     edges: Array,
     limit: int,
     known: NDArray[np.bool_] | None = None,
@@ -252,8 +285,7 @@ def _spread(
     `values` are of all rows.
     """
     check_weights(sample_weight)
-    outputs = outputs_of(("means", "log_likelihood"), len(model.basis.nodes))
-    means, log_likelihood = project(X, model, kernel, outputs)
+    means, log_likelihood = places
     counted = np.ones(len(means), bool) if known is None else known
     n_without: float = int(np.count_nonzero(~counted))
     weights, total = None, float(log_likelihood.sum())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from dask_igtm.posterior.tiles import Rows
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+
+PARTS = 8  # of the rows of a tile, for each of the largest that are sought
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class NodeMembers:
             self.top,
         )
 
+    def among(self, kept: NDArray[np.bool_]) -> NodeMembers:
+        """Return the same where these were the rows that `kept`, (n,), marks among others."""
+        return replace(self, row=np.flatnonzero(kept)[self.row], n_rows=len(kept))
+
     @property
     def rank(self) -> Numbers:
         """Which row of its place each is, (S,), counted from 0."""
@@ -81,34 +88,69 @@ def members_of(
         The most rows of a place.
     """
     numbers = np.arange(X.shape[0])
-    found = [np.empty((3, 0))]
-    for tile in posteriors(X, model, kernel):
-        probability = _probabilities(tile, region)
-        place, within = _candidates(probability, top)
-        found.append(np.array([place, numbers[tile.rows][within], probability[place, within]]))
-    place, row = (values.astype(np.int64) for values in np.hstack(found)[:2])
-    probability = np.hstack(found)[2].astype(np.float32)
-    kept = _largest(place, row, probability, None, X.shape[0], top)
+    found = (
+        candidates(tile, numbers[tile.rows], region, top, tile.weight(None))
+        for tile in posteriors(X, model, kernel)
+    )
+    return likeliest(found, ids, X.shape[0], top)
+
+
+def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int, seen: Any) -> Array:
+    """Return places, numbers and probabilities, (3, S), of what of a few rows may be among the likeliest.
+
+    Parameters
+    ----------
+    tile : Posterior
+    numbers : ndarray of shape (n,)
+        Of the rows in their block.
+    region, top
+        As in `members_of`.
+    seen : ndarray of shape (n,) or None
+        0 for rows that lie nowhere, 1 for others; None where all lie somewhere.
+    """
+    rows, probability = tile.by_node() if region is None else _within(tile, region)
+    if seen is not None:
+        nowhere = np.flatnonzero(seen == 0)
+        probability[:, np.isin(rows, nowhere)] = 0.0
+    place, column = _candidates(probability, top)
+    return np.array([place, numbers[rows[column]], probability[place, column]])
+
+
+def likeliest(found: Iterable[Array], ids: NDArray[Any] | None, n_rows: int, top: int) -> NodeMembers:
+    """Return the likeliest rows of a block of `n_rows`, of the candidates that its tiles have."""
+    every = np.hstack([np.empty((3, 0)), *found])
+    place, row = (values.astype(np.int64) for values in every[:2])
+    kept = _largest(place, row, every[2].astype(np.float32), None, n_rows, top)
     chosen = None if ids is None else ids[kept.row]
     return NodeMembers(kept.place, kept.row, kept.probability, chosen, kept.n_rows, top)
 
 
-def _probabilities(tile: Posterior, region: Array | None) -> NDArray[np.float32]:
-    """Return the probabilities of places (G, n); 0 of rows with nothing observed, which lie nowhere."""
-    if region is None:
-        probability = tile.responsibilities.T
-    else:
-        inside, whole = tile.expectations(np.column_stack([region, np.ones(len(region))])).T
-        probability = (inside / whole)[None]  # those in float32 sum to 1 in float32
-    seen = tile.weight(None)
-    return np.ascontiguousarray(probability if seen is None else probability * seen, dtype=np.float32)
+def _within(tile: Posterior, region: Array) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return which row each column is, and the probabilities of a region, (1, n)."""
+    inside, whole = tile.expectations(np.column_stack([region, np.ones(len(region))])).T
+    probability = np.asarray(inside / whole, dtype=np.float32)  # those in float32 sum to 1 in float32
+    return np.arange(len(probability)), probability[None]
 
 
 def _candidates(probability: NDArray[np.float32], top: int) -> tuple[NDArray[np.intp], ...]:
     """Return places and rows of all that may be among the largest `top` of their place."""
-    n_rows = probability.shape[1]
-    least = np.partition(probability, n_rows - top)[:, [n_rows - top]] if n_rows > top else 0
-    return np.nonzero((probability >= least) & (probability > 0))
+    some = np.maximum(_least(probability, top), np.finfo(np.float32).smallest_subnormal)
+    return np.divmod(np.flatnonzero(probability >= some), probability.shape[1])
+
+
+def _least(probability: NDArray[np.float32], top: int) -> NDArray[np.float32]:
+    """Return a number for each place, (G, 1), that its largest `top` reach, and few others.
+
+    Of many rows it is the one of that rank among the largest of some parts, which are found far faster.
+    """
+    n_rows, n_parts = probability.shape[1], PARTS * top
+    if n_rows > n_parts:
+        whole = probability[:, : n_rows - n_rows % n_parts]
+        probability = whole.reshape(len(whole), -1, n_parts).max(axis=1)
+    elif n_rows <= top:
+        return np.zeros((len(probability), 1), np.float32)
+    rank = probability.shape[1] - top
+    return np.partition(probability, rank)[:, [rank]]
 
 
 def _largest(

@@ -17,6 +17,7 @@ from dask_igtm.posterior.tiles import Rows
 from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 MOST_CLASSES = 10_000
 
@@ -97,7 +98,7 @@ class ClassTotals:
 def node_weights(X: Rows, sample_weight: Array | None, model: Model, kernel: str) -> Array:
     """Return the sums of the responsibilities at each node, (K,), over the rows of a block."""
     total = np.zeros(len(model.basis.nodes))
-    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
+    for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
         total += tile.totals(weight[:, None])[:, 0]
     return total
 
@@ -121,11 +122,16 @@ def value_totals(X: Rows, sample_weight: Array | None, y: Any, model: Model, ker
         If a value is infinite or no number, or X or the weights cannot be used.
     """
     values = numbers_of(y)
-    nothing = np.zeros((len(model.basis.nodes), values.shape[1]))
-    total = NodeTotals(nothing, nothing, nothing)
-    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
+    total = no_totals(len(model.basis.nodes), values.shape[1])
+    for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
         total += totals_of(tile.totals, weight, values[tile.rows])
     return total
+
+
+def no_totals(n_nodes: int, n_columns: int) -> NodeTotals:
+    """Return the totals of no rows."""
+    nothing = np.zeros((n_nodes, n_columns))
+    return NodeTotals(nothing, nothing, nothing)
 
 
 def totals_of(sums: Callable[[Array], Array], weight: Array, values: Array) -> NodeTotals:
@@ -176,17 +182,28 @@ def class_totals(X: Rows, sample_weight: Array | None, labels: Any, model: Model
     ValueError
         If the labels are no labels, or X or the weights cannot be used.
     """
+    found, codes = classes_in(labels)
+    sums = np.zeros((len(found), len(model.basis.nodes)))
+    for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
+        sums += sums_by_class(tile, weight, codes[tile.rows], len(found))
+    return ClassTotals(found, sums.T)
+
+
+def classes_in(labels: Any) -> tuple[NDArray[Any], Indices]:
+    """Return the sorted labels of a block, and which of them each row has, (n,); -1 where it has none."""
     present, known = labels_of(labels)
     found, inverse = distinct(known)
     _check_number(len(found))  # before there are sums for each
     codes = np.full(len(present), -1)
     codes[present] = inverse
-    sums = np.zeros((len(found), len(model.basis.nodes)))
-    for tile, weight in _weighted_tiles(X, sample_weight, model, kernel):
-        rows = np.flatnonzero(codes[tile.rows] >= 0)
-        entries = (weight[rows], (codes[tile.rows][rows], rows))
-        sums += csr_array(entries, shape=(len(found), len(weight))) @ tile.responsibilities
-    return ClassTotals(found, sums.T)
+    return found, codes
+
+
+def sums_by_class(tile: Posterior, weight: Array, codes: Indices, n_classes: int) -> Array:
+    """Return the sums of the responsibilities of a few rows over those of each class, (C, K)."""
+    rows = np.flatnonzero(codes >= 0)
+    entries = (weight[rows], (codes[rows], rows))
+    return np.asarray(csr_array(entries, shape=(n_classes, len(weight))) @ tile.responsibilities)
 
 
 def _check_number(n_labels: int) -> None:
@@ -197,7 +214,7 @@ def _check_number(n_labels: int) -> None:
         )
 
 
-def _weighted_tiles(
+def weighted_tiles(
     X: Rows, sample_weight: Array | None, model: Model, kernel: str
 ) -> Iterator[tuple[Posterior, Array]]:
     """Yield the posterior of a few rows at a time, and their weights in float64, in which sums are made."""

@@ -483,7 +483,7 @@ def test_support_is_checked(igtm, min_support):
 
 
 def test_too_many_labels_are_refused_before_they_take_memory(igtm, monkeypatch):
-    monkeypatch.setattr(node_sums, "_weighted_tiles", computing)
+    monkeypatch.setattr(node_sums, "weighted_tiles", computing)
     with pytest.raises(ValueError, match="more than 10000"):
         node_sums.class_totals(np.tile(X, (70, 1)), None, np.arange(70 * N), igtm.model_, "numpy")
 

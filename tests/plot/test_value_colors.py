@@ -7,7 +7,6 @@ from numpy.testing import assert_allclose
 from dask_igtm.plot.value_colors import value_colors
 
 
-
 @pytest.mark.parametrize(
     ("colors", "values", "scale", "domain"),
     [

@@ -1,0 +1,281 @@
+"""All that a page tells of rows on a map, from one pass over them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.data.containers import opened
+from dask_igtm.data.row_arrays import records_of, sizes_message
+from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.data.row_names import Names, split_names
+from dask_igtm.data.table_columns import check_distinct
+from dask_igtm.data.table_ids import opened_with_ids
+from dask_igtm.landscape.column_markers import marker_columns
+from dask_igtm.landscape.from_rows import classes_of, density_of, names_of_values, property_of
+from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.landscape.rows_at_nodes import member_columns
+from dask_igtm.model.checks import check_whole
+from dask_igtm.passes.block_checks import Declared
+from dask_igtm.passes.empty_rows import occupied
+from dask_igtm.passes.graph import prepare
+from dask_igtm.passes.reduce import reduce
+from dask_igtm.projection.columns import column_labels
+from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.labelled_rows import labels_beside, values_beside
+from dask_igtm.projection.quality import N_NEIGHBORS, N_SAMPLE, WHO, Quality, quality_of, sample_of
+from dask_igtm.projection.validate import fitted_map, map_estimator, names_of_fit, rows_of
+from dask_igtm.statistics import map_bins
+from dask_igtm.statistics.map_bins import Spread
+from dask_igtm.statistics.survey import Asked, Beside, Surveyed, survey_of
+
+Array = NDArray[np.float64]
+Columns = dict[str, NDArray[Any]]
+
+MOST_ENTRIES = 20_000  # of the tables of members and of markers, while each node has one
+OWN_COLUMNS = ("node", "rank", "probability")  # of the table of members, beside the names of the rows
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that a page tells of rows on a map.
+
+    Attributes
+    ----------
+    plain, by_label, by_value : Spread or None
+        Where the rows lie: `plain` without labels and without values of a single column, or else by each of
+        these that there is.
+    density : Landscape
+        As `landscape.density`.
+    classes : Landscape or None
+        As `landscape.classes`, where there are labels.
+    property : Landscape or None
+        As `landscape.property`, where there are values.
+    quality : Quality or None
+        As `projection.quality`.
+    without_quality : str
+        Why there is none; empty where there is one.
+    members : dict of str to ndarray of shape (S,)
+        The columns of `landscape.members`: node, rank, the names of the rows, probability. A name that is
+        one of the others has "of X" behind it. Rows without weight are no members.
+    markers : dict of str to ndarray of shape (P,)
+        The columns of `landscape.markers` of nodes weighted by these rows: node, rank, column, value, rest,
+        difference. Empty for a map of one node.
+    """
+
+    plain: Spread | None
+    by_label: Spread | None
+    by_value: Spread | None
+    density: Landscape
+    classes: Landscape | None
+    property: Landscape | None
+    quality: Quality | None
+    without_quality: str
+    members: Columns
+    markers: Columns
+
+
+def survey(
+    model: Any,
+    X: Any,
+    *,
+    y: Any = None,
+    labels: Any = None,
+    ids: Any = None,
+    sample_weight: Any = None,
+    n_bins: int = 64,
+    max_points: int = 5000,
+    top: int = 5,
+    n_markers: int = 5,
+) -> Survey:
+    """Tell all that a page shows of rows on a map; reads them once.
+
+    Lazy weights are read once more, by themselves and before, for the sample of rows in which neighbours
+    are sought.
+
+    Parameters
+    ----------
+    model : IGTM, IGTMClassifier or IGTMRegressor
+        Fitted.
+    X : as in `IGTM.table`; shape (n, D) without columns that are ids
+    y : array, series or frame, in memory or lazy, of shape (n,) or (n, T), optional
+        As in `landscape.property`.
+    labels : array or series, in memory or lazy, of shape (n,), optional
+        As in `landscape.classes`, and not more than a picture can tell apart.
+    ids : str, sequence of str, or array or series of n, optional
+        As in `IGTM.table`: what the rows are called.
+    sample_weight : array or dask array of shape (n,), optional
+        How often each row counts.
+    n_bins : int, default=64
+        About how many bins a side of the map has; a whole number for each node.
+    max_points : int, default=5000
+        The most rows that are kept one by one.
+    top : int, default=5
+        The most members of a node.
+    n_markers : int, default=5
+        Markers of a node. Of these and of members there are fewer where the map has so many nodes that
+        there would be more than 20,000; one at the least.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    ValueError
+        As `landscape.density`, `landscape.property`, `landscape.classes`, `plot.projection` and
+        `IGTM.table`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from dask_igtm import IGTM
+    >>> X, y = load_iris(return_X_y=True)
+    >>> found = survey(IGTM(k=8, scale="standard", solver="em").fit(X), X, labels=y)
+    >>> found.classes.columns, list(found.members), found.quality.n_samples
+    ((0, 1, 2), ['node', 'rank', 'row', 'probability'], 150)
+    """
+    for name, number in (("n_bins", n_bins), ("top", top), ("n_markers", n_markers)):
+        check_whole(name, number, least=1)
+    fitted, y = fitted_map(model), opened(y)
+    most = max(1, MOST_ENTRIES // len(fitted.nodes))
+    rest, names = split_names(opened_with_ids(X, ids, names_of_fit(model)), ids)
+    names = None if names is None else _apart(names)
+    table = opened(rest, names_of_fit(model))
+    rows = rows_of(model, table, sample_weight)
+    beside: dict[str, da.Array] = {}
+    if labels is not None:
+        beside["labels"] = labels_beside(table, rows, labels)
+    if y is not None:
+        beside["values"] = values_beside(table, rows, y)
+    if names and not rows.in_memory:
+        beside["ids"] = records_of(rows.X, names, rows.remedy)
+    sample, without = _sample(model, rows)
+    asked = Asked(map_bins.edges_of(len(fitted.nodes), n_bins), max_points, min(top, most), sample)
+    found = _surveyed(fitted, rows, beside, asked)
+    density = density_of(fitted, found.weights)  # which refuses rows of which none counts
+    quality, without = _quality(fitted, found, without)
+    return Survey(
+        found.plain,
+        found.by_label,
+        found.by_value,
+        density,
+        None if found.classes is None else classes_of(fitted, found.classes, "estimated"),
+        None if found.values is None else property_of(fitted, found.values, names_of_values(table, y)),
+        quality,
+        without,
+        member_columns(found.members, names),
+        _markers(fitted, column_labels(model), found.weights, min(n_markers, most)),
+    )
+
+
+def _apart(names: Names) -> Names:
+    """Return the names of rows, those apart that columns of the table of members have."""
+    apart = [f"{name} of X" if name in OWN_COLUMNS else name for name in names]
+    check_distinct(apart, "The index of X")
+    return dict(zip(apart, names.values(), strict=True))
+
+
+def _sample(model: Any, rows: RowBlocks) -> tuple[NDArray[np.int64], str]:
+    """Return the numbers of the rows in which neighbours are sought, or why there are none."""
+    if rows.starts is None:
+        return np.empty(0, np.int64), sizes_message(WHO, rows.remedy, "store X in Zarr first")
+    return sample_of(rows.numbered(WHO), N_SAMPLE, map_estimator(model).random_state), ""
+
+
+def _surveyed(fitted: FittedMap, rows: RowBlocks, beside: Mapping[str, da.Array], asked: Asked) -> Surveyed:
+    """Return what all rows tell, from one pass."""
+    function, records = (_of_block, _records(beside)) if beside else (_of_block_alone, None)
+    read = prepare(dataclasses.replace(rows, y=records, skip_empty=False)).numbered()  # for all are counted
+    shared = (fitted.model, fitted.kernel, rows.skip_empty, asked)
+    found: Surveyed = reduce(read, function, *shared, label="igtm-survey")
+    return found
+
+
+def _records(beside: Mapping[str, da.Array]) -> da.Array:
+    """Return what goes with the rows as one record for each."""
+    declared = tuple(Declared.by({"values": "y"}.get(name, name), array) for name, array in beside.items())
+    record = np.dtype([(name, _held(array.dtype), array.shape[1:]) for name, array in beside.items()])
+    arrays = (part for array in beside.values() for part in (array, "ij"[: array.ndim]))
+    return da.blockwise(
+        _of_columns,
+        "i",
+        *arrays,
+        names=tuple(beside),
+        declared=declared,
+        concatenate=True,
+        align_arrays=False,
+        dtype=record,
+        meta=np.empty(0, record),
+    )
+
+
+def _of_columns(*columns: Any, names: tuple[str, ...], declared: tuple[Declared, ...]) -> Any:
+    """Return the records of a block, in the types that it has: a string may be longer than was declared."""
+    for column, says in zip(columns, declared, strict=True):
+        says.check(column, None)
+    sizes = [len(column) for column in columns]
+    if min(sizes) < max(sizes):
+        raise ValueError(f"Blocks of labels, y or ids have {sizes} rows; give them in the chunks of X.")
+    kinds = zip(names, columns, strict=True)
+    records = np.empty(sizes[0], [(name, _held(column.dtype), column.shape[1:]) for name, column in kinds])
+    for name, column in zip(names, columns, strict=True):
+        records[name] = column
+    return records
+
+
+def _held(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which a record has what is of this one: strings of any length as objects."""
+    return np.dtype(object) if dtype.kind == "T" else dtype
+
+
+def _of_block_alone(X: Any, sample_weight: Any, numbers: Any, *arguments: Any) -> Surveyed:
+    return _of_block(X, sample_weight, None, numbers, *arguments)
+
+
+def _of_block(
+    X: Any,
+    sample_weight: Any,
+    records: Any,
+    numbers: Any,
+    model: Any,
+    kernel: str,
+    skip_empty: bool,
+    asked: Asked,
+) -> Surveyed:
+    """Return what a block tells, without its empty rows where these are to be skipped."""
+    beside = Beside() if records is None else Beside(**{name: records[name] for name in records.dtype.names})
+    kept = occupied(X) if skip_empty else None
+    if kept is None:
+        return survey_of(X, sample_weight, beside, numbers, model, kernel, asked)
+    weight = None if sample_weight is None else sample_weight[kept]
+    found = survey_of(X[kept], weight, beside.at(kept), numbers[kept], model, kernel, asked)
+    return dataclasses.replace(found, members=found.members.among(kept))
+
+
+def _quality(fitted: FittedMap, found: Surveyed, without: str) -> tuple[Quality | None, str]:
+    """Return the quality, or why there is none."""
+    sample = found.sample.X
+    if not without and sample.shape[0] <= 2 * N_NEIGHBORS:
+        without = (
+            f"{WHO} has {sample.shape[0]} of them, and {N_NEIGHBORS} neighbours of each are sought among "
+            f"more than {2 * N_NEIGHBORS}."
+        )
+    if without:
+        return None, without
+    return quality_of(fitted, found.weights, found.log_likelihood, sample, N_NEIGHBORS), ""
+
+
+def _markers(fitted: FittedMap, labels: list[Any], weight: Array, n: int) -> Columns:
+    """Return the columns of the table of markers, names as objects."""
+    if len(weight) == 1:
+        return {name: np.empty(0) for name in ("node", "rank", "column", "value", "rest", "difference")}
+    table = marker_columns(fitted, labels, weight, n)
+    named = np.dtype(object if isinstance(labels[0], str) else np.int64)
+    return table | {"column": np.array(table["column"], named)}

@@ -1,0 +1,168 @@
+"""All that a page tells of the rows of a block, from one E-step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.model import Model
+from dask_igtm.posterior.posterior import weighted_sum
+from dask_igtm.posterior.tiles import Rows
+from dask_igtm.statistics import map_bins
+from dask_igtm.statistics.map_bins import Places, Spread
+from dask_igtm.statistics.node_members import NodeMembers, candidates, likeliest
+from dask_igtm.statistics.node_sums import (
+    ClassTotals,
+    NodeTotals,
+    classes_in,
+    no_totals,
+    sums_by_class,
+    totals_of,
+    weighted_tiles,
+)
+from dask_igtm.statistics.row_subsets import PickedRows, pick
+from dask_igtm.statistics.targets import numbers_of
+
+Array = NDArray[np.float64]
+
+
+class Asked(NamedTuple):
+    """What is to be told of rows.
+
+    Attributes
+    ----------
+    edges : ndarray of shape (B + 1,)
+        Where bins begin and end along a side of the map.
+    limit : int
+        The most rows that are kept as points.
+    top : int
+        The most members of a node.
+    sample : ndarray of shape (S,)
+        Sorted numbers of the rows that are kept as they are.
+    """
+
+    edges: Array
+    limit: int
+    top: int
+    sample: NDArray[np.int64]
+
+
+class Beside(NamedTuple):
+    """What goes with the rows of a block, each of it None where there is no such."""
+
+    labels: NDArray[Any] | None = None  # (n,)
+    values: NDArray[Any] | None = None  # (n,) or (n, T)
+    ids: NDArray[Any] | None = None  # (n,)
+
+    def at(self, kept: NDArray[np.bool_]) -> Beside:
+        """Return the same of some of the rows."""
+        return Beside(*(None if each is None else each[kept] for each in self))
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What is told of rows; None where it was not asked for.
+
+    Attributes
+    ----------
+    plain, by_label, by_value : Spread or None
+        Where the rows lie: all alike where they have neither labels nor a single value each, by these if not.
+    weights : ndarray of shape (K,)
+        Sums of the responsibilities.
+    log_likelihood : float
+        Sum of ln p(x) over the rows that have an entry.
+    classes : ClassTotals or None
+    values : NodeTotals or None
+    members : NodeMembers
+        Of each node; rows without weight are none.
+    sample : PickedRows
+    """
+
+    plain: Spread | None
+    by_label: Spread | None
+    by_value: Spread | None
+    weights: Array
+    log_likelihood: float
+    classes: ClassTotals | None
+    values: NodeTotals | None
+    members: NodeMembers
+    sample: PickedRows
+
+    def __add__(self, other: Surveyed) -> Surveyed:
+        sums: dict[str, Any] = {}
+        for name, part in vars(self).items():
+            sums[name] = None if part is None else part + getattr(other, name)
+        return Surveyed(**sums)
+
+
+def survey_of(
+    X: Rows,
+    sample_weight: Array | None,
+    beside: Beside,
+    numbers: NDArray[np.int64],
+    model: Model,
+    kernel: str,
+    asked: Asked,
+) -> Surveyed:
+    """Return what one block of rows tells, as do the functions of each part, which have an E-step each.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    sample_weight : ndarray of shape (n,) or None
+    beside : Beside
+    numbers : ndarray of shape (n,)
+        Of the rows in the whole of X.
+    model : Model
+    kernel : str
+        Name of the kernel.
+    asked : Asked
+
+    Raises
+    ------
+    ValueError
+        If labels are no labels, values no numbers, or X or the weights cannot be used.
+    """
+    n_rows, nodes, within = X.shape[0], model.basis.nodes, np.arange(X.shape[0])
+    labels, codes = (None, within) if beside.labels is None else classes_in(beside.labels)
+    values = None if beside.values is None else numbers_of(beside.values)
+    places = Places(np.empty((n_rows, 2)), np.empty(n_rows))
+    weights, log_likelihood, found = np.zeros(len(nodes)), 0.0, []
+    by_class = None if labels is None else np.zeros((len(labels), len(nodes)))
+    totals = None if values is None else no_totals(len(nodes), values.shape[1])
+    for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
+        weights += tile.totals(weight[:, None])[:, 0]
+        log_likelihood += weighted_sum(tile.log_likelihood, weight)
+        places.means[tile.rows] = tile.expectations(nodes)
+        places.log_likelihood[tile.rows] = tile.log_likelihood
+        there = None if weight.all() else weight > 0
+        found.append(candidates(tile, within[tile.rows], None, asked.top, there))
+        if by_class is not None:
+            by_class += sums_by_class(tile, weight, codes[tile.rows], len(by_class))
+        if totals is not None and values is not None:
+            totals += totals_of(tile.totals, weight, values[tile.rows])
+    return Surveyed(
+        **_spreads(places, sample_weight, beside.labels, values, asked),
+        weights=weights,
+        log_likelihood=log_likelihood,
+        classes=None if labels is None or by_class is None else ClassTotals(labels, by_class.T),
+        values=totals,
+        members=likeliest(found, beside.ids, n_rows, asked.top),
+        sample=pick(X, numbers, asked.sample),
+    )
+
+
+def _spreads(
+    places: Places, sample_weight: Array | None, labels: Any, values: Array | None, asked: Asked
+) -> dict[str, Spread | None]:
+    """Return the spread of all rows alike, by their labels, and by their values."""
+    rows, bins = (places, sample_weight), (asked.edges, asked.limit)
+    single = values is not None and values.shape[1] == 1
+    return {
+        "plain": None if single or labels is not None else map_bins.spread(*rows, *bins),
+        "by_label": None if labels is None else map_bins.spread_by_label(*rows, labels, *bins),
+        "by_value": map_bins.spread_by_value(*rows, values, *bins) if single else None,
+    }
