@@ -100,7 +100,7 @@ def text_box(text: str, size: float) -> tuple[float, float]:
     >>> text_box("B cells", 12)
     (54.12, 15.6)
     """
-    width = sum(map(_width, unicodedata.normalize("NFD", text)))
+    width = sum(map(_width, unicodedata.normalize("NFC", text)))
     return round(width * size, 3), round(LINE * size, 3)
 
 
@@ -149,10 +149,11 @@ def _cheapest(cost: Array, size: Size, standing: list[Box]) -> Corner | None:
 
 def _width(character: str) -> float:
     """Return the width of a character by the size of its font, at most."""
+    character = unicodedata.normalize("NFD", character)[0]  # without its accents, which add nothing
     if character in WIDTH_OF:
         return WIDTH_OF[character]
     kind = unicodedata.category(character)
-    if kind in ("Mn", "Cf"):  # accents upon what comes before; what is not seen
+    if kind in ("Mn", "Cf"):  # further accents, and what is not seen
         return 0.0
     if character.isascii():
         return ASCII_SMALL if kind in ("Ll", "Nd") else ASCII
