@@ -53,13 +53,9 @@ def ids_of(X: da.Array, ids: Any, remedy: str, name: str = "ids") -> da.Array:
 
 def records_of(X: da.Array, names: Mapping[str, Any], remedy: str) -> da.Array:
     """Return the names of the rows of `X` as records, a field for each, in its chunks."""
-    return as_records({name: ids_of(X, ids, remedy) for name, ids in names.items()})
-
-
-def as_records(arrays: Mapping[str, da.Array]) -> da.Array:
-    """Return arrays (n,) of the same chunks as records, a field for each."""
-    dtype = np.dtype([(name, array.dtype) for name, array in arrays.items()])
-    return da.map_blocks(_records, *arrays.values(), record=dtype, dtype=dtype, meta=np.empty(0, dtype))
+    arrays = [ids_of(X, ids, remedy) for ids in names.values()]
+    dtype = np.dtype([(name, array.dtype) for name, array in zip(names, arrays, strict=True)])
+    return da.map_blocks(_records, *arrays, record=dtype, dtype=dtype, meta=np.empty(0, dtype))
 
 
 def _records(*columns: Any, record: Any) -> Any:

@@ -22,10 +22,10 @@ from dask_igtm.landscape.from_rows import classes_of, density_of, names_of_value
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.landscape.rows_at_nodes import member_columns
 from dask_igtm.model.checks import check_whole
-from dask_igtm.passes.block_checks import Declared
 from dask_igtm.passes.empty_rows import occupied
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.passes.row_records import side_by_side
 from dask_igtm.projection.columns import column_labels
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_rows import labels_beside, values_beside
@@ -153,7 +153,7 @@ def survey(
     if labels is not None:
         beside["labels"] = labels_beside(table, rows, labels)
     if y is not None:
-        beside["values"] = values_beside(table, rows, y)
+        beside["y"] = values_beside(table, rows, y)
     if names and not rows.in_memory:
         beside["ids"] = records_of(rows.X, names, rows.remedy)
     sample, without = _sample(model, rows)
@@ -191,48 +191,11 @@ def _sample(model: Any, rows: RowBlocks) -> tuple[NDArray[np.int64], str]:
 
 def _surveyed(fitted: FittedMap, rows: RowBlocks, beside: Mapping[str, da.Array], asked: Asked) -> Surveyed:
     """Return what all rows tell, from one pass."""
-    function, records = (_of_block, _records(beside)) if beside else (_of_block_alone, None)
+    function, records = (_of_block, side_by_side(beside)) if beside else (_of_block_alone, None)
     read = prepare(dataclasses.replace(rows, y=records, skip_empty=False)).numbered()  # for all are counted
     shared = (fitted.model, fitted.kernel, rows.skip_empty, asked)
     found: Surveyed = reduce(read, function, *shared, label="igtm-survey")
     return found
-
-
-def _records(beside: Mapping[str, da.Array]) -> da.Array:
-    """Return what goes with the rows as one record for each."""
-    declared = tuple(Declared.by({"values": "y"}.get(name, name), array) for name, array in beside.items())
-    record = np.dtype([(name, _held(array.dtype), array.shape[1:]) for name, array in beside.items()])
-    arrays = (part for array in beside.values() for part in (array, "ij"[: array.ndim]))
-    return da.blockwise(
-        _of_columns,
-        "i",
-        *arrays,
-        names=tuple(beside),
-        declared=declared,
-        concatenate=True,
-        align_arrays=False,
-        dtype=record,
-        meta=np.empty(0, record),
-    )
-
-
-def _of_columns(*columns: Any, names: tuple[str, ...], declared: tuple[Declared, ...]) -> Any:
-    """Return the records of a block, in the types that it has: a string may be longer than was declared."""
-    for column, says in zip(columns, declared, strict=True):
-        says.check(column, None)
-    sizes = [len(column) for column in columns]
-    if min(sizes) < max(sizes):
-        raise ValueError(f"Blocks of labels, y or ids have {sizes} rows; give them in the chunks of X.")
-    kinds = zip(names, columns, strict=True)
-    records = np.empty(sizes[0], [(name, _held(column.dtype), column.shape[1:]) for name, column in kinds])
-    for name, column in zip(names, columns, strict=True):
-        records[name] = column
-    return records
-
-
-def _held(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which a record has what is of this one: strings of any length as objects."""
-    return np.dtype(object) if dtype.kind == "T" else dtype
 
 
 def _of_block_alone(X: Any, sample_weight: Any, numbers: Any, *arguments: Any) -> Surveyed:

@@ -106,17 +106,9 @@ def projection(
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
     spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight, tooltip)
-    look = Look(
-        name or series_name(y if labels is None else labels),
-        title,
-        scale,
-        colors,
-        domain,
-        category_order(labels),
-        names_in_map,
-    )
+    look = Look(title, scale, colors, domain, category_order(labels), names_in_map)
     canvas = Canvas.of(fitted_map(model).nodes, n_bins, selection)
-    return row_charts.draw(spread, canvas, look)
+    return row_charts.draw(spread, canvas, name or series_name(y if labels is None else labels), look)
 
 
 def landscape(

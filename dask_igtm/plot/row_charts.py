@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from dask_igtm.data.row_arrays import as_records, ids_of
+from dask_igtm.data.row_arrays import ids_of
 from dask_igtm.data.row_columns import columns_beside
 from dask_igtm.data.row_names import split_names
+from dask_igtm.passes.row_records import side_by_side
 from dask_igtm.plot.label_colors import LabelColors, label_colors
 from dask_igtm.plot.shown_text import shown
 from dask_igtm.plot.style import (
@@ -33,9 +34,10 @@ from dask_igtm.plot.style import (
 from dask_igtm.plot.value_colors import value_colors
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import map_bins
-from dask_igtm.statistics.map_bins import TARGET, TOLD, LabelBins, Points, Spread
+from dask_igtm.statistics.map_bins import TOLD, Points, Spread
 
 Array = NDArray[np.float64]
+Words = tuple[str, str]  # title, and what stands below it
 
 MAX_BINS = 300  # along a side; these and so many points make a picture of a few megabytes
 MAX_POINTS = 20_000
@@ -48,8 +50,6 @@ class Look:
 
     Attributes
     ----------
-    name : str or None
-        What the values or labels are.
     title : str or None
     scale : str
         From values to colours.
@@ -61,7 +61,6 @@ class Look:
     names_in_map : bool
     """
 
-    name: str | None = None
     title: str | None = None
     scale: str = "linear"
     colors: Any = None
@@ -72,6 +71,9 @@ class Look:
     def colors_of(self, values: Array) -> Any:
         """Return the scale from values to colours."""
         return value_colors(self.colors or "sequential", values, self.domain, self.scale)
+
+
+USUAL = Look()
 
 
 def spread_of(
@@ -108,8 +110,8 @@ def spread_of(
     shared: tuple[Any, ...] = (edges, max_points)
     if told and max_points:
         fields = {TOLD + key: ids_of(rows.X, column, rows.remedy, "tooltip") for key, column in told.items()}
-        target = {} if rows.y is None else {TARGET: rows.y}
-        rows = dataclasses.replace(rows, y=as_records(target | fields))
+        target = {} if rows.y is None else {"y" if labels is None else "labels": rows.y}
+        rows = dataclasses.replace(rows, y=side_by_side(target | fields))
         function, shared = map_bins.of_records, (*shared, function)
     spread: Spread = fitted.reduce(rows, function, *shared, label="igtm-bins")
     if spread.n_rows == 0:
@@ -117,21 +119,20 @@ def spread_of(
     return spread
 
 
-def draw(spread: Spread, canvas: Canvas, look: Look) -> Any:
-    """Return the picture of a spread; `canvas` has its bins."""
-    what = "value" if spread.labels is None else "label"
+def draw(spread: Spread, canvas: Canvas, name: str | None = None, look: Look = USUAL) -> Any:
+    """Return the picture of a spread by what is called `name`; `canvas` has its bins."""
     plain = spread.sums is None and spread.labels is None
     if plain and (look.colors is not None or look.domain is not None):
         raise ValueError("colors and domain are of values or labels; give y or labels too.")
-    look = dataclasses.replace(look, name=look.name or what)
+    name = name or ("value" if spread.labels is None else "label")
     labels = None if spread.labels is None else label_colors(spread.labels.totals, look.colors, look.order)
-    words = (
-        look.title or ("Projection" if plain else f"Projection by {look.name}"),
-        _told_below(spread, labels),
-    )
-    if spread.points is None:
-        return _bins(spread, canvas, look, labels, words)
-    return _points(spread.points, canvas, look, labels, words)
+    title = look.title or ("Projection" if plain else f"Projection by {name}")
+    words = (title, _told_below(spread, labels))
+    if spread.points is not None:
+        return _points(spread.points, canvas, name, look, labels, words)
+    if labels is not None:
+        return _label_bins(spread, canvas, name, look, labels, words)
+    return _count_bins(spread, canvas, words) if plain else _value_bins(spread, canvas, name, look, words)
 
 
 def _told_below(spread: Spread, labels: LabelColors | None) -> str:
@@ -153,101 +154,102 @@ def _told_below(spread: Spread, labels: LabelColors | None) -> str:
 
 
 def _points(
-    points: Points, canvas: Canvas, look: Look, labels: LabelColors | None, words: tuple[str, str]
+    points: Points, canvas: Canvas, name: str, look: Look, labels: LabelColors | None, words: Words
 ) -> Any:
     told, titles = _told(points)
-    columns: dict[str, Any] = {"row": points.rows} | told
+    own: dict[str, Any] = {"row": points.rows}
     if points.weights is not None:
-        columns["weight"] = points.weights
-    fields = tuple(name for name in columns if name not in told)
+        own["weight"] = points.weights
 
     def chart(**further: Any) -> Any:
-        drawn = canvas.points(records(points.means, **columns, **further), *words)
+        drawn = canvas.points(records(points.means, **own, **told, **further), *words)
+        drawn = drawn.encode(tooltip=tooltips(*own, "x1", "x2", **titles, **dict.fromkeys(further, name)))
         return drawn if points.weights is None else drawn.encode(size=canvas.point_sizes(points.weights))
 
-    def tips(**named: str) -> list[Any]:
-        return tooltips(*fields, **titles, **named)
-
     if points.values is None:
-        return chart().encode(color=alt.value(PLAIN), tooltip=tips())
+        return chart().encode(color=alt.value(PLAIN))
     if labels is None:
-        color = canvas.gradient(look.name, look.colors_of(points.values))
-        return chart(value=points.values).encode(color=color, tooltip=tips(value=look.name))
+        return chart(value=points.values).encode(color=canvas.gradient(name, look.colors_of(points.values)))
     place = np.array([labels.place[label] for label in points.values.tolist()])
     drawn = chart(label=np.array(labels.names, dtype=object)[place]).encode(
-        color=class_colors(labels, look.name),
-        shape=class_shapes(labels, look.name),
-        tooltip=tips(label=look.name),
+        color=class_colors(labels, name), shape=class_shapes(labels, name)
     )
     if not look.names_in_map:
         return drawn
-    middles = np.array([_innermost(points.means[place == number]) for number in np.unique(place)])
+    present = np.unique(place)
+    middles = np.array([_innermost(points.means[place == number]) for number in present])
+    names = [labels.names[number] for number in present]
     weights = np.ones(len(place)) if points.weights is None else points.weights
-    return with_names(
-        drawn, canvas, middles, [labels.names[n] for n in np.unique(place)], points.means, weights
-    )
+    return with_names(drawn, canvas, middles, names, points.means, weights)
 
 
 def _told(points: Points) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what else is told of points: columns by fields that mean nothing to Vega, and their names."""
-    told = points.told
-    if told is None:
+    if points.told is None:
         return {}, {}
-    fields = {f"told{number}": name for number, name in enumerate(told.dtype.names)}
-    columns = {
-        field: [_shown_value(value) for value in told[name].tolist()] for field, name in fields.items()
-    }
+    fields = {f"told{number}": name for number, name in enumerate(points.told.dtype.names or ())}
+    columns = {field: list(map(_shown, points.told[name].tolist())) for field, name in fields.items()}
     return columns, {field: name.removeprefix(TOLD) for field, name in fields.items()}
 
 
-def _shown_value(value: Any) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return "" if value is None or value != value else value if number else shown(value)  # noqa: PLR0124 - NaN
+def _shown(value: Any) -> Any:
+    """Return a number as it is, anything else as text; nothing where there is no value."""
+    if value is None or value != value:  # noqa: PLR0124 - as NaN is to itself
+        return ""
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else shown(value)
 
 
-def _bins(
-    spread: Spread, canvas: Canvas, look: Look, labels: LabelColors | None, words: tuple[str, str]
-) -> Any:
-    seen = np.nonzero(spread.counts)
+def _seen(spread: Spread, canvas: Canvas) -> tuple[Array, NDArray[Any]]:
+    """Return the middles of the bins in which rows lie, (S, 2), and how many these are."""
     centres = (canvas.edges[1:] + canvas.edges[:-1]) / 2
-    places, rows = centres[np.column_stack(seen)], spread.counts[seen]
-    if spread.labels is not None and labels is not None:
-        counts = _of_names(spread.labels, labels)[np.flatnonzero(spread.counts)]
-        best, share = counts.argmax(axis=1), counts.max(axis=1) / rows
-        columns = {"label": np.array(labels.names, dtype=object)[best], "share": share}
-        opacity = shade(rows) * clarity(share, len(labels.names))
-        told = f"most frequent {look.name}"
-        table = records(places, rows=rows, shade=opacity, **columns)
-        chart = canvas.squares(table, canvas.bin_pixels, *words).encode(
-            color=class_colors(labels, look.name),
-            fillOpacity=shaded(),
-            tooltip=tooltips("x1", "x2", "rows", label=told, share="its share"),
-        )
-        return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
-    if spread.sums is None:
-        colors = value_colors("amounts", rows, None, "symlog")
-        powers = 10.0 ** np.arange(np.ceil(np.log10(rows.max())))
-        ticks = [0.0, *powers.tolist(), float(rows.max())]
-        chart = canvas.squares(records(places, value=rows), canvas.bin_pixels, *words)
-        return chart.encode(
-            color=canvas.gradient("rows in a bin", colors, values=ticks, format=",.4~g"),
-            tooltip=tooltips("x1", "x2", value="rows"),
-        )
-    means = spread.sums[seen] / rows
-    table = records(places, rows=rows, value=means, shade=shade(rows))
-    told = f"mean {look.name}"
-    return canvas.squares(table, canvas.bin_pixels, *words).encode(
-        color=canvas.gradient(told, look.colors_of(means)),
+    seen = np.nonzero(spread.counts)
+    return centres[np.column_stack(seen)], spread.counts[seen]
+
+
+def _label_bins(
+    spread: Spread, canvas: Canvas, name: str, look: Look, labels: LabelColors, words: Words
+) -> Any:
+    places, rows = _seen(spread, canvas)
+    counts = _of_names(spread.labels, labels)[np.flatnonzero(spread.counts)]
+    best, share = counts.argmax(axis=1), counts.max(axis=1) / rows
+    columns = {"label": np.array(labels.names, dtype=object)[best], "share": share}
+    opacity = shade(rows) * clarity(share, len(labels.names))
+    table = records(places, rows=rows, shade=opacity, **columns)
+    chart = canvas.squares(table, canvas.bin_pixels, *words).encode(
+        color=class_colors(labels, name),
         fillOpacity=shaded(),
-        tooltip=tooltips("x1", "x2", "rows", value=told),
+        tooltip=tooltips("x1", "x2", "rows", label=f"most frequent {name}", share="its share"),
     )
+    return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
 
 
-def _of_names(found: LabelBins, labels: LabelColors) -> Array:
-    """Return the rows of each name in each bin, (B * B, N)."""
+def _of_names(found: Any, labels: LabelColors) -> Array:
+    """Return the rows of each name in each bin, (B * B, N), of LabelBins."""
     place = np.array([labels.place[label] for label in found.labels.tolist()])
     entries = (found.rows.astype(np.float64), (found.bin, place[found.code]))
     return np.asarray(coo_array(entries, shape=(found.n_bins, len(labels.names))).toarray())
+
+
+def _count_bins(spread: Spread, canvas: Canvas, words: Words) -> Any:
+    places, rows = _seen(spread, canvas)
+    powers = 10.0 ** np.arange(np.ceil(np.log10(rows.max())))
+    ticks = [0.0, *powers.tolist(), float(rows.max())]
+    colors = value_colors("amounts", rows, None, "symlog")
+    return canvas.squares(records(places, value=rows), canvas.bin_pixels, *words).encode(
+        color=canvas.gradient("rows in a bin", colors, values=ticks, format=",.4~g"),
+        tooltip=tooltips("x1", "x2", value="rows"),
+    )
+
+
+def _value_bins(spread: Spread, canvas: Canvas, name: str, look: Look, words: Words) -> Any:
+    places, rows = _seen(spread, canvas)
+    means = spread.sums[np.nonzero(spread.counts)] / rows  # type: ignore[index]
+    table = records(places, rows=rows, value=means, shade=shade(rows))
+    return canvas.squares(table, canvas.bin_pixels, *words).encode(
+        color=canvas.gradient(f"mean {name}", look.colors_of(means)),
+        fillOpacity=shaded(),
+        tooltip=tooltips("x1", "x2", "rows", value=f"mean {name}"),
+    )
 
 
 def _innermost(places: Array) -> Array:

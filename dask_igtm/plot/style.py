@@ -22,6 +22,7 @@ SIDE = 360  # of a map in pixels, about
 FADED = 0.07
 MOST_ABOVE_MEAN = 25  # a point that weighs more than the mean is at most so much larger
 NAME_PIXELS = 11  # height of the names in a map
+CELLS = 20  # along a side, by which it is told where rows are dense
 FORMATS = {  # in tooltips; other fields are numbers
     "label": ("N", alt.Undefined),
     "rows": ("Q", ","),
@@ -201,7 +202,8 @@ def with_names(
     """
     side = canvas.k * canvas.node_pixels
     low, high = canvas.edges[[0, -1]]
-    mass = np.histogram2d(*places.T[::-1], bins=canvas.edges[:: canvas.per_node], weights=weights)[0]
+    cells = np.linspace(low, high, CELLS + 1)
+    mass = np.histogram2d(*places.T[::-1], bins=cells, weights=weights)[0]
     boxes = np.array([text_box(name, NAME_PIXELS) for name in names])
     found = places_of((anchors - low) / (high - low) * side, boxes, mass, side)
     kept = [number for number, place in enumerate(found) if place is not None]

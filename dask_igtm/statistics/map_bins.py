@@ -18,7 +18,7 @@ from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 Array = NDArray[np.float64]
 Counts = NDArray[Any]  # whole numbers where there are no weights
 
-TARGET, TOLD = "target", "told: "  # the field of what colours a row, and what those begin with that are told
+TOLD = "told: "  # with which the names of columns begin that tooltips tell
 MOST_LABELS = 1_000  # of whose bins a picture is made
 
 
@@ -254,15 +254,15 @@ def of_records(
 ) -> Spread:
     """Return the spread of rows of which something is told, as `of_rows`, `of_values` or `of_labels` do.
 
-    `kind` is one of these. y are records (n,): a field TARGET of values or labels, if there are such, and
-    fields to tell.
+    `kind` is one of these. y are records (n,): fields to tell, and one of values or labels for `kind`, if it
+    takes such.
     """
-    column = (y[TARGET],) if TARGET in y.dtype.names else ()
-    found = kind(X, sample_weight, *column, model, kernel, edges, limit)
+    told = [name for name in y.dtype.names if name.startswith(TOLD)]
+    columns = [y[name] for name in y.dtype.names if name not in told]
+    found = kind(X, sample_weight, *columns, model, kernel, edges, limit)
     if found.points is None:
         return found
-    told = y[[name for name in y.dtype.names if name != TARGET]][found.points.rows]
-    return replace(found, points=replace(found.points, told=told))
+    return replace(found, points=replace(found.points, told=y[told][found.points.rows]))
 
 
 def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Counts]:

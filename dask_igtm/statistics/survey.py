@@ -128,7 +128,7 @@ def survey_of(
     """
     n_rows, nodes, within = X.shape[0], model.basis.nodes, np.arange(X.shape[0])
     labels, codes = (None, within) if beside.labels is None else classes_in(beside.labels)
-    values = None if beside.values is None else numbers_of(beside.values)
+    values = None if beside.y is None else numbers_of(beside.y)
     places = Places(np.empty((n_rows, 2)), np.empty(n_rows))
     weights, log_likelihood, found = np.zeros(len(nodes)), 0.0, []
     by_class = None if labels is None else np.zeros((len(labels), len(nodes)))
