@@ -12,7 +12,7 @@ from dask_igtm.passes.block_checks import Declared
 
 
 def side_by_side(beside: Mapping[str, da.Array]) -> da.Array:
-    """Return arrays of shape (n,) or (n, T), in the same chunks along rows, as records (n,) with a field each.
+    """Return arrays of shape (n,) or (n, T), in the same chunks of rows, as records (n,) with a field each.
 
     Computed, it raises TypeError or ValueError where a block is not what its array says, or blocks differ in
     their numbers of rows.

@@ -149,8 +149,8 @@ def landscape(
         "amounts" begins with white at 0, as by default for shares, numbers of rows and probabilities;
         "diverging" has white in the middle, at 0, or at 1 on a log scale, as by default for ratios; "cyclic"
         ends as it begins, for months and angles, of which `domain` is to be a whole turn. Or the name of any
-        scheme of Vega, such as "magma"; "sequential" is its "viridis". Of classes in one panel as of labels in
-        `projection`.
+        scheme of Vega, such as "magma"; "sequential" is its "viridis". Of classes in one panel as of labels
+        in `projection`.
     domain : (float, float), optional
         Values at which the colours begin and end; by default what is drawn has all of them.
     relative_to : str, optional

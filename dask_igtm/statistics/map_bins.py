@@ -51,11 +51,9 @@ class LabelBins:
 
     def __add__(self, other: LabelBins) -> LabelBins:
         labels = union(self.labels, other.labels)
-        keys = [
-            np.searchsorted(labels, part.labels)[part.code] * self.n_bins + part.bin for part in (self, other)
-        ]
-        keys, rows = _added(np.concatenate(keys), np.concatenate([self.rows, other.rows]))
-        return LabelBins(labels, keys, rows, self.n_bins)
+        codes = [np.searchsorted(labels, part.labels)[part.code] for part in (self, other)]
+        keys = np.concatenate(codes) * self.n_bins + np.concatenate([self.bin, other.bin])
+        return LabelBins(labels, *_added(keys, np.concatenate([self.rows, other.rows])), self.n_bins)
 
     @property
     def code(self) -> NDArray[np.int64]:
@@ -259,7 +257,7 @@ def of_records(
     """
     told = [name for name in y.dtype.names if name.startswith(TOLD)]
     columns = [y[name] for name in y.dtype.names if name not in told]
-    found = kind(X, sample_weight, *columns, model, kernel, edges, limit)
+    found: Spread = kind(X, sample_weight, *columns, model, kernel, edges, limit)
     if found.points is None:
         return found
     return replace(found, points=replace(found.points, told=y[told][found.points.rows]))

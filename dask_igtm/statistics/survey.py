@@ -54,7 +54,7 @@ class Beside(NamedTuple):
     """What goes with the rows of a block, each of it None where there is no such."""
 
     labels: NDArray[Any] | None = None  # (n,)
-    values: NDArray[Any] | None = None  # (n,) or (n, T)
+    y: NDArray[Any] | None = None  # (n,) or (n, T)
     ids: NDArray[Any] | None = None  # (n,)
 
     def at(self, kept: NDArray[np.bool_]) -> Beside:
