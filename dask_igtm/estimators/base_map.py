@@ -19,6 +19,7 @@ from dask_igtm.data.row_arrays import sizes_message
 from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
+from dask_igtm.estimators.fitted_html import FittedHtmlMixin
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
 from dask_igtm.estimators.set_output import FramesForMemoryOnlyMixin
@@ -53,6 +54,7 @@ class BaseMap(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     FramesForMemoryOnlyMixin,
     RowTablesMixin,
+    FittedHtmlMixin,
     BaseEstimator,  # type: ignore[misc]
 ):
     """A map as an estimator of scikit-learn; the parameters are those of `IGTM`."""

@@ -22,6 +22,7 @@ from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import Path
 from dask_igtm.estimators import saving
 from dask_igtm.estimators.base_map import BaseMap
+from dask_igtm.estimators.fitted_html import FittedHtmlMixin
 from dask_igtm.estimators.igtm import IGTM
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
@@ -35,7 +36,7 @@ from dask_igtm.statistics import prediction
 Array = NDArray[np.float64]
 
 
-class BasePredictor(RowTablesMixin, BaseEstimator):  # type: ignore[misc]
+class BasePredictor(RowTablesMixin, FittedHtmlMixin, BaseEstimator):  # type: ignore[misc]
     """A map, fitted to X alone, and a landscape of y over it."""
 
     igtm_: IGTM

@@ -28,6 +28,7 @@ from dask_igtm.data.whole_outputs import FILE, Path, check_kind
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
 from dask_igtm.estimators.classifier import IGTMClassifier
+from dask_igtm.estimators.fitted_html import FittedHtmlMixin
 from dask_igtm.estimators.folds import Fold, Folds, HeldRows, folds_of, is_nameless
 from dask_igtm.estimators.rollback import unchanged_on_error
 from dask_igtm.estimators.row_tables import RowTablesMixin
@@ -60,7 +61,7 @@ def _classifying(search: Any) -> bool:
     return isinstance(search.estimator, IGTMClassifier)
 
 
-class IGTMSearch(RowTablesMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class IGTMSearch(RowTablesMixin, FittedHtmlMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     """Search a grid of settings by likelihood of rows held out, in one fit's passes.
 
     All candidates, times all folds, advance side by side: a pass over the data is an iteration of each that

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from dask_igtm.data import npz_io
 from dask_igtm.data.frames import frame
+from dask_igtm.data.html_text import html_table, html_text
 from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import Path
+from dask_igtm.landscape.notebook_picture import notebook_picture
 from dask_igtm.model import stored
 from dask_igtm.model.arrays import nodes_of
 
 Array = NDArray[np.float64]
 
 SHOWN_COLUMNS = 10
+EXTREMES = ("least", "largest", "at x1, x2")
 KINDS = ("density", "property", "classes", "coverage", "compare", "magnification")
 # What some kinds say of everything that they show, in the order of their columns.
 PARTS = {"density": ("density", "support"), "property": ("mean", "std", "support")}
@@ -69,22 +72,44 @@ class Landscape:
 
     def __repr__(self) -> str:
         """Return a table with one line a column: where it is least and largest on the map."""
-        labels = [escaped(column) for column in self.columns[:SHOWN_COLUMNS]]
-        width = max(map(len, labels), default=0)
-        lines = [f"{self.kind} on {len(self.nodes)} nodes"]
-        lines += [f"  {escaped(name)}: {figure:.6g}" for name, figure in self.summary.items()]
-        lines.append(f"  {'':{width}}  {'least':>10}  {'largest':>10}  at x1, x2")
-        for label, values in zip(labels, self.values.T, strict=False):
-            lines.append(f"  {label:{width}}  {self._extremes(values)}")
-        if len(self.columns) > SHOWN_COLUMNS:
-            lines.append(f"  and {len(self.columns) - SHOWN_COLUMNS} more columns")
-        return "\n".join(lines)
+        rows = self._extremes()
+        width = max((len(label) for label, *_ in rows), default=0)
+        lines = [self._what(), *(f"  {line}" for line in self._figures())]
+        lines += [
+            f"  {label:{width}}  {least:>10}  {largest:>10}  {place}".rstrip()
+            for label, least, largest, place in [("", *EXTREMES), *rows]
+        ]
+        return "\n".join([*lines, *(f"  {line}" for line in self._further())])
 
-    def _extremes(self, values: Array) -> str:
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: a picture, with the extra `plot`, and the table."""
+        lines = "<br>".join(map(html_text, [self._what(), *self._figures()]))
+        further = "".join(f"<p>{html_text(line)}</p>" for line in self._further())
+        table = html_table(("", *EXTREMES), self._extremes())
+        return f"<div><p>{lines}</p>{notebook_picture(self)}{table}{further}</div>"
+
+    def _what(self) -> str:
+        return f"{self.kind} on {len(self.nodes)} nodes"
+
+    def _figures(self) -> list[str]:
+        return [f"{escaped(name)}: {figure:.6g}" for name, figure in self.summary.items()]
+
+    def _extremes(self) -> list[tuple[str, str, str, str]]:
+        """Return the name of each column that is shown, its least and largest value, and where that is."""
+        labels = [escaped(column) for column in self.columns[:SHOWN_COLUMNS]]
+        return [
+            (label, *self._extremes_of(values)) for label, values in zip(labels, self.values.T, strict=False)
+        ]
+
+    def _extremes_of(self, values: Array) -> tuple[str, str, str]:
         if np.isnan(values).all():
-            return f"{'nan':>10}  {'nan':>10}"
+            return "nan", "nan", ""
         x1, x2 = self.nodes[np.nanargmax(values)]
-        return f"{np.nanmin(values):10.4g}  {np.nanmax(values):10.4g}  {x1:5.2f}, {x2:5.2f}"
+        return f"{np.nanmin(values):.4g}", f"{np.nanmax(values):.4g}", f"{x1:5.2f}, {x2:5.2f}"
+
+    def _further(self) -> list[str]:
+        n_more = len(self.columns) - SHOWN_COLUMNS
+        return [f"and {n_more} more columns"] if n_more > 0 else []
 
     def to_frame(self) -> Any:
         """Return a pandas.DataFrame with one row a node: x1, x2, then the columns.

@@ -126,7 +126,10 @@ def score_name(search: Any) -> str:
         return "score"
     if is_classifier(search.estimator):
         return "share of rows told right"
-    return "R^2" if is_regressor(search.estimator) else "log-likelihood a row"
+    if is_regressor(search.estimator):
+        return "R^2"
+    is_map = hasattr(search.estimator, "applicability")  # which is judged by its likelihood; others vary
+    return "log-likelihood a row" if is_map else "score"
 
 
 def is_number(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from html import escape
 from string import Template
 from typing import Any
@@ -16,19 +15,19 @@ from scipy.special import xlogy
 from dask_igtm._version import __version__
 from dask_igtm.data.column_names import series_name
 from dask_igtm.data.containers import array_in
+from dask_igtm.data.html_text import html_figures, html_text
 from dask_igtm.data.json_text import dumps
 from dask_igtm.data.own_inputs import refuse_own_input
-from dask_igtm.data.plain_text import escaped
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.plot import charts as pictures
 from dask_igtm.plot import fit_charts, row_charts
 from dask_igtm.plot.style import Canvas
+from dask_igtm.projection.fit_figures import fit_figures
 from dask_igtm.projection.validate import fitted_map, map_estimator
 
 Array = NDArray[np.float64]
 
-NAMES_LENGTH = 200  # characters of the names of columns
 N_BINS = 64  # few enough for a region to follow the mouse
 REGION = alt.selection_interval(name="region", encodings=["x", "y"])
 
@@ -148,10 +147,10 @@ def report(
     history = fit_charts.history(igtm).to_dict()
     charts = dumps({"maps": _linked(of_rows + of_nodes), "history": history})
     page = PAGE.substitute(
-        title=_html(title),
-        fit=_table(_fit_figures(igtm)),
-        rows=_table(rows | quality),
-        settings=_table({name: str(value) for name, value in igtm.get_params(deep=False).items()}),
+        title=html_text(title),
+        fit=html_figures(fit_figures(igtm)),
+        rows=html_figures(rows | quality),
+        settings=html_figures({name: str(value) for name, value in igtm.get_params(deep=False).items()}),
         version=escape(__version__),
         library=library,
         charts=charts.replace("<", "\\u003c"),  # so that no text ends the script
@@ -246,49 +245,3 @@ def _explained(mean: Array, std: Array, support: Array) -> float:
     between = np.average((mean - np.average(mean, weights=support)) ** 2, weights=support)
     total = between + np.average(std**2, weights=support)
     return float(between / total) if total > 0 else 0.0
-
-
-def _fit_figures(igtm: Any) -> dict[str, Any]:
-    k, noise = math.isqrt(len(igtm.nodes_)), igtm.model_.noise
-    figures = {
-        "Rows": igtm.n_samples_seen_,
-        "Columns": _columns(igtm),
-        "Nodes": f"{k} x {k}",
-        "Mean of ln p(x) a row": igtm.log_likelihood_,
-        "Iterations": igtm.n_iter_,
-        "Converged": igtm.converged_,
-        "Stopped by": igtm.stopped_by_,
-        "Passes over the data": round(float(igtm.n_passes_), 1),
-        "Noise": noise.name,
-    }
-    if noise.natural:  # which has none of its own
-        return figures
-    mean = "Mean noise variance of a column" if noise.by_column else "Noise variance"
-    return figures | {f"{mean}, in the units of the model": float(np.mean(igtm.beta_inv_))}
-
-
-def _columns(igtm: Any) -> str:
-    """Say how many columns there are, and what they are called, as far as a line holds that."""
-    names = list(getattr(igtm, "feature_names_in_", ()))
-    listed = textwrap.shorten(", ".join(map(escaped, names)), NAMES_LENGTH, placeholder=" ...")
-    return f"{igtm.n_features_in_:,}: {listed}" if names else f"{igtm.n_features_in_:,}"
-
-
-def _table(entries: dict[str, Any]) -> str:
-    rows = (
-        f"<tr><th>{_html(name)}</th><td>{_html(_text(value))}</td></tr>" for name, value in entries.items()
-    )
-    return f"<table>{''.join(rows)}</table>"
-
-
-def _html(value: Any) -> str:
-    """Return the text of a value that is nothing else in a page."""
-    return escape(escaped(value))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    if isinstance(value, (float, np.floating)):
-        return f"{value:,.6g}"
-    return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)

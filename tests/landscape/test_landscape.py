@@ -1,7 +1,9 @@
 """A landscape as a table that prints, goes to pandas, and comes back from a file."""
 
 import dataclasses
+import re
 import sys
+from html import unescape
 
 import numpy as np
 import pytest
@@ -126,3 +128,19 @@ def test_what_it_shows_is_one_line_a_name():
     assert shown.count(r"\x1b[2J\n\ud800") == 3
     assert "\x1b" not in shown
     assert len(shown.splitlines()) == 8
+
+
+def test_a_notebook_shows_a_picture_and_the_table(igtm):
+    found = landscape.classes(igtm, X, np.array(["a", "</table><script>", "\x1b"], dtype=object)[SPECIES])
+    html = found._repr_html_()
+    assert html.count("<img ") == 1
+    assert "<script" not in html
+    assert "\x1b" not in html
+    told = re.sub(r"\s+", " ", unescape(re.sub(r"<(?!/table><s)[^>]*>", " ", html)))
+    assert told.split() == repr(found).split()
+
+
+def test_a_notebook_shows_as_many_columns_as_text_does(igtm):
+    html = landscape.classes(igtm, X, np.arange(N))._repr_html_()
+    assert "and 140 more columns" in html
+    assert html.count('<th scope="row"') == 10

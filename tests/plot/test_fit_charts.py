@@ -14,6 +14,7 @@ from helpers.hostile import faults_of, texts
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KernelDensity
 
 from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, plot, saturation
 from dask_igtm.estimators.saturation import Saturation
@@ -251,6 +252,7 @@ def test_the_candidate_that_the_search_chose_is_marked(X):
         ({}, "log-likelihood a row"),
         ({"estimator": IGTMClassifier()}, "share of rows told right"),
         ({"estimator": IGTMRegressor()}, "R^2"),
+        ({"estimator": KernelDensity()}, "score"),
         ({"scoring": "neg_mean_squared_error"}, "neg mean squared error"),
         ({"scoring": len}, "score"),
     ],
