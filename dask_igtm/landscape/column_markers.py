@@ -118,20 +118,28 @@ def _each(n_nodes: int) -> Iterator[Mask]:
 def _apart(fitted: FittedMap, weight: Array, masks: Iterable[Mask], n: int) -> Iterator[tuple[Any, ...]]:
     """Yield ranks, numbers of columns, their means within a mask and without, and their differences."""
     # By the few functions of the map, for the centres of wide maps are large.
+    by_node = fitted.model.noise.natural  # with a function for each node, by which no more is multiplied
     functions, weights = in_noise(fitted.model)
-    in_units = fitted.centers if fitted.model.noise.natural else fitted.weights
+    in_units = fitted.centers if by_node else fitted.weights
     for mask in masks:
-        inside, rest = _mean(functions, weight, mask), _mean(functions, weight, ~mask)
+        inside, rest = (_mean(None if by_node else functions, weight, part) for part in (mask, ~mask))
         difference = (inside - rest) @ weights  # in centred coordinates, where no offset rounds it
         columns = _largest(np.abs(difference), n)
         values = (mean @ in_units[:, columns] for mean in (inside, rest))
         yield np.arange(1, len(columns) + 1), columns, *values, difference[columns]
 
 
-def _mean(functions: Array, weight: Array, mask: Mask) -> Array:
-    """Return the means of functions over some nodes, which weigh alike where none has rows."""
+def _mean(functions: Array | None, weight: Array, mask: Mask) -> Array:
+    """Return the means of functions over some nodes, which weigh alike where none has rows.
+
+    None stands for functions that are 1 at a node of their own and 0 at all others.
+    """
     weight = weight[mask]
     share = weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1.0 / len(weight))
+    if functions is None:
+        means = np.zeros(len(mask))
+        means[mask] = share
+        return means
     return np.asarray(share @ functions[mask])
 
 
