@@ -42,7 +42,7 @@ ROOMS = {
     "landscape": "landscape node_values from_rows regions column_markers rows_at_nodes",
     "estimators": "rollback set_output row_tables saving base_map igtm ugtm base_predictor classifier"
     " regressor load folds search saturation",
-    "plot": "shown_text style row_charts node_charts charts report",
+    "plot": "shown_text style row_charts node_charts charts node_facts page report",
     "cli": "estimator_options option_words facts base clusters commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}
