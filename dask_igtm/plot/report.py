@@ -136,7 +136,7 @@ def report(
 
 
 def source_of(X: Any) -> str:
-    """Return the path if X is one, without a password; else its kind, and its size as far as that is known."""
+    """Return the path if X is one, without a password; else its kind, and its size as far as it is known."""
     if isinstance(X, (str, os.PathLike)):
         return re.sub("(?<=://)[^/]*@", "", os.fspath(X))
     kind = f"{type(X).__module__.split('.')[0]} {type(X).__name__}".removeprefix("builtins ")
@@ -229,8 +229,8 @@ def _landscapes(
 def _linked(maps: Sequence[Any], canvas: Canvas) -> dict[str, Any]:
     """Return the specification of all maps, in which a region or a node of one is marked on all."""
     independent = dict.fromkeys(("color", "shape", "opacity", "size"), "independent")
-    outline = _outline(canvas)
-    outlined = [drawn + outline for drawn in maps]
+    rim, line = _outline(canvas)
+    outlined = [drawn + rim + line for drawn in maps]
     spec: dict[str, Any] = alt.concat(*outlined, columns=2).resolve_scale(**independent).to_dict()
     # Altair cannot add one parameter to several charts without a warning.
     views = [panel["layer"][0] for panel in spec["concat"]]
@@ -242,13 +242,13 @@ def _linked(maps: Sequence[Any], canvas: Canvas) -> dict[str, Any]:
     return spec
 
 
-def _outline(canvas: Canvas) -> Any:
-    """Return what marks the node that is chosen: dark on a light rim, so that it is seen on every colour."""
+def _outline(canvas: Canvas) -> tuple[Any, Any]:
+    """Return a light rim and a dark line around the chosen node, which are seen on every colour."""
     side = max(canvas.node_pixels + 2, LEAST_OUTLINE)
     square = canvas.chart([]).properties(data=alt.NamedData(name=CHOSEN))
     look = {"shape": "square", "size": side**2, "filled": False, "opacity": 1, "tooltip": None}
     rim = square.mark_point(stroke="white", strokeWidth=5, **look)
-    return rim + square.mark_point(stroke="black", strokeWidth=2, **look)
+    return rim, square.mark_point(stroke="black", strokeWidth=2, **look)
 
 
 # Words
