@@ -34,6 +34,11 @@ async function fit() {
   for (let drawn = view && charts.maps.columns; columns() !== drawn; ) await draw((drawn = columns()));
 }
 
+// Of itself a click ends a region in some maps and not in others.
+function unmark() {
+  view.data("region_store", []);
+}
+
 function outline() {
   view.data("chosen", chosen === null ? [] : [place(chosen)]).run();
 }
@@ -50,7 +55,7 @@ function choose(node) {
 
 // A map fills its square evenly with the squares of its nodes, and x2 points upwards.
 function nodeAt(x, y) {
-  for (const frame of maps.querySelectorAll("g.role-scope > g > .background")) {
+  for (const frame of maps.querySelectorAll('[class*=" map"][class$="_group"] > g > .background')) {
     const box = frame.getBoundingClientRect();
     const across = (x - box.left) / box.width, up = (box.bottom - y) / box.height;
     if (across >= 0 && across < 1 && up >= 0 && up < 1)
@@ -64,7 +69,9 @@ maps.addEventListener("pointerdown", (event) => (pressed = event), true);
 maps.addEventListener("click", (event) => {
   const moved = pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY);
   const node = nodeAt(event.clientX, event.clientY);
-  if (node !== null && !(moved > 4)) choose(node);
+  if (node === null || moved > 4) return;
+  if (!event.target.closest(".region_brush")) unmark();
+  choose(node);
 });
 
 const fullest = () => nodes.rows.reduce((best, rows, node) => (rows > nodes.rows[best] ? node : best), 0);
@@ -80,7 +87,10 @@ const steps = {
 
 maps.addEventListener("keydown", (event) => {
   if (event.target !== maps || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.key === "Escape" && chosen !== null) return choose(null);
+  if (event.key === "Escape") {
+    unmark();
+    return choose(null);
+  }
   if (!Object.hasOwn(steps, event.key)) return;
   event.preventDefault();
   if (chosen === null) return choose(fullest());

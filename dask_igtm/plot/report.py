@@ -231,12 +231,13 @@ def _linked(maps: Sequence[Any], canvas: Canvas) -> dict[str, Any]:
     independent = dict.fromkeys(("color", "shape", "opacity", "size"), "independent")
     rim, line = _outline(canvas)
     outlined = [drawn + rim + line for drawn in maps]
-    spec: dict[str, Any] = alt.concat(*outlined, columns=2).resolve_scale(**independent).to_dict()
+    together = alt.concat(*outlined, columns=2).resolve_scale(**independent)
+    spec: dict[str, Any] = together.to_dict(validate=False)  # which takes longest of all, and never fails
+    for number, panel in enumerate(spec["concat"]):
+        panel["name"], panel["layer"][0]["name"] = f"map{number}", f"rows{number}"
     # Altair cannot add one parameter to several charts without a warning.
-    views = [panel["layer"][0] for panel in spec["concat"]]
-    for number, view in enumerate(views):
-        view["name"] = f"map{number}"
-    spec["params"] = [REGION.param.to_dict() | {"views": [view["name"] for view in views]}]
+    views = [panel["layer"][0]["name"] for panel in spec["concat"]]
+    spec["params"] = [REGION.param.to_dict() | {"views": views}]
     spec.setdefault("datasets", {})[CHOSEN] = []
     spec["config"]["aria"] = False  # thousands of marks say less than the page tells of a node
     return spec
