@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -27,24 +27,13 @@ def figure_text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
 
 
-def html_figures(figures: Mapping[str, Any]) -> str:
-    """Return a table with a row for each figure, by its name."""
-    rows = (
-        f"<tr>{_row_name(name)}<td {LEFT}>{html_text(figure_text(value))}</td></tr>"
-        for name, value in figures.items()
-    )
-    return f"<table>{''.join(rows)}</table>"
-
-
-def html_table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    """Return a table whose columns have the names in `head`; the first cell of a row is its name."""
+def html_table(rows: Iterable[Sequence[Any]], head: Sequence[Any] = ()) -> str:
+    """Return a table whose rows are named by their first entry, and its columns in `head`."""
     top = "".join(f'<th scope="col">{html_text(name)}</th>' for name in head)
-    lines = (
-        f"<tr>{_row_name(name)}{''.join(f'<td>{html_text(cell)}</td>' for cell in cells)}</tr>"
-        for name, *cells in rows
-    )
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    lines = "".join(f"<tr>{_line(*row)}</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{lines}</tbody></table>"
 
 
-def _row_name(name: Any) -> str:
-    return f'<th scope="row" {LEFT}>{html_text(name)}</th>'
+def _line(name: Any, *values: Any) -> str:
+    cells = (f"<td {LEFT}>{html_text(figure_text(value))}</td>" for value in values)
+    return f'<th scope="row" {LEFT}>{html_text(name)}</th>{"".join(cells)}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dask_igtm.data.html_text import html_figures
+from dask_igtm.data.html_text import html_table
 from dask_igtm.data.plain_text import listed
 from dask_igtm.projection.fit_figures import fit_figures
 
@@ -35,7 +35,9 @@ def _fitted_html(estimator: Any) -> str:
     igtm = getattr(best, "igtm_", best)
     if hasattr(igtm, "model_"):
         figures |= fit_figures(igtm)
-    return f"<details open><summary>Fitted</summary>{html_figures(figures)}</details>" if figures else ""
+    return (
+        f"<details open><summary>Fitted</summary>{html_table(figures.items())}</details>" if figures else ""
+    )
 
 
 def _searched(search: Any) -> dict[str, Any]:

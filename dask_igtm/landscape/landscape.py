@@ -85,7 +85,7 @@ class Landscape:
         """Return what notebooks show: a picture, with the extra `plot`, and the table."""
         lines = "<br>".join(map(html_text, [self._what(), *self._figures()]))
         further = "".join(f"<p>{html_text(line)}</p>" for line in self._further())
-        table = html_table(("", *EXTREMES), self._extremes())
+        table = html_table(self._extremes(), ("", *EXTREMES))
         return f"<div><p>{lines}</p>{notebook_picture(self)}{table}{further}</div>"
 
     def _what(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data.containers import opened
+from dask_igtm.data.frames import category_order
 from dask_igtm.data.row_arrays import records_of, sizes_message
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.row_names import Names, split_names
@@ -159,6 +160,7 @@ def survey(
     sample, without = _sample(model, rows)
     asked = Asked(map_bins.edges_of(len(fitted.nodes), n_bins), max_points, min(top, most), sample)
     found = _surveyed(fitted, rows, beside, asked)
+    order = category_order(labels)
     density = density_of(fitted, found.weights)  # which refuses rows of which none counts
     quality, without = _quality(fitted, found, without)
     return Survey(
@@ -166,7 +168,7 @@ def survey(
         found.by_label,
         found.by_value,
         density,
-        None if found.classes is None else classes_of(fitted, found.classes, "estimated"),
+        None if found.classes is None else classes_of(fitted, found.classes, "estimated", order),
         None if found.values is None else property_of(fitted, found.values, names_of_values(table, y)),
         quality,
         without,

@@ -203,7 +203,7 @@ def with_names(
     side = canvas.k * canvas.node_pixels
     low, high = canvas.edges[[0, -1]]
     cells = np.linspace(low, high, CELLS + 1)
-    mass = np.histogram2d(*places.T[::-1], bins=cells, weights=weights)[0]
+    mass = np.histogram2d(places[:, 1], places[:, 0], bins=[cells, cells], weights=weights)[0]
     boxes = np.array([text_box(name, NAME_PIXELS) for name in names])
     found = places_of((anchors - low) / (high - low) * side, boxes, mass, side)
     kept = [number for number, place in enumerate(found) if place is not None]
@@ -224,7 +224,9 @@ def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Array, names:
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
     leading = np.flatnonzero(own.max(axis=0) > 0)
     anchors = places[own.argmax(axis=0)[leading]]
-    return with_names(chart, canvas, anchors, [names[n] for n in leading], places, weights.sum(axis=1))
+    return with_names(
+        chart, canvas, anchors, [names[n] for n in leading.tolist()], places, weights.sum(axis=1)
+    )
 
 
 def amount(n_rows: float) -> str:

@@ -20,8 +20,9 @@ from helpers.data import correlated
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from dask_igtm import IGTM, IGTMClassifier, landscape, plot
-from dask_igtm.plot.report import report
+import dask_igtm
+from dask_igtm import IGTM, IGTMClassifier, landscape, plot, quality
+from dask_igtm.plot.report import report, source_of
 
 N = 200
 EVIL = "</script><script>alert('<b>&')</script>"
@@ -32,9 +33,12 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.tags, self.cells, self.text, self._inside = [], [], "", None
+        self.tags, self.rows, self.text, self._inside = [], [], "", None
         self.feed(path.read_text())
-        self.charts = json.loads(re.search(r'id="charts">(.*?)</script>', self.source, re.DOTALL)[1])
+        self.charts, self.nodes = map(self.held, ("charts", "nodes"))
+
+    def held(self, name):
+        return json.loads(re.search(rf'id="{name}">(.*?)</script>', self.source, re.DOTALL)[1])
 
     def feed(self, source):
         self.source = source
@@ -43,25 +47,27 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         self._inside = tag
+        if tag == "tr":
+            self.rows.append([])
         if tag in {"th", "td"}:
-            self.cells.append("")
+            self.rows[-1].append("")
 
     def handle_endtag(self, tag):
         self._inside = None
 
     def handle_data(self, data):
         if self._inside in {"th", "td"}:
-            self.cells[-1] += data
+            self.rows[-1][-1] += data
         if self._inside not in {"script", "style"}:
             self.text += data
 
     @property
     def figures(self):
-        return dict(zip(self.cells[::2], self.cells[1::2], strict=True))
+        return {name: value for name, value, *_ in self.rows}
 
     @property
     def maps(self):
-        return [panel["layer"][0] if "layer" in panel else panel for panel in self.charts["maps"]["concat"]]
+        return [panel["layer"][0] for panel in self.charts["maps"]["concat"]]
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +92,31 @@ def test_charts_are_valid_and_linked(igtm, X, tmp_path):
     assert len(page.charts["history"]["data"]["values"]) == igtm.n_iter_
 
 
+def test_the_chosen_node_is_outlined_on_every_map(igtm, X, tmp_path):
+    report(igtm, X, tmp_path / "map.html", y=X[:, 0], labels=X[:, 1] > 1)
+    maps = Page(tmp_path / "map.html").charts["maps"]
+    assert maps["datasets"]["chosen"] == []  # until one is
+    for panel in maps["concat"]:
+        outline = panel["layer"][-1]
+        assert outline["data"] == {"name": "chosen"}
+        assert outline["mark"]["size"] > (panel["width"] / 5) ** 2
+    assert len({(panel["width"], panel["height"]) for panel in maps["concat"]}) == 1
+
+
 def test_settings_and_figures_are_told(igtm, X, tmp_path):
     report(igtm, X, tmp_path / "map.html", title="A map")
     page = Page(tmp_path / "map.html")
     assert {name: page.figures[name] for name in igtm.get_params()} == {
         name: str(value) for name, value in igtm.get_params().items()
     }
-    assert page.figures["Rows"] == "200"
+    assert page.figures["Rows"] == page.figures["Rows of this page"] == "200"
     assert page.figures["Nodes"] == "5 x 5"
     assert page.figures["Columns"] == str(X.shape[1])
     assert page.figures["Iterations"] == "6"
     assert page.figures["Converged"] == "no"
-    assert float(page.figures["Mean of ln p(x) a row"]) == pytest.approx(igtm.score(X), rel=1e-5)
+    for rows in ("a row", "a row of the fit"):
+        assert float(page.figures[f"Mean of ln p(x) {rows}"]) == pytest.approx(igtm.score(X), rel=1e-5)
+    assert f"dask_igtm {dask_igtm.__version__}" in page.text
     assert ("h1", {}) in page.tags
     assert page.text.count("A map") == 2
 
@@ -146,6 +165,29 @@ def test_quality_is_that_of_the_rows(igtm, X, tmp_path):
     assert float(figures[key]) == pytest.approx(certain, rel=1e-4)
 
 
+def test_quality_is_told_with_what_it_says(igtm, X, tmp_path):
+    report(igtm, X, tmp_path / "map.html")
+    rows = {name: rest for name, *rest in Page(tmp_path / "map.html").rows}
+    expected = quality(igtm, X)
+    for name, figure in {
+        "Trustworthiness": f"{expected.trustworthiness:.4f}",
+        "Continuity": f"{expected.continuity:.4f}",
+        "Dead nodes": f"{expected.dead_nodes:.1%}",
+        "BIC": f"{expected.bic:,.6g}",
+    }.items():
+        value, meaning = rows[name]
+        assert value == figure
+        assert len(meaning) > 20
+
+
+def test_few_rows_have_a_page_that_tells_what_they_are_too_few_for(igtm, X, tmp_path):
+    report(igtm, X[:8], tmp_path / "map.html")
+    page = Page(tmp_path / "map.html")
+    reason = next(row for row in page.rows if row[0].startswith("Trustworthiness"))[2]
+    assert "8 rows" in reason
+    assert page.figures["Rows of this page"] == "8"
+
+
 def test_figures_of_weighted_rows_are_those_of_repeated_ones(igtm, X, tmp_path):
     weight = np.arange(N) % 3
     often = np.repeat(np.arange(N), weight)
@@ -153,7 +195,11 @@ def test_figures_of_weighted_rows_are_those_of_repeated_ones(igtm, X, tmp_path):
     report(igtm, X, tmp_path / "one.html", y=y, labels=labels, sample_weight=weight)
     report(igtm, X[often], tmp_path / "other.html", y=y[often], labels=labels[often])
     one, other = Page(tmp_path / "one.html"), Page(tmp_path / "other.html")
-    assert one.figures == other.figures
+    differ = {"Source", "Weights", "Trustworthiness", "Continuity"}  # which seek neighbours among other rows
+    assert {name for name in one.figures if one.figures[name] != other.figures.get(name)} == differ
+    assert one.figures.keys() == other.figures.keys()
+    for part in ("rows", "classes", "means", "markers"):
+        assert one.nodes[part] == other.nodes[part]
     for here, there in zip(one.maps[2:], other.maps[2:], strict=True):  # the landscapes
         assert here["title"] == there["title"]
         pd.testing.assert_frame_equal(
@@ -161,11 +207,75 @@ def test_figures_of_weighted_rows_are_those_of_repeated_ones(igtm, X, tmp_path):
         )
 
 
+def test_what_the_rows_are_is_told(igtm, X, tmp_path):
+    labels = pd.Series(np.where(X[:, 1] > 1, "many", "few"), name="how many")
+    labels[:3] = None
+    y = pd.DataFrame({"height": X[:, 0], "depth": X[:, 1]})
+    ids = pd.Series([f"row {i}" for i in range(N)], name="station")
+    report(igtm, X, tmp_path / "map.html", y=y, labels=labels, ids=ids, source="the weather of 1999")
+    page = Page(tmp_path / "map.html")
+    assert page.figures["Source"] == "the weather of 1999"
+    assert page.text.count("the weather of 1999") == 2
+    assert page.figures["Labels"] == "how many, 2: few, many"
+    assert page.figures["Rows without a label"] == "3"
+    assert page.figures["Values (y)"] == "2: height, depth"
+    assert page.figures["Rows are called by"] == "station"
+    assert page.figures["Weights"] == "none"
+
+
+def sources(X, tmp_path):
+    zarr.create_array(tmp_path / "x.zarr", data=X)
+    yield str(tmp_path / "x.zarr"), str(tmp_path / "x.zarr")
+    yield tmp_path / "x.zarr", str(tmp_path / "x.zarr")
+    yield "memory://me:secret@there/x.zarr", "memory://there/x.zarr"
+    yield X, "numpy ndarray of 200 rows and 4 columns"
+    yield X.tolist(), "list of 200 rows and 4 columns"
+    yield pd.DataFrame(X), "pandas DataFrame of 200 rows and 4 columns"
+    yield da.from_array(X), "dask Array of 200 rows and 4 columns"
+    yield dd.from_pandas(pd.DataFrame(X), npartitions=2), "dask DataFrame of 4 columns"
+    yield xr.Dataset({"t": (("lat", "lon"), X)}), "xarray Dataset"
+
+
+def test_the_source_is_a_path_or_what_is_in_memory(X, tmp_path):
+    for given, told in sources(X, tmp_path):
+        assert source_of(given) == told
+
+
+def test_nodes_have_the_members_and_markers_of_their_landscapes(igtm, X, tmp_path):
+    ids = [f"{EVIL} {i}" for i in range(N)]
+    report(igtm, X, tmp_path / "map.html", ids=ids)
+    nodes = Page(tmp_path / "map.html").nodes
+    members, markers = landscape.members(igtm, X, ids), landscape.markers(igtm, X)
+    for node in range(25):
+        at = slice(*nodes["members"]["start"][node : node + 2])
+        assert nodes["members"]["ids"][0][at] == members[members["node"] == node]["id"].tolist()
+        at = slice(*nodes["markers"]["start"][node : node + 2])
+        assert nodes["markers"]["which"][at] == [
+            nodes["markers"]["names"].index(str(name)) for name in markers[markers["node"] == node]["column"]
+        ]
+    np.testing.assert_allclose(nodes["rows"], landscape.density(igtm, X).support, rtol=1e-5)
+
+
+def test_a_map_of_one_node_has_a_page(X, tmp_path):
+    report(IGTM(k=1, m=1, niter=1).fit(X), X, tmp_path / "map.html", labels=X[:, 0] > 0)
+    nodes = Page(tmp_path / "map.html").nodes
+    assert nodes["rows"] == [200]
+    assert nodes["markers"]["start"] == [0, 0]
+
+
+def test_a_page_of_many_nodes_is_small(X, tmp_path):
+    wide = IGTM(k=32, m=2, niter=1, scale="center").fit(X)
+    report(wide, X, tmp_path / "map.html", y=X[:, 0], labels=X[:, 1] > 1)
+    assert os.path.getsize(tmp_path / "map.html") < 3 * 2**20  # of which the scripts that draw take one
+
+
 def test_the_page_loads_nothing(igtm, X, tmp_path):
     report(igtm, X, tmp_path / "map.html")
     page = Page(tmp_path / "map.html")
     assert not any({"src", "href", "data"} & attributes.keys() for _, attributes in page.tags)
     assert not re.search(r"@import|url\(", page.source[: page.source.index("<script>")])
+    ours = page.source[page.source.index('<script type="module">') :]
+    assert not re.search(r"fetch|import|XMLHttp|innerHTML|https?:", ours)
     policy = next(attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes)
     assert policy.startswith("default-src 'none';")
     assert "http" not in policy
@@ -175,22 +285,29 @@ def test_text_is_shown_and_not_run(X, tmp_path):
     frame = pd.DataFrame(X, columns=[EVIL, *"abc"])
     igtm = IGTM(k=5, m=2, niter=2).fit(frame)
     labels = pd.Series(np.where(X[:, 1] > 1, EVIL, "b"), name=EVIL)
-    report(igtm, frame, tmp_path / "map.html", title=EVIL, labels=labels, y=pd.Series(X[:, 0], name=EVIL))
-    page = Page(tmp_path / "map.html")
-    assert [tag for tag, _ in page.tags].count("script") == 3
-    assert page.source.count("</script>") == 3
-    assert page.text.count(EVIL) == 4  # title, heading, a property, a column
-    assert EVIL in page.figures["Share of the variance of " + EVIL + " between nodes"] or EVIL in str(
-        page.cells
+    report(
+        igtm,
+        frame,
+        tmp_path / "map.html",
+        title=EVIL,
+        labels=labels,
+        y=pd.Series(X[:, 0], name=EVIL),
+        ids=labels,
     )
+    page = Page(tmp_path / "map.html")
+    assert [tag for tag, _ in page.tags].count("script") == 4
+    assert page.source.count("</script>") == 4
+    # Title, heading, the share of a variance, a column, labels with one of them, y, ids.
+    assert page.text.count(EVIL) == 8
+    assert f"Share of the variance of {EVIL} between nodes" in page.figures
     shown = EVIL.replace("</", "<\u2060/")  # with a word joiner, which is not seen
     assert page.maps[0]["encoding"]["color"]["scale"]["domain"] == [shown, "b"]
 
 
-@pytest.mark.parametrize(
-    ("y", "labels", "passes"), [(False, False, 2), (True, False, 3), (False, True, 3), (True, True, 5)]
-)
-def test_rows_are_read_as_often_as_promised(igtm, X, tmp_path, y, labels, passes):
+@pytest.mark.xfail(reason="the survey in one pass is not there yet", strict=True)
+@pytest.mark.parametrize("y", [False, True])
+@pytest.mark.parametrize("labels", [False, True])
+def test_rows_are_read_once(igtm, X, tmp_path, y, labels):
     computed = []
 
     def note(block, block_id):
@@ -201,7 +318,7 @@ def test_rows_are_read_as_often_as_promised(igtm, X, tmp_path, y, labels, passes
     look = {"y": X[:, 0]} if y else {}
     look |= {"labels": X[:, 1] > 1} if labels else {}
     report(igtm, lazy, tmp_path / "map.html", **look)
-    assert_array_equal(np.bincount(computed), np.full(4, passes))
+    assert_array_equal(np.bincount(computed), np.ones(4))
 
 
 def test_many_rows_stay_out_of_the_page(igtm, tmp_path):
@@ -314,7 +431,7 @@ OF_NODES = 2  # density and magnification
 
 def colour(panels):
     """Return which field of the table of the first map, which is of the rows, colours it."""
-    return panels[0]["encoding"]["color"].get("field")
+    return panels[0]["layer"][0]["encoding"]["color"].get("field")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.browser import CHROMIUM, attribute, shown
+from helpers.browser import CHROMIUM, LOOK, attribute, shown, used
 from helpers.data import correlated
 
 from dask_igtm import IGTM, landscape, plot, report
@@ -99,5 +99,145 @@ def test_a_report_is_drawn_and_its_text_is_not_run(tmp_path, server):
     labels = pd.Series(np.array(texts, dtype=object)[np.arange(len(X)) % len(texts)])
     for text in ("image", texts[0], texts[4], texts[5]):
         y = pd.Series(X[:, 0], name=text)
-        report(igtm, frame, tmp_path / "map.html", labels=labels.rename(text), y=y, title=text)
+        report(igtm, frame, tmp_path / "map.html", labels=labels.rename(text), y=y, title=text, source=text)
         assert_harmless(*shown(tmp_path / "map.html", tmp_path / "profile"), asked)
+
+
+def test_what_a_node_tells_is_text_and_not_run(tmp_path, server):
+    address, asked = server
+    texts = hostile(address)
+    frame = pd.DataFrame(X, columns=texts[:4])
+    igtm = IGTM(k=2, m=2, niter=2).fit(frame)
+    names = pd.Series(np.array(texts, dtype=object)[np.arange(len(X)) % len(texts)], name=texts[1])
+    y = pd.Series(X[:, 0], name=texts[0])
+    report(igtm, frame, tmp_path / "map.html", labels=names, y=y, ids=names)
+    steps = [["focus"], *(["key", key] for key in ("Home", "ArrowUp", "ArrowDown", "ArrowRight", "ArrowUp"))]
+    states, console = used(tmp_path / "map.html", tmp_path / "profile", steps)
+    told = "".join(state["panel"] for state in states)
+    for text in texts[:4]:
+        assert text in told
+    assert {(state["title"], state["images"]) for state in states} == {("Generative topographic map", 0)}
+    assert console == []
+    assert asked == []
+
+
+K = 5  # of the report that is used
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+IDS = pd.Series([f"row {number}" for number in range(len(X))], name="id")
+LABELS = pd.Series(np.where(X[:, 0] > np.median(X[:, 0]), "high", "low"), name="height")
+NOBODY = "No node is chosen."
+N_MAPS = 4
+
+
+@pytest.fixture(scope="module")
+def igtm():
+    return IGTM(k=K, m=2, niter=5, scale="center").fit(FRAME)
+
+
+@pytest.fixture
+def page(igtm, tmp_path):
+    report(igtm, FRAME, tmp_path / "map.html", labels=LABELS, ids=IDS)
+    return tmp_path / "map.html"
+
+
+def walked(page, *steps):
+    """Return what the page tells after each step; the console has to stay empty."""
+    states, console = used(page, page.parent / "profile", steps)
+    assert console == []
+    return states
+
+
+def marked(i, j):
+    """Return where the node of column i and row j of the grid is outlined: on each map, and once."""
+    return [[[i, j]]] * N_MAPS
+
+
+def test_a_click_tells_what_lies_at_a_node(igtm, page):
+    members = landscape.members(igtm, FRAME, IDS)
+    markers = landscape.markers(igtm, FRAME)
+    classes = landscape.classes(igtm, FRAME, LABELS)
+    places = [(1, 4, 0), (0, 0, 3), (2, 3, 4), (3, 4, 4)]  # on a map each
+    states = walked(page, *(["click", *place] for place in places))
+    for (_, i, j), state in zip(places, states, strict=True):
+        node = i * K + j
+        assert state["marks"] == marked(i, j)
+        lines = state["panel"].splitlines()
+        assert lines[0].startswith(f"Node {node}")
+        assert state["told"].startswith(f"Node {node} at ")
+        here = members[members["node"] == node]["id"].tolist()
+        assert [line.split("\t")[0] for line in lines if line.startswith("row ")] == here
+        for column, value in markers[markers["node"] == node][["column", "value"]].itertuples(index=False):
+            (line,) = (line for line in lines if line.startswith(f"{column}\t"))
+            assert float(line.split("\t")[1].replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, rel=1e-3)
+        best = classes.values[node].argmax()
+        assert f"; {classes.columns[best]}, " in state["told"]
+
+
+def test_keys_walk_from_node_to_node(igtm, page):
+    fullest = landscape.density(igtm, FRAME).support.argmax()
+    i, j = divmod(int(fullest), K)
+    keys = {
+        "ArrowUp": lambda i, j: (i, j),  # the first one chooses where most rows are
+        "Home": lambda i, j: (0, j),
+        "ArrowLeft": lambda i, j: (0, j),  # ends at the frame
+        "ArrowRight": lambda i, j: (1, j),
+        "End": lambda i, j: (K - 1, j),
+        "ArrowDown": lambda i, j: (i, max(j - 1, 0)),
+        "Tab": lambda i, j: (i, j),  # is the browser's
+    }
+    start, *states, end = walked(page, ["focus"], *(["key", key] for key in keys), ["key", "Escape"])
+    assert start["focused"] == "maps"
+    assert start["ring"] == "solid"
+    assert start["marks"] == [[]] * N_MAPS
+    for step, state in zip(keys.values(), states, strict=True):
+        i, j = step(i, j)
+        assert state["marks"] == marked(i, j)
+        assert state["told"].startswith(f"Node {i * K + j} at ")
+    assert end["marks"] == start["marks"]
+    assert end["told"] == NOBODY
+    assert end["focused"] == "maps"
+
+
+def test_a_drag_marks_a_region_and_chooses_nothing(page):
+    chosen, dragged, inside, clicked, released, again, escaped = walked(
+        page,
+        ["click", 0, 1, 1],
+        ["drag", 2, [0, 0], [3, 2]],
+        ["click", 2, 2, 1],  # in the region, which stays
+        ["click", 0, 4, 4],
+        ["press", "#node button"],
+        ["drag", 1, [1, 1], [3, 3]],
+        ["key", "Escape"],
+    )
+    assert (chosen["region"], chosen["marks"]) == (False, marked(1, 1))
+    assert (dragged["region"], dragged["marks"]) == (True, marked(1, 1))
+    assert (inside["region"], inside["marks"]) == (True, marked(2, 1))
+    assert (clicked["region"], clicked["marks"]) == (False, marked(4, 4))
+    assert (released["told"], released["focused"]) == (NOBODY, "maps")
+    assert (again["region"], again["told"]) == (True, NOBODY)
+    assert not escaped["region"]
+
+
+def test_maps_stand_below_one_another_where_there_is_no_room(page):
+    wide, narrow, clicked = walked(page, ["click", 0, 2, 3], ["narrow", 500], ["click", 3, 0, 4])
+    assert (wide["columns"], narrow["columns"]) == (2, 1)
+    assert narrow["marks"] == marked(2, 3)
+    assert clicked["marks"] == marked(0, 4)
+
+
+def test_a_report_is_dark_where_the_reader_wants_that(page):
+    source = page.read_text()
+    looks = []
+    for scheme in (1, 0):
+        page.write_text(source)
+        flag = f"--blink-settings=preferredColorScheme={scheme}"
+        found, console = shown(page, page.parent / "profile", LOOK, flag)
+        assert console == []
+        looks.append(attribute(found, "data-look"))
+    light, dark = looks
+    assert light["ground"] == "rgb(255, 255, 255)"
+    assert light["charts"] == light["history"] == "none"
+    assert dark["ground"] == "rgb(31, 31, 31)"  # what the filter makes of the white of charts
+    assert dark["charts"] == dark["history"] == "invert(0.88) hue-rotate(180deg)"
+    for part in ("text", "panel"):
+        assert light[part] != dark[part]
