@@ -14,7 +14,7 @@ from typing import Any
 
 import altair as alt
 
-from dask_igtm.data.html_text import html_text
+from dask_igtm.data.html_text import figure_text, html_text
 from dask_igtm.data.json_text import dumps
 
 
@@ -54,7 +54,8 @@ def library() -> str:
 def glance(figures: Mapping[str, Any]) -> str:
     """Return a list of few figures, each with what it is of."""
     pairs = (
-        f"<div><dt>{html_text(name)}</dt><dd>{html_text(value)}</dd></div>" for name, value in figures.items()
+        f"<div><dt>{html_text(name)}</dt><dd>{html_text(figure_text(value))}</dd></div>"
+        for name, value in figures.items()
     )
     return f"<dl>{''.join(pairs)}</dl>"
 

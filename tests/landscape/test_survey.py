@@ -379,7 +379,7 @@ def test_blocks_of_other_sizes_are_refused(igtm):
 
     values = da.from_array(Y, chunks=100)
     lazy = unknown(da.from_array(X, chunks=(100, 4)), 0)
-    with pytest.raises(ValueError, match=r"Blocks of labels, y or ids have \[100, 99\] rows"):
+    with pytest.raises(ValueError, match=r"Blocks of labels, y have \[100, 99\] rows"):
         survey(igtm, lazy, labels=unknown(values > 1, 0), y=unknown(values, 1))
     with pytest.raises(ValueError, match="A block of X has 100 rows, and its weights or values are"):
         survey(igtm, lazy, labels=unknown(values > 1, 1), y=unknown(values, 1))

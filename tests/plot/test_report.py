@@ -22,7 +22,8 @@ from sklearn.exceptions import NotFittedError
 
 import dask_igtm
 from dask_igtm import IGTM, IGTMClassifier, landscape, plot, quality
-from dask_igtm.plot.report import report, source_of
+from dask_igtm.plot.report import report
+from dask_igtm.plot.report_words import source_of
 
 N = 200
 EVIL = "</script><script>alert('<b>&')</script>"
@@ -184,7 +185,7 @@ def test_few_rows_have_a_page_that_tells_what_they_are_too_few_for(igtm, X, tmp_
     report(igtm, X[:8], tmp_path / "map.html")
     page = Page(tmp_path / "map.html")
     reason = next(row for row in page.rows if row[0].startswith("Trustworthiness"))[2]
-    assert "8 rows" in reason
+    assert " 8 " in reason
     assert page.figures["Rows of this page"] == "8"
 
 
