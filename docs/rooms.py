@@ -29,19 +29,20 @@ ROOMS = {
     " row_subsets e_step node_sums prediction map_bins row_sample node_members survey plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
-    "data": "plain_text html_text user_warnings disks interrupts file_lock work_folders whole_outputs whole_stores"
-    " json_text npz_io codecs encodings places zarr_io zarr_labels stored_tables zarr_tables parquet_parts"
-    " opened_files planning block_shapes cubes csr_rows table_columns parquet_rows own_inputs csv_files"
-    " table_files no_tables frames containers column_names row_index row_arrays row_blocks xarray_names"
+    "data": "plain_text html_text user_warnings disks interrupts file_lock work_folders whole_outputs"
+    " whole_stores json_text npz_io codecs encodings places zarr_io zarr_labels stored_tables zarr_tables"
+    " parquet_parts opened_files planning block_shapes cubes csr_rows table_columns parquet_rows own_inputs"
+    " csv_files table_files no_tables frames containers column_names row_index row_arrays row_blocks xarray_names"
     " table_ids row_names row_columns rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks row_records empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result"
     " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
-    "projection": "fit_figures fitted_map validate labelled_rows labelled_results ugtm_names columns blocks table parts"
-    " to_zarr to_csv written quality",
-    "landscape": "notebook_picture landscape node_values from_rows regions column_markers rows_at_nodes survey",
-    "estimators": "rollback set_output row_tables fitted_html saving base_map igtm ugtm base_predictor classifier"
-    " regressor load folds search saturation",
+    "projection": "fit_figures fitted_map validate labelled_rows labelled_results ugtm_names columns blocks"
+    " table parts to_zarr to_csv written quality",
+    "landscape": "notebook_picture landscape node_values from_rows regions column_markers rows_at_nodes"
+    " survey",
+    "estimators": "rollback set_output row_tables fitted_html saving base_map igtm ugtm base_predictor"
+    " classifier regressor load folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
     " node_charts candidates candidate_charts fit_charts charts node_facts page report_words report",
     "cli": "estimator_options option_words facts base clusters commands",

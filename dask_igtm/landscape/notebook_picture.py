@@ -25,10 +25,7 @@ def notebook_picture(landscape: Any) -> str:
     except ImportError:
         return ""
     things = () if landscape.kind == "classes" else landscape.columns_of(landscape.parts[0])
-    try:
-        chart = draw(landscape, columns=things[:MOST_PANELS] if len(things) > MOST_PANELS else None)
-    except ValueError:  # more classes than a picture can show
-        return ""
+    chart = draw(landscape, columns=things[:MOST_PANELS] if len(things) > MOST_PANELS else None)
     sharp = SHARP if len(things) <= 1 else 1
     png = vl_convert.vegalite_to_png(chart.to_dict(), scale=sharp)
     width = int.from_bytes(png[16:20], "big") // sharp  # by the header of PNG

@@ -155,7 +155,7 @@ def survey(
         beside["labels"] = labels_beside(table, rows, labels)
     if y is not None:
         beside["y"] = values_beside(table, rows, y)
-    if names and not rows.in_memory:
+    if names:
         beside["ids"] = records_of(rows.X, names, rows.remedy)
     sample, without = _sample(model, rows)
     asked = Asked(map_bins.edges_of(len(fitted.nodes), n_bins), max_points, min(top, most), sample)

@@ -94,7 +94,8 @@ def _likelihood(found: Survey) -> float:
 
 def quality(found: Survey, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield figures of how good the map of these rows is, each with what it says."""
-    yield "Mean of ln p(x) a row", _likelihood(found), "Of these rows, in the units of X; more is better."
+    told = "Of these rows, in the units of X; more is better."
+    yield "Mean of ln p(x) a row of this page", _likelihood(found), told
     yield from _judged(found.quality, found.without_quality)
     nodes = f"As many nodes as would hold the rows evenly, of {len(found.density.nodes)}."
     evenly = _perplexity(found.density.values[:, 0])

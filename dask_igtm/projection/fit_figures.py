@@ -20,7 +20,7 @@ def fit_figures(igtm: Any) -> dict[str, Any]:
         "Rows": igtm.n_samples_seen_,
         "Columns": _columns(igtm),
         "Nodes": f"{k} x {k}",
-        "Mean of ln p(x) a row of the fit": igtm.log_likelihood_,
+        "Mean of ln p(x) a row": igtm.log_likelihood_,
         "Iterations": igtm.n_iter_,
         "Converged": igtm.converged_,
         "Stopped by": igtm.stopped_by_,

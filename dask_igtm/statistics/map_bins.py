@@ -257,10 +257,14 @@ def of_records(
     """
     told = [name for name in y.dtype.names if name.startswith(TOLD)]
     columns = [y[name] for name in y.dtype.names if name not in told]
-    found: Spread = kind(X, sample_weight, *columns, model, kernel, edges, limit)
-    if found.points is None:
+    return telling(kind(X, sample_weight, *columns, model, kernel, edges, limit), y[told])
+
+
+def telling(found: Spread, told: NDArray[Any] | None) -> Spread:
+    """Return the spread of a block whose points tell what there is to tell of each row, (n,) records."""
+    if found.points is None or told is None:
         return found
-    return replace(found, points=replace(found.points, told=y[told][found.points.rows]))
+    return replace(found, points=replace(found.points, told=told[found.points.rows]))
 
 
 def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Counts]:

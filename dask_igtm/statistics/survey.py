@@ -145,7 +145,7 @@ def survey_of(
         if totals is not None and values is not None:
             totals += totals_of(tile.totals, weight, values[tile.rows])
     return Surveyed(
-        **_spreads(places, sample_weight, beside.labels, values, asked),
+        **_spreads(places, sample_weight, beside.labels, values, beside.ids, asked),
         weights=weights,
         log_likelihood=log_likelihood,
         classes=None if labels is None or by_class is None else ClassTotals(labels, by_class.T),
@@ -156,13 +156,14 @@ def survey_of(
 
 
 def _spreads(
-    places: Places, sample_weight: Array | None, labels: Any, values: Array | None, asked: Asked
+    places: Places, sample_weight: Array | None, labels: Any, values: Array | None, ids: Any, asked: Asked
 ) -> dict[str, Spread | None]:
-    """Return the spread of all rows alike, by their labels, and by their values."""
+    """Return the spread of all rows alike, by their labels, and by their values; points tell their ids."""
     rows, bins = (places, sample_weight), (asked.edges, asked.limit)
     single = values is not None and values.shape[1] == 1
-    return {
+    spreads = {
         "plain": None if single or labels is not None else map_bins.spread(*rows, *bins),
         "by_label": None if labels is None else map_bins.spread_by_label(*rows, labels, *bins),
         "by_value": map_bins.spread_by_value(*rows, values, *bins) if single else None,
     }
+    return {name: spread and map_bins.telling(spread, ids) for name, spread in spreads.items()}

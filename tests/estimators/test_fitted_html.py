@@ -42,9 +42,7 @@ def test_a_map_shows_its_fit(estimator):
     assert figures["Converged"] == "no"
     assert figures["Stopped by"] == "iterations"
     assert figures["Noise"] == "isotropic"
-    assert float(figures["Mean of ln p(x) a row of the fit"]) == pytest.approx(
-        estimator.log_likelihood_, rel=1e-5
-    )
+    assert float(figures["Mean of ln p(x) a row"]) == pytest.approx(estimator.log_likelihood_, rel=1e-5)
 
 
 def test_predictors_show_their_map():

@@ -54,6 +54,10 @@ def alike(found, expected):
     elif dataclasses.is_dataclass(expected):
         assert type(found) is type(expected)
         for field in dataclasses.fields(expected):
+            if (
+                field.name == "told"
+            ):  # by the points of a page, which are those of the separate functions else
+                continue
             alike(getattr(found, field.name), getattr(expected, field.name))
     elif isinstance(expected, dict):
         assert list(found) == list(expected)
