@@ -120,6 +120,8 @@ def test_history_of_a_stream_has_its_blocks(X):
     chart = plot.history(igtm)
     assert_allclose(drawn(chart)["value"], igtm.history_)
     assert_array_equal(drawn(chart)["block"], [0, 1])
+    assert subtitle(chart) == "2 blocks"
+    assert subtitle(plot.history(IGTM(k=K, m=3).partial_fit(X))) == "1 block"
     assert "type" not in encoding(chart)["y"]["scale"]
 
 
