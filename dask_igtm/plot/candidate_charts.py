@@ -142,9 +142,9 @@ def _told(score: str) -> list[Any]:
 
 
 def _comparison(found: Candidates) -> str:
-    """Say in lines which candidate is best, what the marks mean, and which have no score."""
+    """Say in lines which candidate was chosen, what the marks mean, and which have no score."""
     best, ranked = found.best, found.ranked
-    lines = [f"best: {found.words(best)} at {_measured(found.mean[best], found.spread[best])}"]
+    lines = [f"chosen: {found.words(best)} at {_measured(found.mean[best], found.spread[best])}"]
     lines[0] += f" over {found.n_folds} fold{'s' if found.n_folds != 1 else ''}"
     if not found.settled[ranked].all():
         lines.append("hollow: not converged in every fold")

@@ -67,7 +67,7 @@ def history(model: Any, *, title: str = "Log-likelihood") -> Any:
     if not np.isfinite(values).any():
         raise ValueError("The fit was cut before it knew a likelihood, so there is no history to draw.")
     if streamed:
-        return _values_of(values, "block", heading(title, f"{len(values)} blocks"))
+        return _values_of(values, "block", heading(title, _counted(len(values), "block")))
     gaps, words = _gaps(values, shares), heading(title, _ending(igtm))
     if (gaps > 0).sum() < LEAST_GAPS:
         return _values_of(values, "iteration", words)
@@ -284,8 +284,12 @@ def _paler(color: str, share: float) -> str:
 def _ending(igtm: Any) -> str:
     """Say in a line how a fit ended."""
     ended = "Converged" if igtm.converged_ else "Not converged"
-    iterations = f"{igtm.n_iter_:,} iteration{'s' if igtm.n_iter_ != 1 else ''}"
+    iterations = _counted(igtm.n_iter_, "iteration")
     value = f" at {igtm.log_likelihood_:,.6g} a row" if np.isfinite(igtm.log_likelihood_) else ""
     on_samples = int((np.asarray(igtm.history_shares_) < 1).sum())
     before = f"\nafter {on_samples:,} on samples of the rows" if on_samples else ""
     return f"{ended} after {iterations}{value}{before}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"

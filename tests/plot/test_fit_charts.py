@@ -28,6 +28,13 @@ def encoding(chart, layer=0):
     return (spec["layer"][layer] if "layer" in spec else spec)["encoding"]
 
 
+def hollow_of(chart):
+    """Return which filters let through the points that are drawn hollow, and those that are not."""
+    points = [layer for layer in chart.to_dict()["layer"] if layer["mark"]["type"] == "point"]
+    marks = {layer["transform"][0]["filter"]: layer["mark"] for layer in points}
+    return {name: mark.get("fill") == "white" for name, mark in marks.items() if name != "datum.best"}
+
+
 # History
 
 
@@ -113,6 +120,8 @@ def test_history_of_a_stream_has_its_blocks(X):
     chart = plot.history(igtm)
     assert_allclose(drawn(chart)["value"], igtm.history_)
     assert_array_equal(drawn(chart)["block"], [0, 1])
+    assert subtitle(chart) == "2 blocks"
+    assert subtitle(plot.history(IGTM(k=K, m=3).partial_fit(X))) == "1 block"
     assert "type" not in encoding(chart)["y"]["scale"]
 
 
@@ -152,7 +161,7 @@ def test_one_number_is_the_axis(X):
     assert encoding(chart)["y"]["title"] == "log-likelihood a row"
     best, hollow = subtitle(chart)
     m, score = search.best_params_["m"], search.best_score_
-    told = re.fullmatch(r"best: m=(\d) at (-[\d.]+) ± ([\d.]+) over 3 folds", best)
+    told = re.fullmatch(r"chosen: m=(\d) at (-[\d.]+) ± ([\d.]+) over 3 folds", best)
     assert (int(told[1]), float(told[2])) == (m, pytest.approx(score, abs=float(told[3]) / 10))
     assert hollow == "hollow: not converged in every fold"
 
@@ -214,7 +223,7 @@ def test_candidates_without_a_score_are_told_of():
     chart = plot.search(searched(params, [1, np.nan, 3, np.nan, np.nan, np.nan], n_folds=1))
     assert_array_equal(drawn(chart)["at"], [4, 2])
     best, without = subtitle(chart)
-    assert best == "best: k=4 at 3.00 ± 0.50 over 1 fold"
+    assert best == "chosen: k=4 at 3.00 ± 0.50 over 1 fold"
     assert without == "without a score: k=3, k=5, k=6 and 1 more"
 
 
@@ -231,19 +240,18 @@ def test_points_are_hollow_where_a_fold_did_not_converge():
     search.cv_results_["split1_converged"] = np.array([False, True])
     chart = plot.search(search)
     assert drawn(chart).set_index("at")["settled"].to_dict() == {4: False, 8: True}
-    filters = [layer.get("transform") for layer in chart.to_dict()["layer"]]
-    assert [{"filter": "datum.settled"}] in filters
+    assert hollow_of(chart) == {"datum.settled": False, "(!datum.settled)": True}
     assert isinstance(subtitle(plot.search(searched(params, [1, 2], converged=[True, True]))), str)
 
 
 def test_the_candidate_that_the_search_chose_is_marked(X):
-    def simplest(results):
-        return int(np.argmin([params["m"] for params in results["params"]]))
+    def second(results):
+        return int(np.flatnonzero(results["rank_test_score"] == 2)[0])
 
-    search = GridSearchCV(IGTM(**EM, niter=2), {"m": [3, 2]}, cv=2, refit=simplest).fit(X)
-    chart = plot.search(search)
-    assert drawn(chart).set_index("at")["best"].to_dict() == {2: True, 3: False}
-    assert subtitle(chart).startswith("best: m=2 at ")
+    search = GridSearchCV(IGTM(**EM, niter=2), {"m": [3, 2]}, cv=2, refit=second).fit(X)
+    chart, m = plot.search(search), search.best_params_["m"]
+    assert drawn(chart).set_index("at")["best"].to_dict() == {m: True, 5 - m: False}
+    assert subtitle(chart).startswith(f"chosen: m={m} at ")
 
 
 @pytest.mark.parametrize(
@@ -341,6 +349,7 @@ def test_saturation_marks_no_share_where_all_rows_are_needed():
     assert band_and_line(chart)[1] == []
     assert subtitle_of(chart)[-1] == "hollow: not converged"
     assert not any(one["converged"] for one in likelihoods(chart))
+    assert hollow_of(chart) == {"datum.converged": False, "(!datum.converged)": True}
 
 
 def test_saturation_leaves_out_what_is_not_known():
