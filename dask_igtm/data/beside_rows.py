@@ -22,7 +22,7 @@ from dask_igtm.data.stored_tables import ids_of
 from dask_igtm.data.table_files import open_path
 from dask_igtm.data.table_ids import table_ids
 from dask_igtm.data.zarr_io import open_zarr
-from dask_igtm.statistics.targets import numbers_of
+from dask_igtm.statistics.targets import missing, numbers_of
 
 SHOWN = 12  # names in a message
 WHOLE = 2**53  # below it float64 has every whole number
@@ -102,7 +102,7 @@ def _array(path: str, place: str, known: Sequence[str]) -> da.Array:
     if held.ndim > 2 or held.shape[1:] not in ((), (1,)):
         raise ValueError(f"{place!r} has shape {held.shape}; give an array of one value a row.")
     array = as_dask(held, held.piece) if isinstance(held, Stored) else da.from_array(held)
-    return array if array.ndim == 1 else array[:, 0]
+    return array if array.ndim == 1 else array.map_blocks(np.ravel, drop_axis=1, dtype=array.dtype)
 
 
 def _stem(place: str) -> str:
@@ -134,10 +134,11 @@ def _as_labels(array: da.Array) -> da.Array:
 def _labels(values: Any) -> NDArray[Any]:
     labels = np.asarray(values).astype(object)
     labels[:] = [_label(value) for value in labels]
+    labels[missing(labels)] = None
     return labels
 
 
 def _label(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < WHOLE:
-        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < WHOLE else value
     return None if isinstance(value, str) and not value else value
