@@ -30,10 +30,11 @@ ROOMS = {
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "plain_text html_text user_warnings disks interrupts file_lock work_folders whole_outputs"
-    " whole_stores json_text npz_io codecs encodings places zarr_io zarr_labels stored_tables zarr_tables"
-    " parquet_parts opened_files planning block_shapes cubes csr_rows table_columns parquet_rows own_inputs"
-    " csv_files table_files no_tables frames containers column_names row_index row_arrays row_blocks"
-    " xarray_names table_ids row_names row_columns rechunk csr_groups sparse_files convert",
+    " whole_stores json_text npz_io codecs encodings places zarr_io zarr_labels stored_tables"
+    " zarr_tables parquet_parts opened_files planning block_shapes cubes csr_rows table_columns"
+    " parquet_rows own_inputs csv_files table_files no_tables frames named_columns containers"
+    " column_names row_index row_arrays row_blocks xarray_names table_ids beside_rows row_names"
+    " row_columns rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks row_records empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result"
     " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",

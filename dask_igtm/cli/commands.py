@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -252,11 +253,32 @@ def transform(
 @main.command(cls=Command)
 @click.argument("model")
 @click.argument("X")
-@options(target("The HTML page to write."), OVERWRITE, FILL_UNSTORED, SCHEDULER, WORKERS)
+@options(
+    target("The HTML page to write."),
+    click.option("--labels", metavar="COL", help="Labels of the rows, for their classes on the map."),
+    click.option(
+        "--y", multiple=True, metavar="COL", help="Values of the rows, for a landscape; may be repeated."
+    ),
+    click.option(
+        "--index",
+        multiple=True,
+        metavar="A,B,...",
+        help="Columns of X that are the ids of its rows, which name them.  [default: those X has]",
+    ),
+    click.option("--title", metavar="TEXT", help="Of the page."),
+    OVERWRITE,
+    FILL_UNSTORED,
+    SCHEDULER,
+    WORKERS,
+)
 def report(
     model: str,
     x: str,
     output: str,
+    labels: str | None,
+    y: tuple[str, ...],
+    index: tuple[str, ...],
+    title: str | None,
     overwrite: bool,
     fill_unstored: bool,
     scheduler: str | None,
@@ -264,17 +286,24 @@ def report(
 ) -> Facts:
     """Draw the map of X as an HTML page.
 
-    It opens offline.
+    It opens offline. COL is a column of Parquet or CSV, of text or numbers, of the fit or not; an id that
+    `convert --index` has kept beside a Zarr array; or else the path of a Zarr array or an NPY file with a
+    value for each row.
     """
     from dask_igtm import report as written
+    from dask_igtm.data.beside_rows import labels_and_values
     from dask_igtm.data.own_inputs import refuse_own_input
     from dask_igtm.data.whole_outputs import check_new_file
+    from dask_igtm.projection.validate import names_of_fit
 
     x = _rows(x)
-    refuse_own_input(output, x, model)
+    refuse_own_input(output, x, model, *filter(os.path.exists, (labels or "", *y)))
     check_new_file(output, overwrite=overwrite)
+    igtm, ids = _map(model), _names(index)
     with computing(scheduler, workers), filling(fill_unstored):
-        written(_map(model), x, output)
+        of_labels, values = labels_and_values(x, labels, y, names_of_fit(igtm))
+        named: dict[str, Any] = {"ids": ids} if ids else {}
+        written(igtm, x, output, labels=of_labels, y=values, title=title, **named)
     return {"path": output}
 
 

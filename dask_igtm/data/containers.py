@@ -17,6 +17,7 @@ from dask_igtm.data.csv_files import CsvTable
 from dask_igtm.data.cubes import cube_rows, is_dataset, is_loaded
 from dask_igtm.data.encodings import BY_ROWS, encoding_of, is_backed
 from dask_igtm.data.frames import is_dask_frame, numbers_in
+from dask_igtm.data.named_columns import NamedColumns
 from dask_igtm.data.no_tables import refuse
 from dask_igtm.data.opened_files import (
     Hdf5Rows,
@@ -91,7 +92,7 @@ def array_in(X: Any, name: str = "X", *, table: bool = True) -> Any:
         If columns of a data frame of Dask hold no numbers, the arrays of a CSR group do not fit, or an
         xarray.DataArray has more dimensions than rows and columns.
     """
-    X = opened(X)
+    X = opened(X.array if isinstance(X, NamedColumns) else X)
     if isinstance(X, Stored):
         return X
     if table and is_dataset(X):

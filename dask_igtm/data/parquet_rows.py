@@ -254,6 +254,14 @@ def open_parquet(source: str, choice: Choice = ALL) -> ParquetRows:
     return ParquetRows(row_groups, tuple(columns), np.dtype(np.float32 if single else np.float64), ids)
 
 
+def names_in(rows: ParquetRows) -> list[str]:
+    """Return the names of all columns of the first of the files; of an index of pandas those that it has."""
+    with _opened(rows.row_groups.paths[0]) as file:
+        schema = file.schema_arrow
+    own = {column: name for name, column in _stored_index(schema).items()}
+    return [own.get(name, name) for name in schema.names]
+
+
 def parquet_files(source: str) -> list[str]:
     """Return the paths or URLs of one file, of those in a folder, or of a pattern, by their numbers."""
     files, _, paths = fsspec.core.get_fs_token_paths(source)

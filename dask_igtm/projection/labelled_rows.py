@@ -52,11 +52,11 @@ def values_beside(X: Any, rows: RowBlocks, y: Any) -> Any:
 
 
 def labels_beside(X: Any, rows: RowBlocks, labels: Any) -> Any:
-    """Return the labels, (n,), of what `X` has become, its `rows`; raises as `rows_with_labels`."""
+    """Return the labels, (n,) or (n, 1), of what `X` has become, its `rows`; raises as `rows_with_labels`."""
     _refuse_none(labels)
     found = values_of(rows.X, with_rows_of(X, labels, "y"), rows.in_memory, rows.remedy)
     _check_labels(found)
-    return found if found.ndim == 1 else found[:, 0]
+    return found
 
 
 def _check_labels(labels: Any) -> None:

@@ -53,7 +53,7 @@ class Asked(NamedTuple):
 class Beside(NamedTuple):
     """What goes with the rows of a block, each of it None where there is no such."""
 
-    labels: NDArray[Any] | None = None  # (n,)
+    labels: NDArray[Any] | None = None  # (n,) or (n, 1)
     y: NDArray[Any] | None = None  # (n,) or (n, T)
     ids: NDArray[Any] | None = None  # (n,)
 

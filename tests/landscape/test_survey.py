@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import warnings
 
 import dask.array as da
 import dask.dataframe as dd
@@ -375,6 +376,15 @@ def test_a_column_of_labels_is_taken_with_a_warning(igtm):
     with pytest.warns(UserWarning, match="column-vector"):
         found = survey(igtm, X, labels=LABELS[:, None])
     alike(found.classes, landscape.classes(igtm, X, LABELS))
+
+
+@pytest.mark.parametrize("name", ["labels", "y"])
+def test_a_column_in_a_store_is_taken(igtm, tmp_path, name):
+    column = zarr.create_array(tmp_path / "column.zarr", data=np.arange(N)[:, None] % 3, chunks=(80, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of its shape
+        found = survey(igtm, da.from_array(X, chunks=(100, 4)), **{name: column})
+    alike(vars(found), apart(igtm, X, **{name: np.arange(N) % 3}))
 
 
 def test_blocks_of_other_sizes_are_refused(igtm):
