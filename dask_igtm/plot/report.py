@@ -128,7 +128,7 @@ def report(
         glance=page.glance(_glance(igtm, found)),
         quality=page.table(_quality(found, names), ["figure", "value", "what it says"]),
         fit=page.table(_fit_figures(igtm).items()),
-        data=page.table(_data(igtm, found, source, labels, names, sample_weight)),
+        data=page.table(_data(found, source, labels, names, sample_weight)),
         settings=page.table((name, str(value)) for name, value in settings),
         versions=page.html(_versions()),
     )
@@ -302,7 +302,11 @@ def _likelihood(found: _Survey) -> float:
 
 def _quality(found: _Survey, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield figures of how good the map of these rows is, each with what it says."""
-    yield "Mean of ln p(x) a row", _likelihood(found), "Of these rows, in the units of X; more is better."
+    yield (
+        "Mean of ln p(x) a row of this page",
+        _likelihood(found),
+        "Of these rows, in the units of X; more is better.",
+    )
     yield from _judged(found.quality, found.without_quality)
     nodes = f"As many nodes as would hold the rows evenly, of {len(found.density.nodes)}."
     evenly = _perplexity(found.density.values[:, 0])
@@ -356,12 +360,11 @@ def _explained(mean: Array, std: Array, support: Array) -> float:
 
 
 def _data(
-    igtm: Any, found: _Survey, source: str, labels: Any, names: Sequence[str], sample_weight: Any
+    found: _Survey, source: str, labels: Any, names: Sequence[str], sample_weight: Any
 ) -> Iterator[tuple[str, Any]]:
     """Yield what the rows of the page are, and what is known of them beside their columns."""
     yield "Source", source
     yield "Rows of this page", amount(_n_rows(found))
-    yield "Columns", _listed(igtm.n_features_in_, getattr(igtm, "feature_names_in_", ()))
     if found.classes is not None and found.by_label is not None:
         name = series_name(labels)
         which = _listed(len(found.classes.columns), found.classes.columns)
@@ -377,8 +380,9 @@ def _fit_figures(igtm: Any) -> dict[str, Any]:
     k, noise = math.isqrt(len(igtm.nodes_)), igtm.model_.noise
     figures = {
         "Rows": igtm.n_samples_seen_,
+        "Columns": _listed(igtm.n_features_in_, getattr(igtm, "feature_names_in_", ())),
         "Nodes": f"{k} x {k}",
-        "Mean of ln p(x) a row of the fit": igtm.log_likelihood_,
+        "Mean of ln p(x) a row": igtm.log_likelihood_,
         "Iterations": igtm.n_iter_,
         "Converged": igtm.converged_,
         "Stopped by": igtm.stopped_by_,

@@ -113,7 +113,7 @@ def test_settings_and_figures_are_told(igtm, X, tmp_path):
     assert page.figures["Columns"] == str(X.shape[1])
     assert page.figures["Iterations"] == "6"
     assert page.figures["Converged"] == "no"
-    for rows in ("a row", "a row of the fit"):
+    for rows in ("a row", "a row of this page"):
         assert float(page.figures[f"Mean of ln p(x) {rows}"]) == pytest.approx(igtm.score(X), rel=1e-5)
     assert f"dask_igtm {dask_igtm.__version__}" in page.text
     assert ("h1", {}) in page.tags
