@@ -104,7 +104,7 @@ maps.addEventListener("keydown", (event) => {
 function number(value, digits = 4) {
   if (value === null) return "unknown";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(digits - 1);
+  if (size !== 0 && (size < 1e-3 || size >= 1e9)) return value.toExponential(digits - 1);
   const whole = Math.max(digits, Math.ceil(Math.log10(size + 1)));
   return value.toLocaleString("en", {maximumSignificantDigits: Math.min(21, whole)}).replace("-", "−");
 }
@@ -185,7 +185,7 @@ function markers(node) {
   const found = entries(nodes.markers, node);
   if (!found.length) return [];
   const rows = found.map((entry) => [
-    [names[which[entry]], "name"], [number(value[entry]), "number"], [number(rest[entry]), "number"],
+    [names[which[entry]], "name"], [number(value[entry], 3), "number"], [number(rest[entry], 3), "number"],
     [signed(difference[entry]), "number"],
   ]);
   const head = [["column"], ["here", "number"], ["rest", "number"], ["difference", "number"]];

@@ -333,12 +333,77 @@ def test_a_projection_that_was_cut_goes_on(cli, model, monkeypatch):
 
 def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
     asked = []
-    fake = types.SimpleNamespace(report=lambda *arguments: asked.append(arguments))
+    fake = types.SimpleNamespace(report=lambda *arguments, **named: asked.append((arguments, named)))
     monkeypatch.setitem(sys.modules, "dask_igtm.plot.report", fake)
     assert cli("report", model, "x.zarr", "-o", "map.html")[0] == 0
-    ((igtm, rows, path),) = asked
+    (((igtm, rows, path), named),) = asked
     assert isinstance(igtm, IGTM)
     assert (rows, path) == (str(folder / "x.zarr"), "map.html")
+    assert named == {"labels": None, "y": None, "title": None}
+
+
+@pytest.mark.parametrize("source", ["cells.parquet", "cells.csv", "cells.zarr"])
+def test_the_report_gets_what_goes_with_the_rows(cli, table, monkeypatch, source):
+    table.to_csv("cells.csv", index=False)
+    assert cli("convert", "cells.parquet", "cells.zarr", "--index", "id,smiles,a")[0] == 0
+    assert cli("fit", "cells.parquet", "-o", "m.npz", *SMALL, "--columns", "b,c,d,e")[0] == 0
+    asked = {}
+    fake = types.SimpleNamespace(report=lambda *_, **named: asked.update(named))
+    monkeypatch.setitem(sys.modules, "dask_igtm.plot.report", fake)
+    beside = ("--labels", "smiles", "--y", "a", "--index", "id", "--title", "Cells")
+    assert cli("report", "m.npz", source, "-o", "map.html", *beside) == (0, "path  map.html\n", "")
+    assert (asked["title"], asked["ids"]) == ("Cells", ("id",))
+    assert (asked["labels"].columns, asked["y"].columns) == (("smiles",), ("a",))
+    assert asked["labels"].array.compute().tolist() == table["smiles"].tolist()
+    np.testing.assert_allclose(asked["y"].array.compute(), table["a"], rtol=1e-12)
+
+
+def test_a_report_of_labels_and_several_values(cli, table, folder):
+    pytest.importorskip("dask_igtm.plot.report")
+    table.assign(kind=np.where(table["a"] > 1, "large <b>", "small")).to_parquet("kinds.parquet")
+    assert cli("fit", "kinds.parquet", "-o", "m.npz", *SMALL, "--columns", "a,b,c,d,e")[0] == 0
+    np.save("weights of cells.npy", table["b"].to_numpy())
+    values = ("--y", "a", "--y", "weights of cells.npy", "--title", "Cells & kinds")
+    assert cli("report", "m.npz", "kinds.parquet", "-o", "k.html", "--labels", "kind", *values)[0] == 0
+    page = (folder / "k.html").read_text()
+    assert "<h1>Cells &amp; kinds</h1>" in page
+    for name in ("a", "weights of cells"):
+        assert f"Share of the variance of {name} between nodes" in page
+    assert "Projection by kind" in page
+    assert "<b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        (("--labels", "x"), "has no column x, and there is no array at such a path; its columns are id, smi"),
+        (
+            ("--y", "smiles"),
+            "not a real number (a str); give numbers here, and labels to classes. This is about column smiles",
+        ),
+        (("--labels", "short.npy"), "600 rows"),
+        (("--labels", "k.html/labels.npy"), "has no column k.html/labels.npy"),
+    ],
+)
+def test_a_report_of_what_is_not_there(cli, table, beside, said):
+    pytest.importorskip("dask_igtm.plot.report")
+    assert cli("fit", "cells.parquet", "-o", "m.npz", *SMALL, "--columns", "a,b,c,d,e")[0] == 0
+    np.save("short.npy", np.arange(20))
+    code, out, err = cli("report", "m.npz", "cells.parquet", "-o", "k.html", *beside)
+    assert (code, out) == (1, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_report_is_not_written_over_its_labels(cli, model, folder):
+    np.save("labels.npy", np.arange(600) % 2)
+    before = (folder / "labels.npy").read_bytes()
+    command = ("report", model, "x.zarr", "-o", "labels.npy", "--overwrite")
+    for option in ("--labels", "--y"):
+        code, _, err = cli(*command, option, "labels.npy")
+        assert code == 1
+        assert "is the input" in err
+    assert (folder / "labels.npy").read_bytes() == before
 
 
 def test_a_report(cli, model, folder):
