@@ -23,6 +23,14 @@ document.body.setAttribute("data-tooltips", told.size);
 document.body.setAttribute("data-images", [...told].filter((html) => html.includes("<img")).length);
 """
 
+# Writes down where the frame of a map is, and the names in it.
+BOXES = """
+const ends = (item) => (({left, top, right, bottom}) => [left, top, right, bottom])(item.getBoundingClientRect());
+const names = document.querySelectorAll('.mark-text.role-mark text[fill="#222"]');
+const frame = document.querySelector(".mark-group.role-frame.root .background");
+document.body.setAttribute("data-boxes", JSON.stringify([frame, ...names].map(ends)));
+"""
+
 # Does as a user of a report does, and writes down after each step what the page tells then.
 USE = """
 const maps = document.getElementById("maps"), told = [];

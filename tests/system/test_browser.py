@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.browser import CHROMIUM, LOOK, attribute, shown, used
+from helpers.browser import BOXES, CHROMIUM, LOOK, attribute, shown, used
 from helpers.data import correlated
 
 from dask_igtm import IGTM, landscape, plot, report
@@ -103,6 +103,31 @@ def test_a_report_is_drawn_and_its_text_is_not_run(tmp_path, server):
         assert_harmless(*shown(tmp_path / "map.html", tmp_path / "profile"), asked)
 
 
+def test_names_in_a_map_do_not_collide_and_stay_in_the_frame(tmp_path):
+    rows = correlated(600, 3)
+    igtm = IGTM(k=10, m=3, niter=10, scale="center").fit(rows)
+    means = igtm.transform(rows)
+    corner = np.digitize(means[:, 0], [-0.6, 0, 0.6]) * 4 + np.digitize(means[:, 1], [-0.6, 0, 0.6])
+    names = np.array([f"CD{number}+/CD45RA+ naive WWW {'i' * number}" for number in range(16)])
+    names[3] = "漢字の名前とÄÖÜ"
+    labels = names[corner]
+    for chart in (
+        plot.projection(igtm, rows, labels=labels, names_in_map=True),
+        plot.projection(igtm, rows, labels=labels, names_in_map=True, max_points=0),
+        plot.landscape(landscape.classes(igtm, rows, labels), names_in_map=True),
+    ):
+        chart.save(tmp_path / "chart.html", inline=True, embed_options={"renderer": "svg"})
+        page, console = shown(tmp_path / "chart.html", tmp_path / "profile", BOXES)
+        assert console == []
+        frame, *boxes = attribute(page, "data-boxes")
+        assert len(boxes) >= 4
+        for number, (left, top, right, bottom) in enumerate(boxes):
+            assert frame[0] <= left < right <= frame[2]
+            assert frame[1] <= top < bottom <= frame[3]
+            for other in boxes[:number]:
+                assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+
+
 def test_what_a_node_tells_is_text_and_not_run(tmp_path, server):
     address, asked = server
     texts = hostile(address)
@@ -168,7 +193,7 @@ def test_a_click_tells_what_lies_at_a_node(igtm, page):
         assert [line.split("\t")[0] for line in lines if line.startswith("row ")] == here
         for column, value in markers[markers["node"] == node][["column", "value"]].itertuples(index=False):
             (line,) = (line for line in lines if line.startswith(f"{column}\t"))
-            assert float(line.split("\t")[1].replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, rel=1e-3)
+            assert float(line.split("\t")[1].replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, rel=5e-3)
         best = classes.values[node].argmax()
         assert f"; {classes.columns[best]}, " in state["told"]
 
