@@ -379,7 +379,7 @@ def test_a_report_of_labels_and_several_values(cli, table, folder):
         (("--labels", "x"), "has no column x, and there is no array at such a path; its columns are id, smi"),
         (
             ("--y", "smiles"),
-            "not a real number (a str); give numbers here, and labels to classes. This is about column smiles",
+            "a real number (a str); give numbers here, and labels to classes. This is about column smiles",
         ),
         (("--labels", "short.npy"), "600 rows"),
         (("--labels", "k.html/labels.npy"), "has no column k.html/labels.npy"),

@@ -48,6 +48,11 @@ def of_all_rows(X, model, kernel, columns):
         found["means"][tile.rows] = tile.expectations(model.basis.nodes)
         totals += tile.totals(columns[tile.rows])
         seen[tile.rows] += 1
+        rows, by_node = tile.by_node()
+        assert_array_equal(
+            by_node[:, np.argsort(rows)][:, : len(tile.node)], found["R"][tile.rows].T.astype("f")
+        )
+        assert not by_node[:, rows >= len(tile.node)].any()
     assert (seen == 1).all()
     return found, totals
 
