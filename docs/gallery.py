@@ -36,7 +36,8 @@ def main() -> None:
         else:
             path = output / Path(step["picture"]).name
             names["chart"].save(path)
-            Image.open(path).convert("RGB").quantize(COLORS).save(path, optimize=True)  # to a third of its size
+            few = Image.open(path).convert("RGB").quantize(COLORS)
+            few.save(path, optimize=True)  # at a tenth of its size
             print(path.name, f"{path.stat().st_size / 1024:.0f} KB")
 
 

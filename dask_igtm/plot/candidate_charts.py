@@ -18,7 +18,7 @@ from dask_igtm.plot.style import PLAIN, SIDE, heading
 
 Array = NDArray[np.float64]
 
-INK, RING = PLAIN, "#222"
+RING = "#222"
 MOST_ROWS = 40
 MOST_TICKS = 12
 MOST_LETTERS = 300  # pixels of the words of a candidate
@@ -47,7 +47,7 @@ def _along(base: Any, found: Candidates, axis: str, line: str | None, score: str
         axis=alt.Axis(grid=False, format="~g", values=ticks if len(ticks) <= MOST_TICKS else alt.Undefined),
     )
     y = alt.Y("score:Q", title=shown(score), scale=alt.Scale(zero=False))
-    places, color = values, alt.value(INK)
+    places, color = values, alt.value(PLAIN)
     records = _records(found, ranked)
     if line is not None:
         others = [varied[line][number] for number in ranked]
@@ -72,7 +72,7 @@ def _in_rows(base: Any, found: Candidates, score: str) -> Any:
         axis=alt.Axis(labelLimit=MOST_LETTERS, grid=True, domain=False, ticks=False),
     )
     chart = base.properties(data=alt.Data(values=records), width=SIDE, height=alt.Step(18)).encode(
-        x=alt.X("score:Q", title=shown(score), scale=alt.Scale(zero=False)), y=y, color=alt.value(INK)
+        x=alt.X("score:Q", title=shown(score), scale=alt.Scale(zero=False)), y=y, color=alt.value(PLAIN)
     )
     bars = chart.mark_rule(opacity=0.6).encode(x=alt.X("low:Q", title=shown(score)), x2="high:Q")
     return alt.layer(bars, *_points(chart))

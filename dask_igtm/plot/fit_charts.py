@@ -19,8 +19,7 @@ from dask_igtm.projection.validate import map_estimator
 
 Array = NDArray[np.float64]
 
-INK = PLAIN
-PLAIN = "#888"
+GREY = "#888"
 LIKELIHOODS = {"rows of the fit": "training", "rows held out": "held_out"}  # and their attributes
 ROUNDING = 1e-12  # of a mean of ln p(x), below which two of them are one
 LEAST_GAPS = 2  # fewer show no approach
@@ -147,7 +146,7 @@ def saturation(result: Any, *, title: str = "Saturation") -> Any:
     hollow = "" if result.converged.all() else "\nhollow: not converged"
     words = heading(title, result.verdict.replace(": ", ":\n", 1) + hollow)
     of, legend = list(LIKELIHOODS), alt.Legend(title="likelihood of", symbolType="stroke")
-    colors, dashes = alt.Scale(domain=of, range=[PLAIN, INK]), alt.Scale(domain=of, range=[[5, 3], [1, 0]])
+    colors, dashes = alt.Scale(domain=of, range=[GREY, PLAIN]), alt.Scale(domain=of, range=[[5, 3], [1, 0]])
     ticks = sorted({record["rows"] for record in table})
     axis = alt.Axis(values=ticks, format=",.0f", grid=False, labelOverlap="greedy")
     base = alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=round(0.75 * SIDE)).encode(
@@ -191,10 +190,10 @@ def _enough(result: Any) -> Any:
     """Draw the band within `tol` of the last, and where it begins to hold all."""
     last = float(result.held_out[-1])
     ground = alt.Chart(alt.Data(values=[{"low": last - result.tol, "high": last}]))
-    band = ground.mark_rect(color=INK, opacity=0.12).encode(y="low:Q", y2="high:Q")
+    band = ground.mark_rect(color=PLAIN, opacity=0.12).encode(y="low:Q", y2="high:Q")
     reached = result.n_samples[result.share >= result.enough][0]
     places = [{"rows": float(reached)}] if result.enough < result.share[-1] else []
-    line = alt.Chart(alt.Data(values=places)).mark_rule(color=INK, strokeDash=[2, 3]).encode(x="rows:Q")
+    line = alt.Chart(alt.Data(values=places)).mark_rule(color=PLAIN, strokeDash=[2, 3]).encode(x="rows:Q")
     return band + line
 
 
@@ -217,7 +216,7 @@ def _approach(values: Array, gaps: Array, shares: Array, words: Any) -> Any:
         if gap > 0
     ]
     pale = np.linspace(PALEST, 0, len(stages)) if len(stages) > 1 else [0.0]
-    scale = alt.Scale(domain=list(stages.values()), range=[_paler(INK, share) for share in pale])
+    scale = alt.Scale(domain=list(stages.values()), range=[_paler(PLAIN, share) for share in pale])
     legend = alt.Legend(title="on") if len(stages) > 1 else None
     axis = alt.Axis(values=_decades(gaps[gaps > 0]))
     return (
@@ -244,7 +243,7 @@ def _values_of(values: Array, step: str, words: Any) -> Any:
     ]
     return (
         alt.Chart(alt.Data(values=table), title=words, width=SIDE, height=SIDE // 2)
-        .mark_line(color=INK, point=alt.OverlayMarkDef(size=12, color=INK), strokeWidth=1.5)
+        .mark_line(color=PLAIN, point=alt.OverlayMarkDef(size=12, color=PLAIN), strokeWidth=1.5)
         .encode(
             x=_steps(step, len(values)),
             y=alt.Y("value:Q", title="mean of ln p(x) a row", scale=alt.Scale(zero=False)),

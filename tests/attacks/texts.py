@@ -50,7 +50,8 @@ def _charts(rng):
     while True:
         labels, name, title = _labels(rng), text(rng), text(rng)
         frame = pd.DataFrame(X, columns=_names(rng))
-        yield plot.projection(igtm, X, labels=labels, name=name, title=title)
+        yield plot.projection(igtm, X, labels=labels, name=name, title=title, names_in_map=True)
+        yield plot.projection(igtm, X, title=title, tooltip=frame.assign(**{name: labels}))
         yield plot.projection(igtm, X, labels=labels, name=name, title=title, max_points=5)
         yield plot.projection(igtm, X, y=pd.Series(X[:, 0], name=name), title=title)
         yield plot.landscape(landscape.classes(igtm, X, labels), name=name, title=title)

@@ -25,7 +25,8 @@ document.body.setAttribute("data-images", [...told].filter((html) => html.includ
 
 # Writes down where the frame of a map is, and the names in it.
 BOXES = """
-const ends = (item) => (({left, top, right, bottom}) => [left, top, right, bottom])(item.getBoundingClientRect());
+const sides = ({left, top, right, bottom}) => [left, top, right, bottom];
+const ends = (item) => sides(item.getBoundingClientRect());
 const names = document.querySelectorAll('.mark-text.role-mark text[fill="#222"]');
 const frame = document.querySelector(".mark-group.role-frame.root .background");
 document.body.setAttribute("data-boxes", JSON.stringify([frame, ...names].map(ends)));

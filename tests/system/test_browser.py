@@ -66,6 +66,7 @@ def charts(igtm, texts):
     for name in ("image", "title", texts[0], texts[4], texts[5]):
         yield plot.projection(igtm, X, labels=labels, name=name, title=name)
     yield plot.projection(igtm, X, labels=labels, name="image", max_points=5)
+    yield plot.projection(igtm, X, labels=labels, names_in_map=True, tooltip=columns.assign(image=labels))
     yield plot.projection(igtm, X, y=X[:, 0], name=texts[4], title=texts[0])
     yield plot.landscape(landscape.classes(igtm, X, labels), name="image", title=texts[0])
     yield plot.landscape(landscape.property(igtm, X, columns), title=texts[2])
