@@ -139,20 +139,33 @@ def _landscapes(
 
 
 def _linked(maps: Sequence[Any], canvas: Canvas) -> dict[str, Any]:
-    """Return the specification of all maps, in which a region or a node of one is marked on all."""
-    independent = dict.fromkeys(("color", "shape", "opacity", "size"), "independent")
-    rim, line = _outline(canvas)
-    outlined = [drawn + rim + line for drawn in maps]
-    together = alt.concat(*outlined, columns=2).resolve_scale(**independent)
-    spec: dict[str, Any] = together.to_dict(validate=False)  # which takes longest of all, and never fails
-    for number, panel in enumerate(spec["concat"]):
-        panel["name"], panel["layer"][0]["name"] = f"map{number}", f"rows{number}"
-    # Altair cannot add one parameter to several charts without a warning.
-    views = [panel["layer"][0]["name"] for panel in spec["concat"]]
-    spec["params"] = [REGION.param.to_dict() | {"views": views}]
-    spec.setdefault("datasets", {})[CHOSEN] = []
-    spec["config"]["aria"] = False  # thousands of marks say less than the page tells of a node
-    return spec
+    """Return the specification of all maps, in which a region or a node of one is marked on all.
+
+    They are put together as dictionaries: Altair would copy all of their data for each step of it.
+    """
+    outline = [_unit(mark)[0] for mark in _outline(canvas)]
+    panels = []
+    for number, drawn in enumerate(maps):
+        layer, size = _unit(drawn)
+        layers = [layer | {"name": f"rows{number}"}, *outline]
+        panels.append({"name": f"map{number}", "layer": layers} | size)
+    region = REGION.param.to_dict() | {"views": [panel["layer"][0]["name"] for panel in panels]}
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "config": {"aria": False},  # thousands of marks say less than the page tells of a node
+        "concat": panels,
+        "columns": 2,
+        "resolve": {"scale": dict.fromkeys(("color", "shape", "opacity", "size"), "independent")},
+        "params": [region],
+        "datasets": {CHOSEN: []},
+    }
+
+
+def _unit(chart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the specification of a chart, and its width and height."""
+    spec = chart.to_dict(validate=False)  # which takes longest of all, and never fails
+    size = {side: spec.pop(side) for side in ("width", "height")}
+    return {part: spec[part] for part in spec if part not in {"$schema", "config"}}, size
 
 
 def _outline(canvas: Canvas) -> tuple[Any, Any]:
