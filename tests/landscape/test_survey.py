@@ -387,6 +387,13 @@ def test_a_column_in_a_store_is_taken(igtm, tmp_path, name):
     alike(vars(found), apart(igtm, X, **{name: np.arange(N) % 3}))
 
 
+def test_labels_of_zarr_s_own_text(igtm, tmp_path):
+    text = zarr.create_array(tmp_path / "text.zarr", shape=N, chunks=80, dtype="string")
+    text[:] = LABELS.astype(object)
+    found = survey(igtm, da.from_array(X, chunks=(100, 4)), labels=text)
+    alike(vars(found), apart(igtm, X, labels=LABELS))
+
+
 def test_blocks_of_other_sizes_are_refused(igtm):
     def unknown(array, keep):
         return array.map_blocks(lambda block: block[keep:], chunks=((np.nan,) * 3, *array.chunks[1:]))

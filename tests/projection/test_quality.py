@@ -25,13 +25,13 @@ def fitted():
 @pytest.fixture
 def samples(monkeypatch):
     """The rows that were sampled, of each call."""
-    seen, summary = [], figures._quality
+    seen, summary = [], figures.quality_of
 
-    def watched(fitted, sums, n_neighbors):
-        seen.append(sums.sample.X)
-        return summary(fitted, sums, n_neighbors)
+    def watched(fitted, g, log_likelihood, sample, n_neighbors):
+        seen.append(sample)
+        return summary(fitted, g, log_likelihood, sample, n_neighbors)
 
-    monkeypatch.setattr(figures, "_quality", watched)
+    monkeypatch.setattr(figures, "quality_of", watched)
     return seen
 
 
