@@ -15,6 +15,7 @@ from dask_igtm.plot.colors import CATEGORIES
 from dask_igtm.plot.label_colors import LabelColors
 from dask_igtm.plot.label_places import places_of, text_box
 from dask_igtm.plot.shown_text import shown, shown_field, shown_title
+from dask_igtm.statistics.map_bins import edges_of
 
 Array = NDArray[np.float64]
 
@@ -69,8 +70,7 @@ class Canvas:
     @property
     def edges(self) -> Array:
         """Where bins begin and end along one side."""
-        half = self.k / (self.k - 1) if self.k > 1 else 1.0
-        return np.linspace(-half, half, self.k * self.per_node + 1)
+        return edges_of(self.k**2, self.k * self.per_node)
 
     def chart(self, records: list[dict[str, Any]], title: str = "", subtitle: str = "") -> Any:
         """Return a chart without a mark of records that have `x1` and `x2`."""
