@@ -162,7 +162,7 @@ def draw(igtm: IGTM, molecules: Path, png: str) -> None:
         plot.landscape(means, columns=[f"{name}_mean"], title=f"Mean {name}, {unit}")
         for name, (_, unit) in PROPERTIES.items()
     ]
-    alt.concat(*panels, columns=3).resolve_scale(color="independent", size="independent").save(png)
+    alt.concat(*panels, columns=3).resolve_scale(color="independent").save(png)
 
 
 @contextmanager

@@ -52,9 +52,10 @@ def total(X, sample_weight, y=None, numbers=None):
 
 
 @pytest.mark.parametrize(
-    "weights", [None, WEIGHT, da.from_array(WEIGHT, chunks=77)], ids=["", "memory", "lazy"]
+    ("solver", "weights"),
+    [("em", None), ("em", WEIGHT), ("accelerated", da.from_array(WEIGHT, chunks=77))],
+    ids=["alike", "memory", "lazy"],
 )
-@pytest.mark.parametrize("solver", ["em", "accelerated"])
 def test_a_store_gives_the_bits_of_a_dask_array_of_its_chunks(stored, monkeypatch, weights, solver):
     small_blocks(monkeypatch)
     rows, chunks = row_blocks(stored), da.from_zarr(stored)
