@@ -82,7 +82,7 @@ def _column(table: Any, name: str) -> da.Array:
         return target_in(table.id_column(name))
     if isinstance(table, ParquetRows):
         column, kind = table.ids[name]
-        dtype = np.dtype(np.float64) if kind.kind in "iuf" else kind
+        dtype = np.dtype({"i": float, "u": float, "f": float, "b": object}.get(kind.kind, kind))  # with gaps
         stored = ParquetIds(table.row_groups, column, dtype)
         return da.from_array(stored, chunks=row_blocks(table).X.chunks[:1], meta=np.empty(0, dtype))
     _, ids = table_ids(table, [name]) or (table, None)

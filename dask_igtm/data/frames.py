@@ -151,6 +151,8 @@ def category_order(labels: Any) -> tuple[Any, ...] | None:
     So do a Categorical of pandas, in a series or an index too, a series of Dask whose categories are known,
     and an Enum of polars; dictionaries hold labels as they came. Reads nothing.
     """
+    if (is_pandas_frame(labels) or is_dask_frame(labels)) and labels.ndim == 2 and len(labels.columns) == 1:
+        labels = labels[labels.columns[0]]
     dtype: Any = getattr(labels, "dtype", None)
     if type(dtype).__name__ not in {"CategoricalDtype", "Enum"}:
         return None

@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_igtm.data.plain_text import escaped
 
+WHOLE = 2**53  # below which whole numbers are themselves as floats
 LEFT = 'style="text-align: left"'  # notebooks would have it at the right
 
 
@@ -19,11 +20,12 @@ def html_text(value: Any) -> str:
 
 
 def figure_text(value: Any) -> str:
-    """Return a figure as people write it: to six digits, and yes or no."""
+    """Return a figure as people write it: whole, or to six digits, and yes or no."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
-        return f"{value:,.6g}"
+        number = float(value)
+        return f"{number:,.0f}" if number.is_integer() and abs(number) < WHOLE else f"{number:,.6g}"
     return f"{value:,}" if isinstance(value, (int, np.integer)) else str(value)
 
 

@@ -137,7 +137,7 @@ def _is_numbering(index: Any) -> bool:
 
 def _of_levels(index: Any, values: Callable[[int], Any]) -> Names:
     unnamed = "index" if index.nlevels == 1 else "level_{}"  # as pandas calls them
-    names = [unnamed.format(i) if name is None else str(name) for i, name in enumerate(index.names)]
+    names = [unnamed.format(i) if name in {None, ""} else str(name) for i, name in enumerate(index.names)]
     check_distinct(names, "The index of X")
     return {name: values(i) for i, name in enumerate(names)}
 

@@ -157,10 +157,11 @@ def survey(
         beside["y"] = values_beside(table, rows, y)
     if names:
         beside["ids"] = records_of(rows.X, names, rows.remedy)
+    order = category_order(labels)
+    values = None if y is None else names_of_values(table, y)
     sample, without = _sample(model, rows)
     asked = Asked(map_bins.edges_of(len(fitted.nodes), n_bins), max_points, min(top, most), sample)
     found = _surveyed(fitted, rows, beside, asked)
-    order = category_order(labels)
     density = density_of(fitted, found.weights)  # which refuses rows of which none counts
     quality, without = _quality(fitted, found, without)
     return Survey(
@@ -169,7 +170,7 @@ def survey(
         found.by_value,
         density,
         None if found.classes is None else classes_of(fitted, found.classes, "estimated", order),
-        None if found.values is None else property_of(fitted, found.values, names_of_values(table, y)),
+        None if found.values is None else property_of(fitted, found.values, values),
         quality,
         without,
         member_columns(found.members, names),
@@ -221,7 +222,7 @@ def _of_block(
         return survey_of(X, sample_weight, beside, numbers, model, kernel, asked)
     weight = None if sample_weight is None else sample_weight[kept]
     found = survey_of(X[kept], weight, beside.at(kept), numbers[kept], model, kernel, asked)
-    return dataclasses.replace(found, members=found.members.among(kept))
+    return found.among(kept)
 
 
 def _quality(fitted: FittedMap, found: Surveyed, without: str) -> tuple[Quality | None, str]:

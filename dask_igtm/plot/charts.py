@@ -57,10 +57,10 @@ def projection(
     y : array or series, in memory or lazy, of shape (n,), optional
         Values that colour the points; a bin has the colour of their mean. Rows that are NaN are left out.
     labels : array or series, in memory or lazy, of shape (n,), optional
-        Instead of `y`, labels, each of which has a colour and a shape, and its full name in the legend. A bin
-        has the colour of the label that is most frequent there, and is paler where its share is smaller. Of
-        more than twenty labels the rarer ones are drawn together as "other". They follow each other as the
-        categories of a `Categorical`, or else sorted.
+        Instead of `y`, labels, each of which has a colour and a shape, and its name in the legend, of which
+        60 characters are shown. A bin has the colour of the label that is most frequent there, and is paler
+        where its share is smaller. Of more than twenty labels the rarer ones are drawn, and counted, together
+        as "other". They follow each other as the categories of a `Categorical`, or else sorted.
     n_bins : int, default=100
         Bins along one side of the map, about: it becomes a whole number for each node.
     max_points : int, default=5000
@@ -78,7 +78,8 @@ def projection(
     colors : str, dict or sequence, optional
         Of y "sequential", "diverging" (about 0, unless there is a domain), "cyclic", or the name of a scheme
         of Vega. Of labels a dict of labels to colours, in the order of the legend, which may leave out those
-        to be drawn as "other"; a colour for each; or "sequential", "diverging" or "cyclic".
+        to be drawn as "other"; a colour for each, or for each category; or "sequential", "diverging" or
+        "cyclic".
     domain : pair of float, optional
         Values of y at the ends of the colours.
     names_in_map : bool, default=False
@@ -93,8 +94,8 @@ def projection(
     Raises
     ------
     ValueError
-        If y and labels are both given, there are more than 1,000 labels, a colour is none, or X, y, labels,
-        weights or tooltip cannot be used.
+        If y and labels are both given, there are more than 1,000 labels, a colour is none, `scale` or
+        `domain` are given without y, or X, y, labels, weights or tooltip cannot be used.
 
     Examples
     --------
@@ -105,8 +106,9 @@ def projection(
     >>> chart = plot.projection(igtm, X, labels=load_iris().target_names[y], name="species")
     >>> chart.save("iris.png")  # doctest: +SKIP
     """
-    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight, tooltip)
     look = Look(title, scale, colors, domain, category_order(labels), names_in_map)
+    look.check(y is not None, labels is not None)
+    spread = row_charts.spread_of(model, X, y, labels, n_bins, max_points, sample_weight, tooltip)
     canvas = Canvas.of(fitted_map(model).nodes, n_bins, selection)
     return row_charts.draw(spread, canvas, name or series_name(y if labels is None else labels), look)
 

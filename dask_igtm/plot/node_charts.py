@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.landscape.landscape import Landscape
-from dask_igtm.plot.label_colors import label_colors
+from dask_igtm.plot.label_colors import LabelColors, label_colors
 from dask_igtm.plot.node_panels import SETS, Panel, heading_of, panels_of, rows_of
 from dask_igtm.plot.outlines import outlined
 from dask_igtm.plot.style import (
@@ -52,7 +52,11 @@ def draw(
 ) -> Any:
     """Return the picture of a landscape; see `plot.landscape`."""
     if landscape.kind == "classes" and columns is None and relative_to is None:
+        if (scale, domain, shared) != (None, None, None):
+            raise ValueError("scale, domain and shared are of values; of classes give columns=[...] too.")
         return _class_map(landscape, canvas, name or "class", title or "Classes", colors, names_in_map)
+    if names_in_map:
+        raise ValueError("names_in_map=True is for classes in one panel, which are drawn without columns=.")
     panels = panels_of(landscape, columns, name, relative_to, titled=title is not None)
     if len(panels) == 1:
         (panel,) = panels
@@ -134,7 +138,7 @@ def _class_map(
     best, certainty = probability.argmax(axis=1), probability.max(axis=1)
     columns = {"label": np.array(labels.names, dtype=object)[best], "share": certainty, "support": rows}
     opacity = shade(rows) * clarity(certainty, len(labels.names))
-    below = [rows_of(landscape), "pale where they are few, or of several classes", labels.note]
+    below = [rows_of(landscape), "pale where they are few, or of several classes", _of_others(labels)]
     hover = {"label": f"most probable {name}", "share": "its probability", "support": "rows"}
     table = records(landscape.nodes, **columns, shade=opacity)
     words = (title, "\n".join(filter(None, below)))
@@ -143,4 +147,8 @@ def _class_map(
     )
     if not names_in_map:
         return chart
-    return with_peaks(chart, canvas, landscape.nodes, probability * rows[:, None], labels.names)
+    return with_peaks(chart, canvas, landscape.nodes, probability * rows[:, None], labels.names_of_own)
+
+
+def _of_others(labels: LabelColors) -> str:
+    return f"{labels.n_others} other classes together" if labels.n_others else ""

@@ -2,7 +2,7 @@
 
 All of it is plain lists for JSON, a column each and one place a node, so that a map of thousands of nodes
 takes some hundred kilobytes. Numbers have six digits, and the page shows fewer. Texts are such as
-`escaped` returns, and land in the page as text.
+`escaped` returns, those of classes such as charts show, and land in the page as text.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from dask_igtm.data.plain_text import escaped
 from dask_igtm.landscape.landscape import Landscape
+from dask_igtm.landscape.survey import OWN_COLUMNS
 from dask_igtm.plot.shown_text import LONGEST, shown_apart
 
 Array = NDArray[np.float64]
 Table = Mapping[str, NDArray[Any]]
 
-MOST_CLASSES = 8  # of a node, the most probable ones
-NOT_NAMES = ("node", "rank", "probability")  # columns of members that are not what the rows are called
+SHOWN_CLASSES = 8  # of a node, the most probable ones
 
 
 def node_facts(
@@ -67,12 +67,12 @@ def node_facts(
 
 def row_names(members: Table) -> list[str]:
     """Return the columns of a table of members that are what the rows are called."""
-    return [name for name in members if name not in NOT_NAMES]
+    return [name for name in members if name not in OWN_COLUMNS]
 
 
 def _classes(classes: Landscape) -> dict[str, Any]:
     """Return the names of the classes, and of each node the most probable ones and their probabilities."""
-    best = np.argsort(-classes.values, axis=1, kind="stable")[:, :MOST_CLASSES]
+    best = np.argsort(-classes.values, axis=1, kind="stable")[:, :SHOWN_CLASSES]
     shares = np.take_along_axis(classes.values, best, axis=1)
     return {
         "names": shown_apart(classes.columns),

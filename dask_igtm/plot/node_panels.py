@@ -41,7 +41,7 @@ class Panel:
     values : ndarray of shape (K,)
         NaN where nothing is known.
     colors, scale : str
-        As in `style.value_colors`, unless others are asked for.
+        As in `value_colors`, unless others are asked for.
     shade : ndarray of shape (K,) or None
         How opaque nodes are, where that differs.
     within : tuple of float

@@ -15,6 +15,7 @@ from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
 from dask_igtm.landscape import from_rows
 from dask_igtm.landscape.survey import Survey, survey
 from dask_igtm.plot import fit_charts, node_charts, page, report_words, row_charts
+from dask_igtm.plot.label_colors import label_colors
 from dask_igtm.plot.node_facts import node_facts
 from dask_igtm.plot.row_charts import Look
 from dask_igtm.plot.style import Canvas
@@ -66,7 +67,8 @@ def report(
     sample_weight : array or dask array of shape (n,), optional
         How often each row counts, in every chart and figure of these rows.
     ids : str, sequence of str, or array or series of n, optional
-        As in `IGTM.table`: what members are called, by default by the index of a frame, or row numbers.
+        As in `IGTM.table`: what members are called, and points while there are no more than 5,000 rows; by
+        default by the index of a frame, or row numbers. They are in the page.
     source : str, optional
         What the page says the rows are of; by default the path if X is one, else its kind and size.
 
@@ -77,7 +79,8 @@ def report(
     OSError
         If the file cannot be written.
     ValueError
-        As `plot.projection`, `landscape.property`, `landscape.classes` and `landscape.members`.
+        As `plot.projection`, `landscape.property`, `landscape.classes` and `landscape.members`, and if the
+        fit was cut before it knew a likelihood.
 
     Examples
     --------
@@ -91,6 +94,8 @@ def report(
     library = page.library()
     check_writable(path)
     refuse_own_input(path, X)
+    Look(scale=scale).check(of_values=True, of_labels=False)
+    history = fit_charts.history(igtm).to_dict()  # which some fits have none of
     source = report_words.source_of(X) if source is None else source
     found = survey(model, X, y=y, labels=labels, ids=ids, sample_weight=sample_weight, n_bins=N_BINS)
     names = report_words.names_of(found.property, y)
@@ -102,7 +107,7 @@ def report(
     data = report_words.data(found, source, labels, names, weighted=sample_weight is not None)
     settings = igtm.get_params(deep=False).items()
     written = page.page(
-        {"maps": _linked(maps, canvas), "history": fit_charts.history(igtm).to_dict()},
+        {"maps": _linked(maps, canvas), "history": history},
         nodes,
         library,
         title=html_text(title or "Generative topographic map"),
@@ -119,11 +124,13 @@ def report(
 
 def _projections(canvas: Canvas, found: Survey, y: Any, labels: Any, scale: str) -> Iterator[Any]:
     """Yield a chart of the rows for each thing that may colour them."""
-    for spread, of in ((found.plain, None), (found.by_label, labels), (found.by_value, y)):
-        if spread is not None:
-            yield row_charts.draw(
-                spread, canvas, series_name(of), Look(scale=scale, order=category_order(of))
-            )
+    if found.plain is not None:
+        yield row_charts.draw(found.plain, canvas)
+    if found.by_label is not None:
+        order = category_order(labels)
+        yield row_charts.draw(found.by_label, canvas, series_name(labels), Look(order=order))
+    if found.by_value is not None:
+        yield row_charts.draw(found.by_value, canvas, series_name(y), Look(scale=scale))
 
 
 def _landscapes(
@@ -131,8 +138,9 @@ def _landscapes(
 ) -> Iterator[Any]:
     """Yield a chart of the nodes for each thing that rows say of them."""
     yield node_charts.draw(found.density, canvas)
-    if found.classes is not None:
-        yield node_charts.draw(found.classes, canvas, name=series_name(labels))
+    if found.classes is not None and found.by_label is not None and found.by_label.labels is not None:
+        own = label_colors(found.by_label.labels.totals, order=category_order(labels)).own
+        yield node_charts.draw(found.classes, canvas, name=series_name(labels), colors=own)
     if found.property is not None:
         for column, name in zip(found.property.columns_of("mean"), names, strict=True):
             yield node_charts.draw(found.property, canvas, [column], title=name, scale=scale)

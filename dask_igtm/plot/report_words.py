@@ -34,9 +34,10 @@ AXES = ("rows", "columns")
 
 
 def source_of(X: Any) -> str:
-    """Return the path if X is one, without a password; else its kind, and its size as far as it is known."""
+    """Return the path if X is one, without secrets; else its kind, and its size as far as it is known."""
     if isinstance(X, (str, os.PathLike)):
-        return re.sub("(?<=://)[^/]*@", "", os.fspath(X))
+        path = os.fspath(X)
+        return re.sub(r"(?<=://)[^/]*@|\?.*", "", path) if "://" in path else path
     kind = f"{type(X).__module__.split('.')[0]} {type(X).__name__}".removeprefix("builtins ")
     shape = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
     if len(shape) != len(AXES):

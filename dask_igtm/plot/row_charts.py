@@ -13,9 +13,10 @@ from scipy.sparse import coo_array
 
 from dask_igtm.data.row_arrays import ids_of
 from dask_igtm.data.row_columns import columns_beside
-from dask_igtm.data.row_names import split_names
+from dask_igtm.data.row_names import Names, split_names
+from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.passes.row_records import side_by_side
-from dask_igtm.plot.label_colors import LabelColors, label_colors
+from dask_igtm.plot.label_colors import LabelColors, check_colors, label_colors
 from dask_igtm.plot.shown_text import shown
 from dask_igtm.plot.style import (
     PLAIN,
@@ -32,9 +33,10 @@ from dask_igtm.plot.style import (
     with_peaks,
 )
 from dask_igtm.plot.value_colors import value_colors
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
 from dask_igtm.statistics import map_bins
 from dask_igtm.statistics.map_bins import TOLD, Points, Spread
+from dask_igtm.statistics.targets import missing
 
 Array = NDArray[np.float64]
 Words = tuple[str, str]  # title, and what stands below it
@@ -68,6 +70,19 @@ class Look:
     order: Sequence[Any] | None = None
     names_in_map: bool = False
 
+    def check(self, of_values: bool, of_labels: bool) -> None:
+        """Raise ValueError where it does not fit a picture of values, of labels, or of neither."""
+        if of_values:
+            self.colors_of(np.ones(1))
+        elif (self.scale, self.domain) != ("linear", None):
+            raise ValueError("scale and domain are of values; give y too, or leave them out.")
+        elif self.colors is not None and not of_labels:
+            raise ValueError("colors is of values or labels; give y or labels too.")
+        if self.names_in_map and not of_labels:
+            raise ValueError("names_in_map=True is for labels; give labels too.")
+        if of_labels:
+            check_colors(self.colors)
+
     def colors_of(self, values: Array) -> Any:
         """Return the scale from values to colours."""
         return value_colors(self.colors or "sequential", values, self.domain, self.scale)
@@ -99,8 +114,9 @@ def spread_of(
         companion, function = y, map_bins.of_values
     if labels is not None:
         companion, function = labels, map_bins.of_labels
-    X, names = split_names(X)
-    told = (names or {}) | ({} if tooltip is None else columns_beside(X, tooltip, "tooltip"))
+    X, told = _with_ids(model, X)
+    for key, column in ({} if tooltip is None else columns_beside(X, tooltip, "tooltip")).items():
+        told[f"{key} of tooltip" if key in told else key] = column
     fitted, rows = fitted_map(model), rows_of(model, X, sample_weight, companion)
     if rows.y is not None and rows.y.ndim > 1 and rows.y.shape[1] == 1:
         rows = dataclasses.replace(rows, y=rows.y[:, 0])
@@ -119,11 +135,19 @@ def spread_of(
     return spread
 
 
+def _with_ids(model: Any, X: Any) -> tuple[Any, Names]:
+    """Return X without its ids, and these; none where they cannot be any, for a picture can do without."""
+    table = opened_with_ids(X, None, names_of_fit(model))
+    try:
+        rest, names = split_names(table)
+    except ValueError:
+        return table, {}
+    return rest, dict(names or {})
+
+
 def draw(spread: Spread, canvas: Canvas, name: str | None = None, look: Look = USUAL) -> Any:
     """Return the picture of a spread by what is called `name`; `canvas` has its bins."""
     plain = spread.sums is None and spread.labels is None
-    if plain and (look.colors is not None or look.domain is not None):
-        raise ValueError("colors and domain are of values or labels; give y or labels too.")
     name = name or ("value" if spread.labels is None else "label")
     labels = None if spread.labels is None else label_colors(spread.labels.totals, look.colors, look.order)
     title = look.title or ("Projection" if plain else f"Projection by {name}")
@@ -146,8 +170,9 @@ def _told_below(spread: Spread, labels: LabelColors | None) -> str:
         lines[0] += "; size by weight"
     if spread.n_without:
         lines.append(f"{amount(spread.n_without)} without a {what} left out")
-    if labels is not None and labels.note:
-        lines.append(labels.note)
+    if labels is not None and labels.n_others:
+        number = f"{labels.n_others} label{'s' if labels.n_others > 1 else ''}"
+        lines.append(f"{number} of {labels.share_of_others:.1%} of the rows as other")
     if labels is None and spread.sums is None:
         lines.append(LATTICE)
     return "\n".join(lines)
@@ -176,7 +201,7 @@ def _points(
     )
     if not look.names_in_map:
         return drawn
-    present = np.unique(place)
+    present = np.unique(place[place < len(labels.names_of_own)])
     middles = np.array([_innermost(points.means[place == number]) for number in present])
     names = [labels.names[number] for number in present]
     weights = np.ones(len(place)) if points.weights is None else points.weights
@@ -188,15 +213,17 @@ def _told(points: Points) -> tuple[dict[str, Any], dict[str, str]]:
     if points.told is None:
         return {}, {}
     fields = {f"told{number}": name for number, name in enumerate(points.told.dtype.names or ())}
-    columns = {field: list(map(_shown, points.told[name].tolist())) for field, name in fields.items()}
+    columns = {field: _texts(points.told[name]) for field, name in fields.items()}
     return columns, {field: name.removeprefix(TOLD) for field, name in fields.items()}
 
 
-def _shown(value: Any) -> Any:
-    """Return a number as it is, anything else as text; nothing where there is no value."""
-    if value is None or value != value:  # noqa: PLR0124 - as NaN is to itself
-        return ""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else shown(value)
+def _texts(values: NDArray[Any]) -> list[str]:
+    """Return what a tooltip says of values, nothing where there is none; numbers in all of their digits."""
+    gone = missing(values) if values.dtype.kind not in "mM" else np.isnat(values)
+    digits = np.finfo(values.dtype if values.dtype.kind == "f" else float).precision
+    listed = (values.astype(str) if values.dtype.kind in "mM" else values).tolist()
+    texts = (f"{value:.{digits}g}" if isinstance(value, float) else shown(value) for value in listed)
+    return ["" if none else text for none, text in zip(gone, texts, strict=True)]
 
 
 def _seen(spread: Spread, canvas: Canvas) -> tuple[Array, NDArray[Any]]:
@@ -220,7 +247,7 @@ def _label_bins(
         fillOpacity=shaded(),
         tooltip=tooltips("x1", "x2", "rows", label=f"most frequent {name}", share="its share"),
     )
-    return with_peaks(chart, canvas, places, counts, labels.names) if look.names_in_map else chart
+    return with_peaks(chart, canvas, places, counts, labels.names_of_own) if look.names_in_map else chart
 
 
 def _of_names(found: Any, labels: LabelColors) -> Array:

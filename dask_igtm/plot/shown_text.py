@@ -37,8 +37,13 @@ def shown_title(text: Any) -> str | list[str]:
 
 def shown_apart(values: Iterable[Any]) -> list[str]:
     """Return the texts of values, which differ as these do: those that would look alike are counted."""
+    return apart(map(shown, values))
+
+
+def apart(shown_texts: Iterable[str]) -> list[str]:
+    """Return texts of which those that are alike are counted."""
     texts: dict[str, None] = {}
-    for text in map(shown, values):
+    for text in shown_texts:
         others = (f"{text} ({number})" for number in itertools.count(2))
         texts[next(each for each in itertools.chain([text], others) if each not in texts)] = None
     return list(texts)

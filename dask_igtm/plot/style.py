@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dask_igtm.plot.colors import CATEGORIES
 from dask_igtm.plot.label_colors import LabelColors
 from dask_igtm.plot.label_places import places_of, text_box
-from dask_igtm.plot.shown_text import shown, shown_field, shown_title
+from dask_igtm.plot.shown_text import apart, shown, shown_field, shown_title
 from dask_igtm.statistics.map_bins import edges_of
 
 Array = NDArray[np.float64]
@@ -136,7 +136,7 @@ def heading(title: str, subtitle: str | None = None) -> Any:
 
 
 def class_colors(labels: LabelColors, title: str) -> Any:
-    """Return the colours of the field `label`, with names in full."""
+    """Return the colours of the field `label`, with a legend of all names."""
     scale = alt.Scale(domain=labels.names, range=labels.colors)
     return alt.Color("label:N", title=shown(title), scale=scale, legend=_class_legend())
 
@@ -178,12 +178,12 @@ def shaded() -> Any:
 def tooltips(*fields: str, **named: str) -> list[Any]:
     """Return what is told of a record: fields by their own names, then those that are `named`.
 
-    Fields that begin with "told" are shown as they are.
+    Fields that begin with "told" are texts. Two of one title would be one.
     """
     titles = {field: field for field in fields} | named
     return [
-        alt.Tooltip(f"{field}:{kind}", title=shown_field(title), format=text)
-        for field, title in titles.items()
+        alt.Tooltip(f"{field}:{kind}", title=title, format=text)
+        for field, title in zip(titles, apart(map(shown_field, titles.values())), strict=True)
         for kind, text in [_format(field)]
     ]
 
@@ -220,9 +220,9 @@ def with_names(
 
 
 def with_peaks(chart: Any, canvas: Canvas, places: Array, weights: Array, names: Sequence[str]) -> Any:
-    """Write each name where its weight, of (n, C), is largest among the places where no other's is larger."""
+    """Write names where their weights, the first of (n, C), are largest and those of others smaller."""
     own = np.where(weights == weights.max(axis=1, keepdims=True), weights, -1.0)
-    leading = np.flatnonzero(own.max(axis=0) > 0)
+    leading = np.flatnonzero(own.max(axis=0)[: len(names)] > 0)
     anchors = places[own.argmax(axis=0)[leading]]
     return with_names(
         chart, canvas, anchors, [names[n] for n in leading.tolist()], places, weights.sum(axis=1)

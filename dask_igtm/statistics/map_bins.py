@@ -18,7 +18,7 @@ from dask_igtm.statistics.targets import distinct, labels_of, numbers_of, union
 Array = NDArray[np.float64]
 Counts = NDArray[Any]  # whole numbers where there are no weights
 
-TOLD = "told: "  # with which the names of columns begin that tooltips tell
+TOLD = "tooltip "  # with which the names of columns begin that tooltips tell
 MOST_LABELS = 1_000  # of whose bins a picture is made
 
 
@@ -265,6 +265,12 @@ def telling(found: Spread, told: NDArray[Any] | None) -> Spread:
     if found.points is None or told is None:
         return found
     return replace(found, points=replace(found.points, told=told[found.points.rows]))
+
+
+def among(found: Spread, kept: NDArray[np.bool_]) -> Spread:
+    """Return the spread of a block where its rows were those that `kept`, (n,), marks among others."""
+    points = found.points and replace(found.points, rows=np.flatnonzero(kept)[found.points.rows])
+    return replace(found, points=points, n_seen=len(kept))
 
 
 def _added(keys: NDArray[np.int64], rows: Counts) -> tuple[NDArray[np.int64], Counts]:

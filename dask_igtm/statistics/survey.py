@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,16 @@ class Surveyed:
     values: NodeTotals | None
     members: NodeMembers
     sample: PickedRows
+
+    def among(self, kept: NDArray[np.bool_]) -> Surveyed:
+        """Return the same where these were the rows that `kept`, (n,), marks among others."""
+        return replace(
+            self,
+            plain=self.plain and map_bins.among(self.plain, kept),
+            by_label=self.by_label and map_bins.among(self.by_label, kept),
+            by_value=self.by_value and map_bins.among(self.by_value, kept),
+            members=self.members.among(kept),
+        )
 
     def __add__(self, other: Surveyed) -> Surveyed:
         sums: dict[str, Any] = {}

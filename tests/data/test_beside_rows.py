@@ -82,6 +82,13 @@ def test_they_go_with_the_rows(igtm, source):
     np.testing.assert_allclose(means.values[:, 0], of_numbers.values[:, 0], rtol=1e-9)
 
 
+def test_bools_of_parquet_may_have_gaps():
+    FRAME.assign(flag=pd.array([None, *[True, False] * 200][: len(FRAME)], "boolean")).to_parquet("x.parquet")
+    labels, values = labels_and_values("x.parquet", "flag", ["flag"], OF_FIT)
+    assert labels.array.compute()[:3].tolist() == [None, True, False]
+    np.testing.assert_array_equal(values.array.compute()[:3], [np.nan, 1, 0])
+
+
 def test_whole_numbers_of_parquet_may_have_gaps():
     FRAME.assign(n=FRAME["n"].astype("Int64").where(FRAME["n"] > 9)).to_parquet("x.parquet")
     labels, values = labels_and_values("x.parquet", "n", ["n"], OF_FIT)

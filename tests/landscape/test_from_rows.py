@@ -297,6 +297,7 @@ def test_the_order_of_lazy_categories_is_known_before_they_are_read():
     with dask.config.set(scheduler=computing):
         assert category_order(labels) == tuple(NAMES[::-1])
         assert category_order(labels.cat.as_unknown()) is None
+        assert category_order(labels.to_frame()) == tuple(NAMES[::-1])
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=["None", "NaN", "NA"])

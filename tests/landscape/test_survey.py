@@ -79,7 +79,12 @@ def spread(model, X, sample_weight, beside, function):
     """Return where rows lie, in the bins of which those of 64 along a side of 5 nodes are 13 to a node."""
     edges = np.linspace(-1.25, 1.25, 5 * 13 + 1)
     rows = rows_of(model, X, sample_weight, beside)
-    return fitted_map(model).reduce(rows, function, edges, 5000, label="spread")
+    found = fitted_map(model).reduce(rows, function, edges, 5000, label="spread")
+    if not model.keep_empty_rows:
+        return found
+    kept = np.flatnonzero(~np.isnan(np.asarray(X)).all(axis=1))  # a page counts all rows
+    points = dataclasses.replace(found.points, rows=kept[found.points.rows])
+    return dataclasses.replace(found, n_seen=len(X), points=points)
 
 
 def apart(model, X, y=None, labels=None, ids=None, sample_weight=None, of_ids=None):

@@ -17,7 +17,7 @@ def test_a_few_labels_have_a_colour_each_in_their_order():
     found = label_colors({"b": 3, "a": 1})
     assert drawn(found) == {"a": CATEGORIES[0], "b": CATEGORIES[1]}
     assert found.place == {"a": 0, "b": 1}
-    assert found.note == ""
+    assert found.n_others == 0
     ordered = label_colors({"b": 3, "a": 1}, order=["c", "b", "a"])
     assert ordered.names == ["b", "a"]
 
@@ -32,10 +32,10 @@ def test_the_rarest_are_others(rows):
     assert found.place.keys() == rows.keys()
     assert (found.colors[-1] == OTHER) == bool(others)
     assert found.names == [*map(str, sorted(own)), *(["other"] if others else [])]
-    if others:
-        share = sum(rows[label] for label in others) / sum(rows.values())
-        assert found.note.startswith(f"{len(others)} label")
-        assert f"{share:.1%}" in found.note
+    assert found.n_others == len(others)
+    assert found.share_of_others == pytest.approx(sum(rows[label] for label in others) / sum(rows.values()))
+    assert list(found.own) == sorted(own)
+    assert found.names_of_own == list(map(str, sorted(own)))
 
 
 def test_a_label_that_is_called_other_is_not_the_others():
@@ -50,7 +50,7 @@ def test_a_dict_says_colours_order_and_who_is_other():
     found = label_colors(rows, {"c": "#123456", "a": "teal", "not there": "red"})
     assert drawn(found) == {"c": "#123456", "a": "teal", "other": OTHER}
     assert found.place == {"c": 0, "a": 1, "b": 2}
-    assert found.note == "1 label of 20.0% of the rows as other"
+    assert found.share_of_others == 0.2
 
 
 def test_a_sequence_gives_the_most_frequent_a_colour_each():
@@ -78,6 +78,7 @@ def test_columns_of_others_are_one():
         ({"a": (2, 0, 0)}, r"\(2, 0, 0\) is no colour"),
         ({"a": None}, "None is no colour"),
         ({"a": (0.1, 0.2)}, "is no colour"),
+        ({"a": "blurple"}, "'blurple' is no colour"),
         ({"b": "red"}, "has none for any of the labels"),
         ([], "has none for any of the labels"),
         ("viridis", "colors='viridis'; give a dict of labels to colours"),
@@ -96,3 +97,25 @@ def test_long_names_lose_their_middle_and_stay_apart():
     assert len(set(found.names)) == 2
     same = [f"{'a' * 50}{number}{'b' * 50}" for number in range(3)]
     assert len(set(label_colors(dict.fromkeys(same, 1)).names)) == 3
+
+
+def test_a_label_keeps_its_colour_where_others_are_absent():
+    whole = label_colors({"a": 1, "b": 1, "c": 1}, ["red", "green", "blue"], order="abc")
+    part = label_colors({"a": 1, "b": 0, "c": 1}, ["red", "green", "blue"], order="abc")
+    assert drawn(whole) == {"a": "red", "b": "green", "c": "blue"}
+    assert drawn(part) == {"a": "red", "c": "blue"}
+    usual = label_colors({"c": 2, "a": 1}, order="abc")
+    assert drawn(usual) == {"a": CATEGORIES[0], "c": CATEGORIES[2]}
+    many = [str(number) for number in range(30)]
+    assert drawn(label_colors({"7": 1, "29": 2}, order=many)) == {"7": CATEGORIES[0], "29": CATEGORIES[1]}
+
+
+def test_sums_that_round_make_no_difference():
+    counts = dict.fromkeys(map(str, range(26)), 50)
+    rounded = {label: 50 * (1 + 1e-14 * (-1) ** number) for number, label in enumerate(counts)}
+    assert label_colors(counts).own == label_colors(rounded).own
+
+
+def test_columns_of_labels_without_rows_are_left_out():
+    found = label_colors({"a": 1, "b": 0})
+    np.testing.assert_array_equal(found.merged(["a", "b"], np.array([[0.5, 0.5]])), [[0.5]])

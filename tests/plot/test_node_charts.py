@@ -138,7 +138,7 @@ def test_rarer_classes_are_others(igtm, X):
     chart = plot.landscape(classes)
     scale = chart.to_dict()["encoding"]["color"]["scale"]
     assert scale["domain"] == [*map(str, range(1, 20)), "97", "other"]
-    assert subtitle(chart)[-1].startswith("3 labels of")
+    assert subtitle(chart)[-1] == "3 other classes together"
     merged = classes.values[:, [classes.columns.index(label) for label in (0, 98, 99)]].sum(axis=1)
     table = drawn(chart)
     other = table["label"] == "other"
@@ -146,6 +146,14 @@ def test_rarer_classes_are_others(igtm, X):
     tables = panels(plot.landscape(classes, columns=[4, 97]))
     for table, column in zip(tables, [4, 97], strict=True):
         assert_allclose(table["value"], classes.values[:, classes.columns.index(column)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("given", [{"scale": "log"}, {"domain": (0, 1)}, {"shared": True}])
+def test_what_is_of_values_is_refused_of_classes(igtm, X, labels, given):
+    with pytest.raises(ValueError, match=r"are of values; of classes give columns=\[...\] too"):
+        plot.landscape(landscape.classes(igtm, X, labels), **given)
+    with pytest.raises(ValueError, match="names_in_map=True is for classes in one panel"):
+        plot.landscape(landscape.density(igtm, X), names_in_map=True)
 
 
 def test_colours_of_classes_may_be_given(igtm, X, labels):

@@ -229,6 +229,7 @@ def sources(X, tmp_path):
     yield str(tmp_path / "x.zarr"), str(tmp_path / "x.zarr")
     yield tmp_path / "x.zarr", str(tmp_path / "x.zarr")
     yield "memory://me:secret@there/x.zarr", "memory://there/x.zarr"
+    yield "https://there/x.zarr?sig=secret", "https://there/x.zarr"
     yield X, "numpy ndarray of 200 rows and 4 columns"
     yield X.tolist(), "list of 200 rows and 4 columns"
     yield pd.DataFrame(X), "pandas DataFrame of 200 rows and 4 columns"
@@ -510,3 +511,30 @@ def test_points_tell_the_ids_of_their_rows(igtm, X, tmp_path, lazy):
     title = {tip["field"]: tip["title"] for tip in panel["encoding"]["tooltip"]}
     assert title["told0"] == "town"
     assert [row["told0"] for row in panel["data"]["values"]] == names
+
+
+def test_a_label_has_one_colour_on_all_maps(igtm, X, tmp_path):
+    labels = pd.Series(np.array(list("abcdefghijklmnopqrstuvwxyz"))[np.arange(N) % 26], name="letter")
+    report(igtm, X, tmp_path / "map.html", labels=labels, sample_weight=(labels != "c") * 1.0)
+    scales = [panel["encoding"]["color"]["scale"] for panel in Page(tmp_path / "map.html").maps]
+    rows, classes = (scales[number] for number in (0, 2))
+    assert rows == classes
+    assert rows["domain"][-1] == "other"
+    assert "c" not in rows["domain"]
+
+
+def test_an_unnamed_index_and_the_scale_are_no_trouble(igtm, X, tmp_path):
+    frame = pd.DataFrame(X, index=pd.Index([f"town {number}" for number in range(N)], name=""))
+    report(igtm, frame, tmp_path / "map.html")
+    assert Page(tmp_path / "map.html").figures["Rows are called by"] == "index"
+
+    def fail(_):
+        raise AssertionError("something was computed")
+
+    lazy = da.zeros((N, 4), chunks=(50, 4)).map_blocks(fail, dtype=float, meta=np.empty((0, 0)))
+    for given, message in (
+        ({"y": X[:, 0], "scale": "cubic"}, "scale='cubic'"),
+        ({"y": pd.DataFrame(np.ones((N, 2)), columns=["a", "a"])}, "a"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            report(igtm, lazy, tmp_path / "map.html", **given)

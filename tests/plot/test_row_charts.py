@@ -8,9 +8,10 @@ import pytest
 import zarr
 from helpers.charts import drawn, subtitle
 from helpers.data import correlated
+from helpers.lazy import computing
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dask_igtm import plot
+from dask_igtm import IGTM, plot
 
 N = 400
 K = 6
@@ -161,7 +162,7 @@ def test_tooltips_tell_ids_and_chosen_columns(igtm, X, labels):
     found = told(plot.projection(igtm, frame, labels=labels, tooltip=beside))
     assert list(found.columns) == ["town", "a.b", "c", "gap"]
     assert list(found["town"]) == TOWNS
-    assert_allclose(found["a.b"], np.arange(N) / 2)
+    assert_allclose(found["a.b"].astype(float), np.arange(N) / 2)
     assert list(found["c"]) == TOWNS[::-1]
     assert set(found["gap"]) == {""}
 
@@ -174,7 +175,7 @@ def test_tooltips_of_lazy_rows_stay_with_them(igtm, X, y):
     found = told(chart)
     kept = np.flatnonzero(np.arange(N) % 3)
     assert_array_equal(drawn(chart)["row"], kept)
-    assert_array_equal(found["number"], kept)
+    assert_array_equal(found["number"].astype(int), kept)
     assert list(found["town"]) == [TOWNS[row] for row in kept]
 
 
@@ -183,6 +184,74 @@ def test_tooltips_may_be_polars_or_a_series(igtm, X):
     assert list(told(plot.projection(igtm, X, tooltip=pl.DataFrame({"town": TOWNS})))["town"]) == TOWNS
     assert list(told(plot.projection(igtm, X, tooltip=pd.Series(TOWNS, name="town")))["town"]) == TOWNS
     assert list(told(plot.projection(igtm, X, tooltip=TOWNS))["tooltip"]) == TOWNS
+
+
+def test_tooltips_tell_dates_gaps_and_all_digits(igtm, X):
+    days = pd.date_range("2024-01-01", periods=N, name="day")
+    beside = pd.DataFrame(
+        {
+            "when": days.where(np.arange(N) > 0),
+            "took": pd.to_timedelta(np.arange(N), "min"),
+            "whole": pd.array([None, *range(N - 1)], "Int64"),
+            "text": pd.array([None, *TOWNS[1:]], "string"),
+            "said": pd.array([None, *[True] * (N - 1)], "boolean"),
+            "exact": np.r_[np.nan, 1234567.89 + np.arange(N - 1)],
+            "huge": 2**53 + 1 + np.arange(N),
+        },
+        index=days,
+    )
+    found = told(plot.projection(igtm, pd.DataFrame(X, index=days), tooltip=beside))
+    assert found["day"][1].startswith("2024-01-02")
+    assert set(found.iloc[0, 1:6].drop("took")) == {""}
+    assert found["when"][1].startswith("2024-01-02")
+    assert found["whole"][1] == "0"
+    assert found["text"][1] == TOWNS[1]
+    assert found["said"][1] == "True"
+    assert found["exact"][2] == "1234568.89"
+    assert found["huge"][0] == str(2**53 + 1)
+
+
+def test_names_that_are_told_already_stay_apart(igtm, X):
+    index = pd.Index(TOWNS, name="row")
+    beside = pd.DataFrame({"x1": np.arange(N), "row": TOWNS[::-1]}, index)
+    chart = plot.projection(igtm, pd.DataFrame(X, index=index), tooltip=beside)
+    titles = [tip["title"] for tip in chart.to_dict()["encoding"]["tooltip"]]
+    assert titles == ["row", "x1", "x2", "row (2)", "x1 (2)", "row of tooltip"]
+    assert list(told(chart)["row of tooltip"]) == TOWNS[::-1]
+
+
+def test_an_index_that_is_no_id_is_not_told(igtm, X):
+    index = pd.Index(pd.array([None, *range(N - 1)], "Int64"), name="id")
+    assert told(plot.projection(igtm, pd.DataFrame(X, index=index))).empty
+    unnamed = pd.DataFrame(X, index=pd.Index(TOWNS, name=""))
+    assert list(told(plot.projection(igtm, unnamed))["index"]) == TOWNS
+
+
+def test_other_columns_of_a_file_are_no_matter(tmp_path, X):
+    frame = pd.DataFrame(X).add_prefix("c")
+    named = IGTM(k=4, m=2, niter=2, solver="em", scale="center").fit(frame)
+    frame.assign(word="a").to_parquet(tmp_path / "x.parquet")
+    assert len(drawn(plot.projection(named, str(tmp_path / "x.parquet")))) == N
+
+
+def test_what_cannot_be_is_refused_before_the_pass(igtm, X, labels):
+    lazy = da.from_array(X, chunks=(100, -1)).map_blocks(computing, dtype=float, meta=np.empty((0, 0)))
+    for look, message in (
+        ({"y": X[:, 0], "scale": "cubic"}, "scale='cubic'"),
+        ({"y": X[:, 0], "colors": "pretty"}, "colors='pretty'"),
+        ({"labels": labels, "colors": ["blurple"]}, "'blurple' is no colour"),
+        ({"labels": labels, "scale": "log"}, "scale and domain are of values"),
+        ({"domain": (0, 1)}, "scale and domain are of values"),
+        ({"colors": "cyclic"}, "colors is of values or labels"),
+        ({"y": X[:, 0], "names_in_map": True}, "names_in_map=True is for labels"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot.projection(igtm, lazy, **look)
+
+
+def test_others_have_no_name_in_the_map(igtm, X, labels):
+    spec = plot.projection(igtm, X, labels=labels, colors={"low": "teal"}, names_in_map=True).to_dict()
+    assert {record["label"] for record in spec["layer"][-1]["data"]["values"]} == {"low"}
 
 
 def test_axes_have_no_numbers(igtm, X):
@@ -318,6 +387,7 @@ def test_what_is_not_selected_is_faded(igtm, X):
         ({"y": np.array(["a"] * N)}, "not a real number"),
         ({"y": np.zeros(N), "scale": "log"}, "above 0; give 'symlog'"),
         ({"y": np.ones(N), "scale": "cubic"}, "scale='cubic'; give one of"),
+        ({"tooltip": pd.DataFrame(np.ones((N, 2)), columns=["a", "a"])}, "tooltip has several columns a"),
         ({"labels": np.ones(N, int), "colors": {1: "url(#x)"}}, "is no colour"),
         ({"tooltip": np.ones(N - 1)}, r"tooltip has shape \(399,\); give one value a row"),
         (
