@@ -7,7 +7,7 @@ import pytest
 
 from dask_igtm import landscape
 from dask_igtm.data.json_text import dumps
-from dask_igtm.plot.node_facts import MOST_CLASSES, node_facts, row_names
+from dask_igtm.plot.node_facts import SHOWN_CLASSES, node_facts, row_names
 
 K = 6  # of the map in conftest
 
@@ -47,12 +47,12 @@ def test_a_node_has_its_place_and_rows(igtm, density, members, markers):
 
 
 def test_a_node_has_its_likeliest_classes_in_order(igtm, X, density, members, markers):
-    labels = np.arange(len(X)) % (MOST_CLASSES + 3)
+    labels = np.arange(len(X)) % (SHOWN_CLASSES + 3)
     classes = landscape.classes(igtm, X, labels)
     found = through_json(node_facts(density, classes, None, members, markers))["classes"]
     for which, share, expected in zip(found["which"], found["share"], classes.values, strict=True):
-        assert len(which) == MOST_CLASSES
-        np.testing.assert_allclose(share, np.sort(expected)[::-1][:MOST_CLASSES], rtol=1e-5)
+        assert len(which) == SHOWN_CLASSES
+        np.testing.assert_allclose(share, np.sort(expected)[::-1][:SHOWN_CLASSES], rtol=1e-5)
         np.testing.assert_allclose(share, expected[which], rtol=1e-5)
     assert found["names"] == [str(label) for label in classes.columns]
 
