@@ -293,17 +293,17 @@ def report(
     from dask_igtm import report as written
     from dask_igtm.data.beside_rows import labels_and_values
     from dask_igtm.data.own_inputs import refuse_own_input
-    from dask_igtm.data.whole_outputs import check_new_file
+    from dask_igtm.data.whole_outputs import check_new_file, without_secrets
     from dask_igtm.projection.validate import names_of_fit
 
-    x = _rows(x)
+    source, x = without_secrets(x), _rows(x)
     refuse_own_input(output, x, model, *filter(os.path.exists, (labels or "", *y)))
     check_new_file(output, overwrite=overwrite)
     igtm, ids = _map(model), _names(index)
     with computing(scheduler, workers), filling(fill_unstored):
         of_labels, values = labels_and_values(x, labels, y, names_of_fit(igtm))
-        named: dict[str, Any] = {"ids": ids} if ids else {}
-        written(igtm, x, output, labels=of_labels, y=values, title=title, **named)
+        told: Any = {"ids": ids or None, "title": title, "source": source}
+        written(igtm, x, output, labels=of_labels, y=values, **told)
     return {"path": output}
 
 

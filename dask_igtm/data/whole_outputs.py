@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,11 @@ KINDS = {
 def is_url(path: Path) -> bool:
     """Whether `path` is a URL such as `s3://bucket/name`."""
     return "://" in os.fspath(path)
+
+
+def without_secrets(path: str) -> str:
+    """Return a path or URL without the password and the signature that a URL may have in it."""
+    return re.sub(r"(?<=://)[^/]*@|\?.*", "", path) if "://" in path else path
 
 
 def without_scheme(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
@@ -20,6 +19,7 @@ from scipy.special import xlogy
 from dask_igtm._version import __version__
 from dask_igtm.data.column_names import series_name
 from dask_igtm.data.plain_text import escaped
+from dask_igtm.data.whole_outputs import without_secrets
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.landscape.survey import Survey
 from dask_igtm.plot.node_facts import row_names
@@ -36,8 +36,7 @@ AXES = ("rows", "columns")
 def source_of(X: Any) -> str:
     """Return the path if X is one, without secrets; else its kind, and its size as far as it is known."""
     if isinstance(X, (str, os.PathLike)):
-        path = os.fspath(X)
-        return re.sub(r"(?<=://)[^/]*@|\?.*", "", path) if "://" in path else path
+        return without_secrets(os.fspath(X))
     kind = f"{type(X).__module__.split('.')[0]} {type(X).__name__}".removeprefix("builtins ")
     shape = np.shape(X) if isinstance(X, (list, tuple)) else getattr(X, "shape", ())
     if len(shape) != len(AXES):

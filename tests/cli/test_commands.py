@@ -339,7 +339,7 @@ def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
     (((igtm, rows, path), named),) = asked
     assert isinstance(igtm, IGTM)
     assert (rows, path) == (str(folder / "x.zarr"), "map.html")
-    assert named == {"labels": None, "y": None, "title": None}
+    assert named == {"labels": None, "y": None, "title": None, "ids": None, "source": "x.zarr"}
 
 
 @pytest.mark.parametrize("source", ["cells.parquet", "cells.csv", "cells.zarr"])
