@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
@@ -49,20 +48,6 @@ def ids_of(X: da.Array, ids: Any, remedy: str, name: str = "ids") -> da.Array:
     """Return the ids (n,) of the rows of `X` in its chunks; raises as `values_of`."""
     what = "id" if name == "ids" else "value"
     return _aligned(X, id_array(ids, name), name, what, (remedy, sizes_remedy(ids, name)))
-
-
-def records_of(X: da.Array, names: Mapping[str, Any], remedy: str) -> da.Array:
-    """Return the names of the rows of `X` as records, a field for each, in its chunks."""
-    arrays = [ids_of(X, ids, remedy) for ids in names.values()]
-    dtype = np.dtype([(name, array.dtype) for name, array in zip(names, arrays, strict=True)])
-    return da.map_blocks(_records, *arrays, record=dtype, dtype=dtype, meta=np.empty(0, dtype))
-
-
-def _records(*columns: Any, record: Any) -> Any:
-    records = np.empty(len(columns[0]), record)
-    for name, column in zip(record.names, columns, strict=True):
-        records[name] = column
-    return records
 
 
 def id_array(ids: Any, name: str = "ids", *, in_memory: bool = False) -> Any:

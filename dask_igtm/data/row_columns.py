@@ -28,7 +28,8 @@ def columns_beside(X: Any, table: Any, name: str) -> Names:
         If it has other rows than X, by its index, or columns of one name.
     """
     if isinstance(table, Mapping):
-        return {str(key): with_rows_of(X, values, name) for key, values in table.items()}
+        check_distinct(list(map(str, table)), name)
+        return {str(key): target_in(with_rows_of(X, values, name)) for key, values in table.items()}
     table = with_rows_of(X, table, name)
     if is_pandas_frame(table) or (is_dask_frame(table) and table.ndim == 2):
         check_distinct(list(map(str, table.columns)), name)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from dask_igtm.data.frames import frame
-from dask_igtm.data.row_arrays import records_of
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
 from dask_igtm.passes.empty_rows import occupied
+from dask_igtm.passes.row_records import records_of
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics.node_members import NodeMembers, members_of
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dask_igtm.data.containers import opened
 from dask_igtm.data.frames import category_order
-from dask_igtm.data.row_arrays import records_of, sizes_message
+from dask_igtm.data.row_arrays import sizes_message
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.row_names import Names, split_names
 from dask_igtm.data.table_columns import check_distinct
@@ -26,7 +26,7 @@ from dask_igtm.model.checks import check_whole
 from dask_igtm.passes.empty_rows import occupied
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
-from dask_igtm.passes.row_records import side_by_side
+from dask_igtm.passes.row_records import records_of, side_by_side
 from dask_igtm.projection.columns import column_labels
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_rows import labels_beside, values_beside

@@ -8,7 +8,13 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from dask_igtm.data.row_arrays import ids_of
 from dask_igtm.passes.block_checks import Declared
+
+
+def records_of(X: da.Array, names: Mapping[str, Any], remedy: str) -> da.Array:
+    """Return the names of the rows of `X` as records, a field for each, in its chunks; raises as `ids_of`."""
+    return side_by_side({name: ids_of(X, ids, remedy) for name, ids in names.items()})
 
 
 def side_by_side(beside: Mapping[str, da.Array]) -> da.Array:

@@ -52,7 +52,7 @@ def draw(
 ) -> Any:
     """Return the picture of a landscape; see `plot.landscape`."""
     if landscape.kind == "classes" and columns is None and relative_to is None:
-        if (scale, domain, shared) != (None, None, None):
+        if not (scale is None and domain is None and shared is None):
             raise ValueError("scale, domain and shared are of values; of classes give columns=[...] too.")
         return _class_map(landscape, canvas, name or "class", title or "Classes", colors, names_in_map)
     if names_in_map:

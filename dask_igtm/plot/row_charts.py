@@ -74,7 +74,7 @@ class Look:
         """Raise ValueError where it does not fit a picture of values, of labels, or of neither."""
         if of_values:
             self.colors_of(np.ones(1))
-        elif (self.scale, self.domain) != ("linear", None):
+        elif self.scale != "linear" or self.domain is not None:
             raise ValueError("scale and domain are of values; give y too, or leave them out.")
         elif self.colors is not None and not of_labels:
             raise ValueError("colors is of values or labels; give y or labels too.")

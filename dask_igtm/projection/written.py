@@ -12,13 +12,13 @@ import numpy as np
 from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.parquet_parts import ParquetParts
 from dask_igtm.data.places import PARQUET
-from dask_igtm.data.row_arrays import records_of
 from dask_igtm.data.row_blocks import RowBlocks, with_sizes
 from dask_igtm.data.row_names import NUMBER, Names, split_names
 from dask_igtm.data.stored_tables import check_id_names
 from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.data.whole_outputs import Path, absolute, check_folder, check_new_file
 from dask_igtm.data.whole_stores import remove_whole
+from dask_igtm.passes.row_records import records_of
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts

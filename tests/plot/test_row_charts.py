@@ -211,6 +211,13 @@ def test_tooltips_tell_dates_gaps_and_all_digits(igtm, X):
     assert found["huge"][0] == str(2**53 + 1)
 
 
+def test_gaps_in_a_dict_of_columns_are_told_as_such(igtm, X):
+    found = told(plot.projection(igtm, X, tooltip={"n": pd.array([None, *range(N - 1)], "Int64")}))
+    assert list(found["n"][:3]) == ["", "0", "1"]
+    with pytest.raises(ValueError, match="tooltip has several columns 1"):
+        plot.projection(igtm, X, tooltip={1: X[:, 0], "1": X[:, 1]})
+
+
 def test_names_that_are_told_already_stay_apart(igtm, X):
     index = pd.Index(TOWNS, name="row")
     beside = pd.DataFrame({"x1": np.arange(N), "row": TOWNS[::-1]}, index)
@@ -242,6 +249,7 @@ def test_what_cannot_be_is_refused_before_the_pass(igtm, X, labels):
         ({"labels": labels, "colors": ["blurple"]}, "'blurple' is no colour"),
         ({"labels": labels, "scale": "log"}, "scale and domain are of values"),
         ({"domain": (0, 1)}, "scale and domain are of values"),
+        ({"labels": labels, "domain": np.array([0, 1])}, "scale and domain are of values"),
         ({"colors": "cyclic"}, "colors is of values or labels"),
         ({"y": X[:, 0], "names_in_map": True}, "names_in_map=True is for labels"),
     ):
