@@ -21,7 +21,7 @@ PICTURE = ROOT / "docs" / "_static" / "rooms.svg"
 
 # A room imports rooms before it only; inside a room, a file those before it.
 ROOMS = {
-    "model": "checks forks remember stored basis functions affine gaps sufficient_statistics model arrays",
+    "model": "checks forks remember stored basis functions affine gaps sufficient_statistics model arrays map_tree",
     "noise": "row_entries newton isotropic diagonal natural bernoulli poisson families",
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
     " products row_terms sparse_products reading numba_kernel kernels posterior row_outputs",
