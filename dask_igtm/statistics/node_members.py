@@ -70,7 +70,13 @@ class NodeMembers:
 
 
 def members_of(
-    X: Rows, ids: NDArray[Any] | None, model: Model, kernel: str, region: Array | None, top: int
+    X: Rows,
+    ids: NDArray[Any] | None,
+    model: Model,
+    kernel: str,
+    region: Array | None,
+    top: int,
+    on_map: Array | None = None,
 ) -> NodeMembers:
     """Return the likeliest rows of a block at each node, or in a region.
 
@@ -86,10 +92,12 @@ def members_of(
         1 for the nodes of the region, 0 for others; None asks for each node by itself.
     top : int
         The most rows of a place.
+    on_map : ndarray of shape (n,), optional
+        Probability that a row is of this map; 1 where there is no other.
     """
     numbers = np.arange(X.shape[0])
     found = (
-        candidates(tile, numbers[tile.rows], region, top, tile.weight(None))
+        candidates(tile, numbers[tile.rows], region, top, tile.weight(on_map))
         for tile in posteriors(X, model, kernel)
     )
     return likeliest(found, ids, X.shape[0], top)
@@ -106,12 +114,12 @@ def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int
     region, top
         As in `members_of`.
     seen : ndarray of shape (n,) or None
-        0 for rows that lie nowhere, 1 for others; None where all lie somewhere.
+        By what their probabilities are multiplied, such as 0 for those that lie nowhere; None for 1.
     """
     rows, probability = tile.by_node() if region is None else _within(tile, region)
     if seen is not None:
-        nowhere = np.flatnonzero(seen == 0)
-        probability[:, np.isin(rows, nowhere)] = 0.0
+        inside = rows < len(seen)
+        probability[:, inside] *= seen[rows[inside]].astype(np.float32)
     place, column = _candidates(probability, top)
     return np.array([place, numbers[rows[column]], probability[place, column]])
 
