@@ -40,8 +40,8 @@ ROOMS = {
     " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
     "projection": "fit_figures fitted_map validate labelled_rows labelled_results ugtm_names columns blocks"
     " table parts to_zarr to_csv written quality",
-    "landscape": "notebook_picture landscape node_values from_rows regions column_markers rows_at_nodes"
-    " survey",
+    "landscape": "notebook_picture landscape node_values from_rows regions division column_markers"
+    " rows_at_nodes survey",
     "estimators": "rollback set_output row_tables fitted_html saving base_map igtm ugtm base_predictor"
     " classifier regressor load folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
