@@ -32,7 +32,7 @@ def bent_map(seed, k=10):
 
 
 @given(maps(), st.one_of(st.just("auto"), st.integers(1, 90)), st.sampled_from([0.0, 0.01, 0.1, 0.4, 0.6]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_regions_are_connected_and_hold_enough(found, n_regions, share):
     nodes, weight, centers = found
     min_weight = share * weight.sum()
@@ -120,7 +120,7 @@ def test_units_of_the_model_do_not_matter():
     assert np.array_equal(divide(nodes, 8.0 * weight, 0.25 * centers + 3.0, 6, 8.0), regions)
 
 
-@pytest.mark.parametrize("n_clusters", [2, 3, 7, 12])
+@pytest.mark.parametrize("n_clusters", [2, 7, 12])
 def test_clear_clusters_are_the_regions(n_clusters):
     X, cluster = make_blobs(1200, 12, centers=n_clusters, center_box=(-20, 20), random_state=0)
     igtm = IGTM(k=12, scale="standard", solver="em", model="responsibilities", niter=30).fit(X)
