@@ -95,7 +95,7 @@ def members_of(
     return likeliest(found, ids, X.shape[0], top)
 
 
-def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int, seen: Any) -> Array:
+def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int, lies: Any) -> Array:
     """Return places, numbers and probabilities, (3, S), of what of a few rows may be among the likeliest.
 
     Parameters
@@ -105,13 +105,13 @@ def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int
         Of the rows in their block.
     region, top
         As in `members_of`.
-    seen : ndarray of shape (n,) or None
-        0 for rows that lie nowhere, 1 for others; None where all lie somewhere.
+    lies : ndarray of shape (n,) or None
+        How probable it is that a row lies on the map at all; None where all do.
     """
     rows, probability = tile.by_node() if region is None else _within(tile, region)
-    if seen is not None:
-        nowhere = np.flatnonzero(seen == 0)
-        probability[:, np.isin(rows, nowhere)] = 0.0
+    if lies is not None:
+        within = np.minimum(rows, len(lies))  # beside the rows there are none
+        probability *= np.append(lies, 0.0).astype(np.float32)[within]
     place, column = _candidates(probability, top)
     return np.array([place, numbers[rows[column]], probability[place, column]])
 

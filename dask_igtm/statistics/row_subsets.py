@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,17 +124,21 @@ class WeightedDraw:
         a row stands once.
     size : int
         How many rows to keep at most.
+    X : array of shape (n, D) or None
+        The rows, in float64 or as CSR, where these are wanted too.
     """
 
     numbers: NDArray[np.int64]
     keys: Array
     size: int
+    X: Rows | None = None
 
     def __add__(self, other: WeightedDraw) -> WeightedDraw:
         numbers = np.concatenate([self.numbers, other.numbers])
         keys = np.concatenate([self.keys, other.keys])
         order = np.argsort(keys, kind="stable")[: self.size]
-        return WeightedDraw(numbers[order], keys[order], self.size)
+        X = None if self.X is None or other.X is None else stack([self.X, other.X])[order]
+        return WeightedDraw(numbers[order], keys[order], self.size, X)
 
 
 def weighted_draw(
@@ -151,6 +155,14 @@ def weighted_draw(
     return WeightedDraw(numbers[order], keys[order], size)
 
 
+def drawn_rows(
+    X: Rows, sample_weight: Array, numbers: NDArray[np.int64], size: int, seed: int
+) -> WeightedDraw:
+    """Return the draw of a block by the weights of its rows (n,), and the rows that are drawn."""
+    found = weighted_draw(sample_weight[:, None], None, numbers, size, seed)
+    return replace(found, X=_as_they_are(X, np.searchsorted(numbers, found.numbers)))
+
+
 @dataclass(frozen=True)
 class PickedRows:
     """Rows (n, D), in float64 or as CSR; those of neighbouring blocks are added in their order."""
@@ -163,5 +175,8 @@ class PickedRows:
 
 def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
     """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
-    within = np.flatnonzero(np.isin(numbers, chosen))
-    return PickedRows(csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64))
+    return PickedRows(_as_they_are(X, np.flatnonzero(np.isin(numbers, chosen))))
+
+
+def _as_they_are(X: Rows, within: NDArray[np.intp]) -> Rows:
+    return csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64)
