@@ -24,9 +24,9 @@ ROOMS = {
     "model": "checks forks remember stored basis functions affine gaps sufficient_statistics model arrays map_tree",
     "noise": "row_entries newton isotropic diagonal natural bernoulli poisson families",
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
-    " products row_terms sparse_products reading numba_kernel kernels posterior row_outputs",
+    " products row_terms sparse_products reading numba_kernel kernels posterior tree_posterior row_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " row_subsets e_step node_sums prediction map_bins row_sample node_members survey plane_rows",
+    " row_subsets e_step node_sums region_shares prediction map_bins row_sample node_members survey plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "plain_text html_text user_warnings disks interrupts file_lock work_folders whole_outputs"
@@ -37,7 +37,7 @@ ROOMS = {
     " row_columns rechunk csr_groups sparse_files convert",
     "passes": "resources block_checks row_records empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result"
-    " checkpoint_file checkpoint checkpoint_many progress row_parts fit fit_many fit_stream cost",
+    " checkpoint_file checkpoint checkpoint_many progress row_parts region_rows fit fit_many fit_stream cost",
     "projection": "fit_figures fitted_map validate labelled_rows labelled_results ugtm_names columns blocks"
     " table parts to_zarr to_csv written quality",
     "landscape": "notebook_picture landscape node_values from_rows regions column_markers rows_at_nodes"

@@ -21,6 +21,7 @@ from dask_igtm.data.planning import planned
 from dask_igtm.data.row_arrays import sizes_message, sizes_remedy, unknown, values_of, weights_of
 from dask_igtm.data.user_warnings import warn
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
+from dask_igtm.statistics.region_shares import View
 
 ROWS_PER_BLOCK = 5000  # ugtm's automatic block
 READ_BYTES = 4 * 2**20  # smaller reads of a store waste most of their time
@@ -53,6 +54,8 @@ class RowBlocks:
     origin : (str, object) or None
         Name of the dask array that was made of a store or of an array in memory, and that; it says nothing
         of another `X`.
+    view : View or None
+        What sums are made of instead: of the rows of a region, or of all with their shares of regions.
     """
 
     X: da.Array
@@ -63,6 +66,12 @@ class RowBlocks:
     remedy: str = ""
     skip_empty: bool = False
     origin: tuple[str, Any] | None = None
+    view: View | None = None
+
+    @property
+    def n_rows(self) -> float:
+        """How many rows there are, about, of a region; NaN where nobody knows."""
+        return self.view.n_rows if self.view else self.X.shape[0]
 
     @property
     def stored(self) -> Stored | None:
@@ -94,6 +103,7 @@ class RowBlocks:
             "dtype": str(self.X.dtype),
             "chunks": f"{self.X.numblocks[0]} of sizes {sizes}",
             "weighted": self.sample_weight is not None,
+            **({"within": self.view.shares.digest} if self.view else {}),
         }
 
     def span(self, index: int) -> tuple[int, int] | None:

@@ -28,8 +28,10 @@ from dask_igtm.fitting.cost import Estimate, estimate
 from dask_igtm.fitting.fit import fit
 from dask_igtm.fitting.fit_stream import advance
 from dask_igtm.fitting.progress import Listener, check_listeners, shown
+from dask_igtm.fitting.region_rows import rows_in_region
 from dask_igtm.fitting.result import CONVERGED, Fit, Interrupted
 from dask_igtm.fitting.settings import Settings, solver_for
+from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.row_outputs import Output
@@ -242,6 +244,78 @@ class BaseMap(
             self.history_ = np.append([] if new else self.history_, log_likelihood)
             self.history_shares_ = np.append([] if new else self.history_shares_, 1.0)
             return self
+
+    def zoom(
+        self,
+        X: Any,
+        region: Any,
+        sample_weight: Any = None,
+        *,
+        checkpoint: Path | None = None,
+        callbacks: Sequence[Listener] = (),
+        **settings: Any,
+    ) -> Self:
+        """Return a map of a region: fitted to the rows of X, each of which counts by how much it lies there.
+
+        It is what `fit` finds with the sum of the row's responsibilities over the region as its
+        `sample_weight`, times the one given. Rows with less than a 4e15th of the mean weight there are left
+        out, and the others are kept in memory where they take at most half of it (see `persist`), so that a
+        small region of large data is read three times.
+
+        Parameters
+        ----------
+        X : as in `fit`; shape (n, D)
+            Rows of this map, as a rule those of its fit.
+        region : int, sequence of int, (K,) bools, four floats, or (P, 2) numbers
+            Nodes of this map, as in `landscape.members`: numbers, a mask, a box, or a polygon.
+        sample_weight, checkpoint, callbacks
+            As in `fit`.
+        **settings
+            Parameters in which the map of the region is to differ from this one.
+
+        Returns
+        -------
+        IGTM
+            Of the class of this one, and fitted. `n_passes_` counts the pass that weighs the region too.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            By Ctrl-C. What was reached is in the checkpoint, if there is one, and else lost.
+        ValueError
+            As `fit`, and if the region is none, has no node in it, or no rows.
+
+        References
+        ----------
+        P. Tino, I. Nabney (2002). Hierarchical GTM: constructing localized nonlinear projection manifolds in
+        a principled way. IEEE Trans. Pattern Anal. Mach. Intell. 24, 639-656.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from dask_igtm import IGTM
+        >>> X = load_iris().data
+        >>> whole = IGTM(k=8, solver="em").fit(X)
+        >>> corner = whole.zoom(X, (-1.0, 0.0, -1.0, 1.0), k=6)
+        >>> corner.nodes_.shape, corner.n_samples_seen_ < 150
+        ((36, 2), True)
+        """
+        fitted, mask = self._map, node_mask(self.nodes_, region)
+        child = clone(self).set_params(**settings)
+        chosen = child._settings()
+        check_listeners(callbacks)
+        refuse_own_input(checkpoint, X)
+        child._know_columns_of(self)
+        rows = rows_of(child, X, sample_weight, n_blocks=child.n_blocks)
+        child._fit(rows_in_region(rows, fitted.model, mask), chosen, checkpoint, None, callbacks)
+        child.n_passes_ += 1
+        return child
+
+    def _know_columns_of(self, other: Any) -> None:
+        """Take over the number and the names of the columns of another estimator."""
+        self.n_features_in_ = other.n_features_in_
+        if hasattr(other, "feature_names_in_"):
+            self.feature_names_in_ = other.feature_names_in_
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit the map to X, then return what `transform` does; lazy for lazy X."""

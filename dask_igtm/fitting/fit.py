@@ -81,7 +81,7 @@ def fit(
         state = saved.resume(state)
     asked = False  # by a listener, to stop
 
-    n_rows = rows.X.shape[0]
+    n_rows = rows.n_rows
     announce = teller(listeners, settings.niter, moments.weight if math.isnan(n_rows) else n_rows)
 
     def tell(states: list[State]) -> bool:

@@ -32,7 +32,7 @@ def draw_of(rows: RowBlocks, settings: Settings) -> Draw | None:
     stages = sampled_stages(rows, settings)
     surveyed = rows_surveyed(*_size(rows)) if settings.family.curved else 0
     size = max(surveyed, stages.size if stages else 0)
-    return Draw(size, settings.seed, rows.X.shape[0]) if size else None
+    return Draw(size, settings.seed, rows.n_rows) if size else None
 
 
 def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int) -> Draw | None:
@@ -46,7 +46,7 @@ def draw_beside(rows: RowBlocks, settings: Settings, share: float, n_draws: int)
 
 def _size(rows: RowBlocks) -> tuple[float, float]:
     """Return how many rows there are, or are supposed to be, and how many may be kept."""
-    n_rows, n_bytes = rows.X.shape[0], rows.row_bytes
+    n_rows, n_bytes = rows.n_rows, rows.row_bytes
     if math.isnan(n_rows):
         return SUPPOSED, MOST_BYTES_OF_A_BLOCK / n_bytes
     return n_rows, MOST_BYTES / n_bytes

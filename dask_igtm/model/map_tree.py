@@ -1,7 +1,8 @@
 """Maps within maps, as a value: a tree whose root is a map of all rows, and whose others are of a region.
 
-The nodes of a map may be divided into regions, and a region may have a map of its own, a child. The density of
-the tree is the mixture of what stands for regions: a child where there is one, else the nodes of the region.
+The nodes of a map may be divided into regions, and a region may have a map of its own, a child. The density
+of the tree is the mixture of what stands for regions: a child where there is one, else the nodes of the
+region.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.arrays import pack
 from dask_igtm.model.model import Model
+from dask_igtm.model.stored import Arrays
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -60,7 +63,7 @@ class TreeMap:
 
     @property
     def of_nodes(self) -> Array:
-        """Weight of each node in the density of the map without its children, (K,), where 1 is that of a fit."""
+        """Weight of each node in the density of the map without its children, (K,); 1 in a whole map."""
         own = np.where(np.array(self.children) == NONE, self.shares, 0.0)
         sizes = np.bincount(self.regions, minlength=len(own))
         return np.asarray((own * len(self.regions) / sizes)[self.regions])
@@ -144,6 +147,21 @@ class MapTree:
         for number, own in enumerate(self.maps):
             if own.parent != NONE:
                 found[number] = found[own.parent] + np.log(self.maps[own.parent].shares[own.region])
+        return found
+
+    def pack(self) -> Arrays:
+        """Name the arrays of the tree; those of its maps have their numbers before their names."""
+        found: Arrays = {"n_maps": np.array(len(self))}
+        for number, own in enumerate(self.maps):
+            arrays = {
+                **pack(own.model),
+                "parent": np.array(own.parent),
+                "region": np.array(own.region),
+                "regions": own.regions,
+                "shares": own.shares,
+                "children": np.array(own.children),
+            }
+            found |= {f"{number}_{name}": array for name, array in arrays.items()}
         return found
 
     def _with(self, number: int, changed: TreeMap) -> Self:

@@ -136,6 +136,10 @@ class Blocks:
         Whether the numbers of the rows are read too.
     skip_empty : bool
         Whether rows in which every entry is NaN are left out.
+    view : str or None
+        Key of what makes of all that is read what sums are of, see `RowBlocks.view`.
+    numbers : Kept or None
+        Numbers of rows that are kept as a view has left them.
     """
 
     arrays: tuple[Computed | Cut | Kept | None, ...]
@@ -144,6 +148,8 @@ class Blocks:
     edges: Edges
     numbered: bool = False
     skip_empty: bool = False
+    view: str | None = None
+    numbers: Kept | None = None
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -152,12 +158,16 @@ class Blocks:
         """Return some of the blocks, by their places among these."""
         stop = min(stop, len(self))
         arrays = tuple(array and array.part(start, stop) for array in self.arrays)
+        numbers = self.numbers and self.numbers.part(start, stop)
         edges: Any = self.edges[start : stop + 1]
-        return dataclasses.replace(self, arrays=arrays, first=self.first + start, edges=edges)
+        return dataclasses.replace(
+            self, arrays=arrays, first=self.first + start, edges=edges, numbers=numbers
+        )
 
     def needs(self) -> frozenset[Any]:
         """Keys of the graph whose values the blocks need."""
-        return frozenset().union(*(array.needs() for array in self.arrays if array))
+        view = frozenset() if self.view is None else frozenset((self.view,))
+        return view.union(*(array.needs() for array in self.arrays if array))
 
     def read(self, values: Values) -> Iterator[tuple[Block, tuple[Any, ...]]]:
         """Yield each block and what its arrays hold; of rows that are numbered their numbers too.
@@ -170,11 +180,17 @@ class Blocks:
             If a block is not what was declared, or weights or values have other rows.
         """
         arrays = [None if array is None else array.read(values, self.edges) for array in self.arrays]
+        numbers = self.numbers and self.numbers.read(values, self.edges)
+        view = None if self.view is None else values[self.view]
         for number, (start, stop) in enumerate(itertools.pairwise(self.edges), self.first):
             block = Block(number, None if start is None or stop is None else (start, stop))
-            yield block, self._next(arrays, block)
+            held = self._next(arrays, block, numbers)
+            with naming(*block):
+                yield block, held if view is None else view(*held)
 
-    def _next(self, arrays: Sequence[Iterator[Any] | None], block: Block) -> tuple[Any, ...]:
+    def _next(
+        self, arrays: Sequence[Iterator[Any] | None], block: Block, numbers: Iterator[Any] | None
+    ) -> tuple[Any, ...]:
         with naming(*block):
             held = tuple(None if array is None else next(array) for array in arrays)
             for part, declared in zip(held, self.declared, strict=True):
@@ -186,7 +202,9 @@ class Blocks:
                     f"A block of X has {sizes[0]} rows, and its weights or values are {sizes[1:]}; give them "
                     "in the chunks of X."
                 )
-            if self.numbered:
+            if self.numbered and numbers is not None:
+                held = (*held, next(numbers))
+            elif self.numbered:
                 first = block.number << 32 if block.rows is None else block.rows[0]
                 held = (*held, np.arange(first, first + sizes[0]))
             return without_empty(held) if self.skip_empty else held

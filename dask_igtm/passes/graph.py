@@ -118,7 +118,11 @@ def prepare(rows: RowBlocks, blocks_per_fold: int | None = None) -> Source:
     )
     n_blocks = rows.X.numblocks[0]
     edges = rows.starts or (None,) * (n_blocks + 1)
-    blocks = Blocks(tuple(read), declared, 0, edges, skip_empty=rows.skip_empty)
+    view = None
+    if rows.view:
+        view = f"igtm-view-{uuid.uuid4().hex}"
+        graph[view] = DataNode(view, rows.view)
+    blocks = Blocks(tuple(read), declared, 0, edges, skip_empty=rows.skip_empty, view=view)
     size = blocks_per_fold or fold_size(rows.X, rows.row_bytes)
     folds = tuple(_fold_of(blocks.part(start, start + size)) for start in range(0, n_blocks, size))
     return Source(_needed(graph, folds), folds, rows.in_memory)
@@ -141,6 +145,8 @@ def keep(source: Source) -> Source:
 
     def at_hand(number: int, blocks: Blocks) -> Blocks:
         key = _piece(kept, (name, number)).key
+        if blocks.view is not None:
+            return _seen(blocks, key, source.graph[blocks.view]().n_arrays)
         arrays = tuple(array and Kept(key, i) for i, array in enumerate(blocks.arrays))
         return dataclasses.replace(blocks, arrays=arrays)
 
@@ -148,9 +154,24 @@ def keep(source: Source) -> Source:
     return dataclasses.replace(source, graph=kept).only(folds)
 
 
+def _seen(blocks: Blocks, key: Any, n_arrays: int) -> Blocks:
+    """Return blocks of which is kept what a view has made of them, and after that the numbers of the rows."""
+    return dataclasses.replace(
+        blocks,
+        arrays=tuple(Kept(key, i) for i in range(n_arrays)),
+        declared=(None,) * n_arrays,
+        skip_empty=False,
+        view=None,
+        numbers=Kept(key, n_arrays),
+    )
+
+
 def _hold(fold: Fold, inputs: list[Any]) -> Held:
-    values = dict(zip(fold.inputs, inputs, strict=True))
-    blocks = dataclasses.replace(fold.blocks, skip_empty=False)  # as declared, for every pass checks that
+    values, blocks = dict(zip(fold.inputs, inputs, strict=True)), fold.blocks
+    if blocks.view is None:
+        blocks = dataclasses.replace(blocks, skip_empty=False)  # as declared, for every pass checks that
+    else:
+        blocks = dataclasses.replace(blocks, numbered=True)
     return Held(tuple(zip(*(held for _, held in blocks.read(values)), strict=True)))
 
 

@@ -127,10 +127,13 @@ def worth_keeping(rows: RowBlocks, persist: bool | str) -> bool:
     """
     if planned(rows.X):
         return False  # its arrays cannot be made from a graph
-    if rows.in_memory or persist != "auto":
-        return bool(persist) and not rows.in_memory
-    n_bytes = rows.X.shape[0] * rows.row_bytes
-    return not math.isnan(n_bytes) and n_bytes <= workers().memory / 2
+    if rows.in_memory and rows.view is None:
+        return False  # for it is kept by whoever gave it
+    if persist != "auto":
+        return bool(persist)
+    n_bytes = rows.n_rows * (rows.row_bytes + (rows.view.shares.row_bytes if rows.view else 0))
+    memory = MEMORY_HERE if rows.in_memory else workers().memory
+    return not math.isnan(n_bytes) and n_bytes <= memory / 2
 
 
 def check_version(version: str) -> None:

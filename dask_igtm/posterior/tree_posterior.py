@@ -1,0 +1,132 @@
+"""What rows say under maps within maps: their density, and which map they belong to.
+
+Each map stands in the mixture with the nodes of its regions that have no map of their own, see `MapTree`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from dask_igtm.model.map_tree import MapTree, TreeMap
+from dask_igtm.posterior.posterior import Posterior, posteriors
+from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+ROWS = 8192  # whose figures under all maps are held at a time
+
+
+@dataclass(frozen=True)
+class TreePosterior:
+    """What some rows say under a tree.
+
+    Attributes
+    ----------
+    rows : slice
+        Where they are in their block.
+    parts : ndarray of shape (n, M)
+        Logarithms of what each map adds to p(x), in the user's units.
+    positions : ndarray of shape (n, M, 2) or None
+        Mean positions on each map, among the nodes with which it stands in the mixture.
+    nodes : ndarray of shape (n, M) or None
+        The likeliest of these nodes.
+    above : ndarray of shape (M, M)
+        As `MapTree.above`.
+    """
+
+    rows: slice
+    parts: Array
+    positions: Array | None
+    nodes: Indices | None
+    above: Array
+
+    @property
+    def log_likelihood(self) -> Array:
+        """Ln p(x), (n,)."""
+        return np.asarray(logsumexp(self.parts, axis=1))
+
+    @property
+    def probabilities(self) -> Array:
+        """Posterior of the maps, (n, M); rows sum to 1."""
+        return np.asarray(np.exp(self.parts - self.log_likelihood[:, None]))
+
+    @property
+    def paths(self) -> Array:
+        """Probability, (n, M), that a row belongs to a map or to one below it; 1 for the root."""
+        return np.minimum(self.probabilities @ self.above, 1.0)
+
+    @property
+    def leaf(self) -> Indices:
+        """Number of the likeliest map, (n,), the first on ties."""
+        return np.asarray(self.parts.argmax(axis=1))
+
+
+def tree_posteriors(
+    X: Rows, tree: MapTree, kernel: str, *, positions: bool = False
+) -> Iterator[TreePosterior]:
+    """Walk the rows of a block, which is not to be sparse in other than CSR, under all maps of a tree.
+
+    Parameters
+    ----------
+    X : array of shape (n, D)
+    tree : MapTree
+    kernel : str
+        Name of the kernel.
+    positions : bool
+        Whether to work out where on each map rows lie.
+
+    Raises
+    ------
+    ValueError
+        As `posteriors`.
+    """
+    X = csr_of(X) if is_sparse(X) else X
+    above = tree.above
+    for start in range(0, X.shape[0], ROWS):
+        rows = slice(start, min(start + ROWS, X.shape[0]))
+        shape = (rows.stop - start, len(tree))
+        parts = np.full(shape, -np.inf)
+        means = np.zeros((*shape, 2)) if positions else None
+        nodes = np.zeros(shape, np.intp) if positions else None
+        for number, (own, log_share) in enumerate(zip(tree.maps, tree.log_shares, strict=True)):
+            of_nodes = own.of_nodes
+            if not of_nodes.any():  # its children stand for all of it
+                continue
+            for tile in posteriors(X[rows], own.model, kernel):
+                log_mass, place, node = _of_tile(tile, own, of_nodes, positions=positions)
+                parts[tile.rows, number] = log_share + tile.log_likelihood + log_mass
+                if means is not None and nodes is not None:
+                    means[tile.rows, number], nodes[tile.rows, number] = place, node
+        yield TreePosterior(rows, parts, means, nodes, above)
+
+
+def paths_of(X: Rows, tree: MapTree, kernel: str) -> Array:
+    """Return the probabilities that the rows of a block belong to each map or to one below it, (n, M)."""
+    found = [part.paths for part in tree_posteriors(X, tree, kernel)]
+    return np.concatenate([np.empty((0, len(tree))), *found])
+
+
+def _of_tile(tile: Posterior, own: TreeMap, of_nodes: Array, *, positions: bool) -> tuple[Any, Any, Any]:
+    """Return ln of how much of p(x) of a map the weighted nodes keep, and the mean and likeliest of these."""
+    if not own.divided:
+        return (
+            0.0,
+            tile.expectations(own.model.basis.nodes) if positions else None,
+            tile.node if positions else None,
+        )
+    columns = np.column_stack([np.ones(len(of_nodes)), own.model.basis.nodes]) * of_nodes[:, None]
+    kept = tile.expectations(columns if positions else columns[:, :1]).astype(np.float64)
+    mass = kept[:, 0]
+    with np.errstate(divide="ignore"):
+        log_mass = np.log(mass)
+    if not positions:
+        return log_mass, None, None
+    place = kept[:, 1:] / np.where(mass > 0, mass, 1.0)[:, None]
+    return log_mass, place, (tile.responsibilities * of_nodes).argmax(axis=1)

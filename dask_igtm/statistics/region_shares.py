@@ -1,0 +1,147 @@
+"""How much of each row a region of a map has: the weights of rows in the maps within maps.
+
+A row counts in a child by the responsibilities of the parent, summed over the region, times how much it counts
+in the parent (Tino & Nabney 2002, eq. 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_igtm.model.arrays import digest
+from dask_igtm.model.map_tree import MapTree, TreeMap
+from dask_igtm.model.model import Model
+from dask_igtm.posterior.entry_checks import check_weights
+from dask_igtm.posterior.posterior import posteriors
+from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
+from dask_igtm.statistics.node_sums import weighted_tiles
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+EPS = float(np.finfo(np.float64).eps)  # of the mean weight of a row in a region: less of it is left out
+TINY = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class RegionShares:
+    """The weights of rows in some regions.
+
+    Attributes
+    ----------
+    tree : MapTree
+        With the shares of those regions.
+    kernel : str
+        Name of the kernel.
+    regions : tuple of (int, int)
+        The number of a map, and of its region.
+    mean_weight : float
+        Of all rows.
+    """
+
+    tree: MapTree
+    kernel: str
+    regions: tuple[tuple[int, int], ...]
+    mean_weight: float = 1.0
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of all that decides these weights."""
+        return digest(self.tree.pack() | {"regions": np.array(self.regions)})
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the weights of one row."""
+        return 8 * len(self.regions)
+
+    def of(self, X: Rows, sample_weight: Array | None) -> Array:
+        """Return the weights, (n, R), of the rows of a block; 0 where they are next to nothing."""
+        check_weights(sample_weight)
+        X = csr_of(X) if is_sparse(X) else X
+        tree, log_shares = self.tree, self.tree.log_shares
+        columns = {region: column for column, region in enumerate(self.regions)}
+        needed = {above for number, _ in self.regions for above in tree.path(number)}
+        found = np.zeros((X.shape[0], len(columns)))
+
+        def descend(number: int, rows: Indices, weight: Array) -> None:
+            own = tree.maps[number]
+            least = EPS * self.mean_weight * np.exp(log_shares[number]) * own.shares
+            shares = weight[:, None] * _inside(X[rows], own, self.kernel)
+            for region, child in enumerate(own.children):
+                kept = shares[:, region] >= max(least[region], TINY)
+                if (number, region) in columns:
+                    found[rows[kept], columns[number, region]] = shares[kept, region]
+                if child in needed:
+                    descend(child, rows[kept], shares[kept, region])
+
+        weight = np.ones(len(found)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        counted = np.flatnonzero(weight > 0)
+        descend(0, counted, weight[counted])
+        return found
+
+
+@dataclass(frozen=True)
+class RowsWithin:
+    """A view of rows: those of one region, with their weights there.
+
+    Attributes
+    ----------
+    shares : RegionShares
+    n_rows : float
+        About how many rows that leaves.
+    """
+
+    shares: RegionShares
+    n_rows: float
+    n_arrays: ClassVar[int] = 2
+
+    def __call__(self, X: Rows, sample_weight: Array | None, *beside: Any) -> tuple[Any, ...]:
+        """Return rows, weights and what goes with them."""
+        weight = self.shares.of(X, sample_weight)[:, 0]
+        kept = np.flatnonzero(weight)
+        X = csr_of(X) if is_sparse(X) else X
+        return (X[kept], weight[kept], *(each[kept] for each in beside))
+
+
+@dataclass(frozen=True)
+class RowsWithShares:
+    """A view of rows: all of them, with their weights in each of several regions as their values.
+
+    Attributes
+    ----------
+    shares : RegionShares
+    n_rows : float
+        How many rows there are.
+    """
+
+    shares: RegionShares
+    n_rows: float
+    n_arrays: ClassVar[int] = 3
+
+    def __call__(self, X: Rows, sample_weight: Array | None, *beside: Any) -> tuple[Any, ...]:
+        """Return rows, weights, those of the regions, and what goes with them."""
+        return (X, sample_weight, self.shares.of(X, sample_weight), *beside)
+
+
+View = RowsWithin | RowsWithShares
+
+
+def region_size(X: Rows, sample_weight: Array | None, model: Model, kernel: str, mask: Array) -> Array:
+    """Return sums over a block, (4,): rows, their weights, those in a region, and rows that count there."""
+    total = np.zeros(4)
+    for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
+        share = tile.expectations(mask[:, None])[:, 0]
+        total += len(weight), weight.sum(), weight @ share, np.count_nonzero(weight * share > EPS)
+    return total
+
+
+def _inside(X: Rows, own: TreeMap, kernel: str) -> Array:
+    """Return the responsibilities of the regions of a map for some rows, (n, R)."""
+    inside, masks = np.empty((X.shape[0], len(own.children))), own.masks
+    for tile in posteriors(X, own.model, kernel):
+        inside[tile.rows] = tile.expectations(masks)
+    return inside
