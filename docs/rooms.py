@@ -45,7 +45,8 @@ ROOMS = {
     "estimators": "rollback set_output row_tables fitted_html saving base_map igtm ugtm base_predictor"
     " classifier regressor load folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
-    " node_charts candidates candidate_charts fit_charts charts node_facts page report_words report",
+    " node_charts candidates candidate_charts fit_charts charts node_facts map_places map_charts page"
+    " report_words report",
     "cli": "estimator_options option_words facts base clusters commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}

@@ -124,21 +124,27 @@ class WeightedDraw:
         a row stands once.
     size : int
         How many rows to keep at most.
-    X : array of shape (n, D) or None
-        The rows, in float64 or as CSR, where these are wanted too.
+    rows : array of shape (n, D) or None
+        The rows themselves, in float64 or as CSR, where these are wanted too.
     """
 
     numbers: NDArray[np.int64]
     keys: Array
     size: int
-    X: Rows | None = None
+    rows: Rows | None = None
 
     def __add__(self, other: WeightedDraw) -> WeightedDraw:
         numbers = np.concatenate([self.numbers, other.numbers])
         keys = np.concatenate([self.keys, other.keys])
         order = np.argsort(keys, kind="stable")[: self.size]
-        X = None if self.X is None or other.X is None else stack([self.X, other.X])[order]
-        return WeightedDraw(numbers[order], keys[order], self.size, X)
+        both = self.rows is not None and other.rows is not None
+        rows = stack([self.rows, other.rows])[order] if both else None
+        return WeightedDraw(numbers[order], keys[order], self.size, rows)
+
+    @property
+    def X(self) -> Rows | None:  # noqa: N802 - as of PickedRows
+        """The rows in the order in which X has them."""
+        return None if self.rows is None else self.rows[np.argsort(self.numbers)]
 
 
 def weighted_draw(
@@ -160,7 +166,7 @@ def drawn_rows(
 ) -> WeightedDraw:
     """Return the draw of a block by the weights of its rows (n,), and the rows that are drawn."""
     found = weighted_draw(sample_weight[:, None], None, numbers, size, seed)
-    return replace(found, X=_as_they_are(X, np.searchsorted(numbers, found.numbers)))
+    return replace(found, rows=_as_they_are(X, np.searchsorted(numbers, found.numbers)))
 
 
 @dataclass(frozen=True)
