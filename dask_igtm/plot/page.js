@@ -130,17 +130,18 @@ function show(number) {
   chosen = lastChosen[here] ?? null;
   for (const part of document.querySelectorAll("[data-map]")) part.hidden = part.dataset.map !== `${here}`;
   tell();
-  told.textContent = ""; // nothing has happened yet
+  told.textContent = ""; // which is for what happens
+  if (tree) tellPlace();
   fitted = fitted.then(fit);
   const history = document.querySelector(`[data-map="${here}"] .history`);
   if (!history.hasChildNodes()) vegaEmbed(history, charts[here].history, options);
 }
 
+const addressed = () => Math.max(0, places.findIndex(({name}) => `#${name}` === location.hash));
+
 function follow() {
-  const number = Math.max(0, places.findIndex(({name}) => `#${name}` === location.hash));
-  if (number === here) return;
-  show(number);
-  tellPlace();
+  if (addressed() === here) return;
+  show(addressed());
   const {name, rows, above} = places[here];
   const back = here === 0 ? "" : ` Backspace goes back to ${places[above].name}.`;
   told.textContent = `Map ${name} is open: ${rows} rows.${back}`;
@@ -304,11 +305,9 @@ function tell() {
 }
 
 let fitted = Promise.resolve();
-show(0);
+show(addressed());
 addEventListener("resize", () => (fitted = fitted.then(fit)));
 if (tree) {
-  tellPlace();
-  follow();
   addEventListener("hashchange", follow);
   document.getElementById("back").addEventListener("click", () => open(places[here].above));
 }

@@ -2,8 +2,8 @@
 
 `page.html` says what stands where, `figures.html` so of the figures of a map, and `here.html` of the way to
 it among several. `page.css` says how it looks, on paper and in the dark too, and `page.js` draws the charts,
-tells of the node that is chosen, and opens maps. All of it goes into one file, which loads nothing: its policy
-forbids that, whatever a label or title may hold.
+tells of the node that is chosen, and opens maps. All of it goes into one file, which loads nothing: its
+policy forbids that, whatever a label or title may hold.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dask_igtm.data.json_text import dumps
 from dask_igtm.model.map_tree import NONE
 from dask_igtm.plot.map_places import Place
 
+TOLD = "<p>Maps within maps: how many rows lie on each, and what it gains in ln p(x) of rows held out.</p>"
 FURTHER = (
     " A region with an outline and a number has a map of its own: choose a node in it, and open that map by"
     " Enter or the button. Backspace goes back."
@@ -70,7 +71,7 @@ def page(maps: Sequence[PageMap], library: str, **words: str) -> str:
     parts = {name: _in_script(value) for name, value in data.items()}
     several = len(maps) > 1
     parts |= {
-        "tree": f'<nav id="tree" aria-label="All maps">{_list(maps, NONE)}</nav>' if several else "",
+        "tree": f'<nav id="tree" aria-label="All maps">{TOLD}{_list(maps, NONE)}</nav>' if several else "",
         "here": _part("here.html") if several else "",
         "further": FURTHER if several else "",
         "heads": "".join(

@@ -67,9 +67,9 @@ def _any_spread(found: Survey) -> Spread:
 def lead(igtm: Any, source: str, above: str) -> str:
     """Return what is told of a map; `above` names that of which it has a region, of the root none."""
     k, ended = math.isqrt(len(igtm.nodes_)), "converged" if igtm.converged_ else "did not converge"
-    within = f" of a region of {above}" if above else ""
+    within = f" for a region of {above}" if above else ""
     fit = f"its fit to {amount(igtm.n_samples_seen_)} rows {ended}"
-    return f"{source}, on a map{within} of {k} x {k} nodes; {fit}."
+    return f"{source}, on a map of {k} x {k} nodes{within}; {fit}."
 
 
 def glance(igtm: Any, found: Survey) -> dict[str, Any]:
