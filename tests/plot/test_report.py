@@ -36,7 +36,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags, self.rows, self.text, self._inside = [], [], "", None
         self.feed(path.read_text())
-        self.charts, self.nodes = map(self.held, ("charts", "nodes"))
+        (self.charts,), (self.nodes,) = map(self.held, ("charts", "nodes"))  # of the only map
 
     def held(self, name):
         return json.loads(re.search(rf'id="{name}">(.*?)</script>', self.source, re.DOTALL)[1])
@@ -297,8 +297,8 @@ def test_text_is_shown_and_not_run(X, tmp_path):
         ids=labels,
     )
     page = Page(tmp_path / "map.html")
-    assert [tag for tag, _ in page.tags].count("script") == 4
-    assert page.source.count("</script>") == 4
+    assert [tag for tag, _ in page.tags].count("script") == 5
+    assert page.source.count("</script>") == 5
     # Title, heading, the share of a variance, a column, labels with one of them, y, ids.
     assert page.text.count(EVIL) == 8
     assert f"Share of the variance of {EVIL} between nodes" in page.figures
@@ -392,7 +392,7 @@ def drawn():
 def maps(drawn, path, **given):
     """Return the maps of a page, without the density and the magnification."""
     report(drawn, ROWS, path, **given)
-    found = json.loads(re.search(r'id="charts">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+    (found,) = json.loads(re.search(r'id="charts">(.*?)</script>', path.read_text(), re.DOTALL)[1])
     return found["maps"]["concat"]
 
 
