@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dask_igtm import tl as tl
     from dask_igtm.data.convert import convert
     from dask_igtm.data.table_files import open_table
+    from dask_igtm.estimators.atlas import IGTMAtlas
     from dask_igtm.estimators.classifier import IGTMClassifier
     from dask_igtm.estimators.igtm import IGTM
     from dask_igtm.estimators.load import load
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IGTM",
     "Estimate",
+    "IGTMAtlas",
     "IGTMClassifier",
     "IGTMRegressor",
     "IGTMSearch",
@@ -51,6 +53,7 @@ __all__ = [
 _HOMES = {
     "IGTM": "estimators.igtm",
     "Estimate": "fitting.cost",
+    "IGTMAtlas": "estimators.atlas",
     "IGTMClassifier": "estimators.classifier",
     "IGTMRegressor": "estimators.regressor",
     "IGTMSearch": "estimators.search",

@@ -21,12 +21,15 @@ PICTURE = ROOT / "docs" / "_static" / "rooms.svg"
 
 # A room imports rooms before it only; inside a room, a file those before it.
 ROOMS = {
-    "model": "checks forks remember stored basis functions affine gaps sufficient_statistics model arrays map_tree",
+    "model": "checks forks remember stored basis functions affine gaps sufficient_statistics model arrays"
+    " map_tree",
     "noise": "row_entries newton isotropic diagonal natural bernoulli poisson families",
     "posterior": "tiles entry_checks coordinates geometry numpy_kernel column_squares sparse_rows compiled"
-    " products row_terms sparse_products reading numba_kernel kernels posterior tree_posterior row_outputs",
+    " products row_terms sparse_products reading numba_kernel kernels posterior row_outputs tree_posterior"
+    " tree_outputs",
     "statistics": "targets log_histogram sparse_columns moments covariance_images column_stats likelihood"
-    " row_subsets e_step node_sums region_shares prediction map_bins row_sample node_members survey plane_rows",
+    " row_subsets e_step node_sums region_shares tree_sums prediction map_bins row_sample node_members survey"
+    " plane_rows",
     "solvers": "spectrum leading_axes wide_spectrum initialize em sample curvature lbfgs accelerated"
     " evidence sampled stepwise",
     "data": "plain_text html_text user_warnings disks interrupts file_lock work_folders whole_outputs"
@@ -38,12 +41,14 @@ ROOMS = {
     "passes": "resources block_checks row_records empty_rows blocks graph reduce map_rows digests",
     "fitting": "settings map_size sampling fill_values collapse wide_start start unchanged result"
     " checkpoint_file checkpoint checkpoint_many progress row_parts region_rows fit fit_many fit_stream cost",
-    "projection": "fit_figures fitted_map validate labelled_rows labelled_results ugtm_names columns blocks"
-    " table parts to_zarr to_csv written quality",
-    "landscape": "notebook_picture landscape node_values from_rows regions column_markers rows_at_nodes"
-    " survey",
+    "projection": "fit_figures fitted_map fitted_tree validate labelled_rows labelled_results ugtm_names"
+    " columns blocks table parts to_zarr to_csv written quality",
+    "landscape": "notebook_picture landscape node_values from_rows regions division column_markers"
+    " rows_at_nodes survey",
+    "atlas": "growth",
     "estimators": "rollback set_output row_tables fitted_html saving base_map igtm ugtm base_predictor"
-    " classifier regressor load folds search saturation",
+    " classifier regressor atlas_file atlas load"
+    " folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
     " node_charts candidates candidate_charts fit_charts charts node_facts map_places map_charts page"
     " report_words report",

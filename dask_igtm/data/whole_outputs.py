@@ -44,6 +44,12 @@ def without_scheme(path: Path) -> str:
     return str(fsspec.core.strip_protocol(name)) if name.startswith(LOCAL) else name
 
 
+def beside(path: Path, word: str) -> str:
+    """Return the path of another file beside one, with `word` before the ending."""
+    root, ending = os.path.splitext(os.fspath(path))
+    return f"{root}.{word}{ending}"
+
+
 def absolute(path: Path) -> str:
     """Return a path that means the same in other processes, as URLs do; without a slash at its end."""
     name = without_scheme(path)

@@ -160,20 +160,29 @@ class BaseMap(
         callbacks: Sequence[Listener] = (),
     ) -> Self:
         try:
-            with sole_writer(checkpoint), shown(self.verbose) as listeners:
-                found = fit(
-                    rows,
-                    settings,
-                    persist=self.persist,
-                    feature_names=getattr(self, "feature_names_in_", None),
-                    checkpoint=checkpoint,
-                    init=None if init is None else init.model_,
-                    listeners=(*listeners, *callbacks),
-                )
+            return self._keep(self._find(rows, settings, checkpoint, init, callbacks))
         except Interrupted as interrupt:
             self._keep(interrupt.fit)
             raise
-        return self._keep(found)
+
+    def _find(
+        self,
+        rows: RowBlocks,
+        settings: Settings,
+        checkpoint: Path | None = None,
+        init: BaseMap | None = None,
+        callbacks: Sequence[Listener] = (),
+    ) -> Fit:
+        with sole_writer(checkpoint), shown(self.verbose) as listeners:
+            return fit(
+                rows,
+                settings,
+                persist=self.persist,
+                feature_names=getattr(self, "feature_names_in_", None),
+                checkpoint=checkpoint,
+                init=None if init is None else init.model_,
+                listeners=(*listeners, *callbacks),
+            )
 
     def _keep(self, found: Fit) -> Self:
         self.model_ = found.model
@@ -301,7 +310,7 @@ class BaseMap(
         ((36, 2), True)
         """
         fitted, mask = self._map, node_mask(self.nodes_, region)
-        child = clone(self).set_params(**settings)
+        child: Self = clone(self).set_params(**settings)
         chosen = child._settings()
         check_listeners(callbacks)
         refuse_own_input(checkpoint, X)

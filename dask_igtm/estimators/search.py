@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -24,7 +23,7 @@ from dask_igtm.data.containers import opened
 from dask_igtm.data.cubes import is_dataset
 from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.row_blocks import RowBlocks
-from dask_igtm.data.whole_outputs import FILE, Path, check_kind
+from dask_igtm.data.whole_outputs import FILE, Path, beside, check_kind
 from dask_igtm.estimators.base_map import BaseMap
 from dask_igtm.estimators.base_predictor import BasePredictor, least_to_read
 from dask_igtm.estimators.classifier import IGTMClassifier
@@ -261,7 +260,7 @@ class IGTMSearch(RowTablesMixin, FittedHtmlMixin, MetaEstimatorMixin, BaseEstima
             check_side_by_side(some[0].settings, rows)
         saved: list[CheckpointMany | None] = [None] * len(groups)
         if checkpoint is not None:
-            paths = [checkpoint, *(_beside(checkpoint, str(n)) for n in range(2, len(groups) + 1))]
+            paths = [checkpoint, *(beside(checkpoint, str(n)) for n in range(2, len(groups) + 1))]
             saved = [
                 open_checkpoint(path, rows, some, drawn, names)
                 for path, some in zip(paths, together, strict=True)
@@ -482,15 +481,9 @@ def _map_of(estimator: Any) -> BaseMap:
     return one
 
 
-def _beside(path: Path, word: str) -> str:
-    """Return the path of another file beside one, with `word` before the ending."""
-    root, ending = os.path.splitext(os.fspath(path))
-    return f"{root}.{word}{ending}"
-
-
 def _refitted(path: Path, number: int) -> str:
     """Return the path of the checkpoint of the fit to all rows, of a candidate that is the best."""
-    return _beside(path, f"refit-{number}")
+    return beside(path, f"refit-{number}")
 
 
 def _takes_weights(scoring: Callable[..., Any]) -> bool:

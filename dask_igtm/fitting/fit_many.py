@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import hashlib
 import logging
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ from dask_igtm.solvers.spectrum import Spectrum
 from dask_igtm.statistics.covariance_images import Image, image_of
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
 from dask_igtm.statistics.plane_rows import exposures_of, first_sums
+from dask_igtm.statistics.region_shares import RowsWithin
 from dask_igtm.statistics.row_sample import Draw, sums_with_samples
 from dask_igtm.statistics.row_subsets import Parts, Sums, sums
 
@@ -72,8 +74,8 @@ class Candidate:
     settings : Settings
     train : tuple of int
         Parts of the rows to fit to.
-    held_out : tuple of int
-        Parts of the rows to judge it by.
+    held_out : tuple of int, or None
+        Parts of the rows to judge it by, if any.
     share : float
         Of all rows, those to fit to.
     """
@@ -81,7 +83,7 @@ class Candidate:
     name: str
     settings: Settings
     train: Parts
-    held_out: Parts
+    held_out: Parts | None
     share: float
 
 
@@ -89,11 +91,30 @@ class Candidate:
 class Judged:
     """A fit and the mean of ln p(x) over the rows held out of it.
 
-    The fit's own `log_likelihood` is NaN where it was not asked for.
+    The fit's own `log_likelihood` is NaN where it was not asked for, and `held_out` where there are no such
+    rows.
     """
 
     fit: Fit
     held_out: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A fit that its rows do not allow, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A candidate at its start: what was seen of its rows, and what was kept."""
+
+    candidate: Candidate
+    moments: Any
+    start: Start
+    seen: Seen
+    sample: Sample | None
 
 
 def check_side_by_side(settings: Settings, rows: RowBlocks) -> None:
@@ -182,123 +203,217 @@ def fit_many(
     Exception
         What happened in a pass, with a note of the checkpoint that goes on from there.
     """
+    found, n_passes = fit_together(
+        rows,
+        candidates,
+        persist=persist,
+        feature_names=feature_names,
+        training=training,
+        saved=(lambda _: saved) if saved else None,
+        tell=tell,
+    )
+    return [one for one in found if isinstance(one, Judged)], n_passes
+
+
+def fit_together(
+    rows: RowBlocks,
+    candidates: Sequence[Candidate],
+    *,
+    persist: bool | str = "auto",
+    feature_names: Sequence[str] | None = None,
+    training: bool = False,
+    gaps: Gaps | None = None,
+    lenient: bool = False,
+    saved: Callable[[Sequence[Candidate]], CheckpointMany] | None = None,
+    tell: Callable[[Sequence[State]], bool] = lambda _: False,
+) -> tuple[list[Judged | Refused], float]:
+    """Fit as `fit_many` does, and leave out candidates whose rows allow no fit where that is wanted.
+
+    Parameters
+    ----------
+    rows : RowBlocks
+        As in `fit_many`, or with a view that makes the weights of rows in parts.
+    candidates, persist, feature_names, training
+        As in `fit_many`.
+    gaps : Gaps, optional
+        What all of them do with gaps; by default each finds it by its own rows.
+    lenient : bool
+        Whether a candidate whose rows allow no fit is left out instead of raised.
+    saved : callable, optional
+        Takes the candidates that are fitted, and returns where to write the states after every pass, and to
+        go on from where there is a file, such as `open_checkpoint` does.
+    tell : callable
+        Told of all states after every pass. True stops all fits, and what they have reached is judged.
+
+    Returns
+    -------
+    list of Judged, or of Refused
+    float
+        Passes over the data, as in `fit_many`.
+    """
     settings, kernel = candidates[0].settings, best_kernel()
     check_side_by_side(settings, rows)
     source = prepare_fit(rows, persist)
-    moments, starts, seen, samples = _set_out(rows, source, candidates, feature_names, kernel)
+    with _naming_once() as naming:
+        outset = _Outset(rows, source, candidates, feature_names, kernel, gaps, lenient, naming)
+        begun, refused = outset.set_out()
+    alive = [one.candidate for one in begun]
+    if not alive:
+        return [Refused(refused[index]) for index in range(len(candidates))], 1.0
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
-        logger.info("%d of %d fits go on", len(models), len(candidates))
-        wanted = [(candidates[i].train, (model, kernel)) for i, model in models.items()]
+        logger.info("%d of %d fits go on", len(models), len(alive))
+        wanted = [(alive[i].train, (model, kernel)) for i, model in models.items()]
         steps = _reduce(source, checked_e_step, wanted, "igtm-estep")
-        return [seen[i].check(step, models[i]) for i, step in zip(models, steps, strict=True)]
+        return [begun[i].seen.check(step, models[i]) for i, step in zip(models, steps, strict=True)]
 
-    states = [
-        candidate.settings.begin(start.model, sample)
-        for candidate, start, sample in zip(candidates, starts, samples, strict=True)
-    ]
+    states = [one.candidate.settings.begin(one.start.model, one.sample) for one in begun]
+    file = None
     if saved:
-        saved = saved.of(moments, seen, [start.model.affine for start in starts])
-        states = saved.resume(states)
+        affines = [one.start.model.affine for one in begun]
+        file = saved(alive).of([one.moments for one in begun], [one.seen for one in begun], affines)
+        states = file.resume(states)
     asked = False  # to stop
 
     def on_pass(states: Sequence[State]) -> bool:
         nonlocal asked
-        if saved:
-            saved.write(states)
+        if file:
+            file.write(states)
         asked = tell(states)
         return asked
 
-    priors, niter, tol = [start.prior for start in starts], settings.niter, settings.tol
+    priors, niter, tol = [one.start.prior for one in begun], settings.niter, settings.tol
     try:
         with steps_of(settings.family):
             states = run(states, priors, pass_over, niter=niter, tol=tol, on_pass=on_pass)
         models = [state.result for state in states]
-        held_out, trained = _likelihoods(source, candidates, models, kernel, training)
+        held_out, trained = _likelihoods(source, alive, models, kernel, training)
     except AnotherWriterError:
         raise
     except BaseException as error:
-        if saved:
-            error.add_note(saved.remedy)
+        if file:
+            error.add_note(file.remedy)
         raise
-    judged = []
+    judged: list[Judged] = []
     with _naming_once() as naming:
-        for candidate, state, start, rows_seen, likelihood, judge in zip(
-            candidates, states, starts, seen, trained, held_out, strict=True
-        ):
-            with naming(candidate.name):
+        for one, state, likelihood, judge in zip(begun, states, trained, held_out, strict=True):
+            with naming(one.candidate.name):
                 stopped_by = "callback" if asked and not state.converged else state.stopped_by
-                fit = outcome(state, start, rows_seen.weight, kernel, likelihood, stopped_by=stopped_by)
-                judged.append(Judged(fit, judge.mean))
+                weight = one.seen.weight
+                fit = outcome(state, one.start, weight, kernel, likelihood, stopped_by=stopped_by)
+                judged.append(Judged(fit, judge.mean if judge else math.nan))
     iterations = max(sum(iteration.cost for iteration in state.history) for state in states)
-    return judged, max(start.n_passes for start in starts) + iterations + 1
+    fitted = iter(judged)
+    results = [Refused(refused[i]) if i in refused else next(fitted) for i in range(len(candidates))]
+    return results, max(one.start.n_passes for one in begun) + iterations + 1
 
 
-def _set_out(
-    rows: RowBlocks,
-    source: Source,
-    candidates: Sequence[Candidate],
-    names: Sequence[str] | None,
-    kernel: str,
-) -> tuple[list[Any], list[Start], list[Seen], list[Sample | None]]:
-    """Return the moments of each candidate, where it starts, and what was seen and kept of its rows."""
-    settings, n_columns = candidates[0].settings, rows.X.shape[1]
-    views: dict[Parts, View] = {}
-    ways: dict[Parts, WideStart | None] = {}
-    apart = settings.missing in (*PASSES, "marginalize")
-    only = {c.train: _only(rows, c.train) if apart else source for c in candidates}
-    gaps = {train: gaps_of(some, settings.missing, names) for train, some in only.items()}
-    noises = _noises(source, settings, gaps, names)
-    for train, some in only.items():
-        views[train] = plane_view(noises[train], gaps[train], names)
-        ways[train] = wide_start(some, n_columns, settings, gaps[train], names, views[train])
-    # The rows that are held out are looked at too, before work is done that they could make worthless.
-    everything = {
-        c.held_out: views[c.train](*moments_statistic(gaps[c.train], unseen(ways[c.train])))
-        for c in candidates
-    }
-    everything |= {train: views[train](*moments_statistic(gaps[train], ways[train])) for train in ways}
-    function = next(iter(everything.values()))[0]  # of one strategy, and so the same for all
-    wanted = [(some, shared) for some, (_, shared) in everything.items()]
-    draws = _draws(rows, candidates)
-    both = reduce(
-        source.numbered(), sums_with_samples, list(draws.items()), function, wanted, label="igtm-moments"
-    )
-    found = dict(zip(everything, both.each[0].each, strict=True))
-    drawn = dict(zip(draws, both.each[1:], strict=True))
-    # The rows of one candidate, used and held out, are mostly those of all.
-    invalid = np.max([found[c.train].invalid + found[c.held_out].invalid for c in candidates], axis=0)
-    if invalid.any():
-        raise ValueError(invalid_message(invalid, names, settings.family))
-    starts, seen, samples = [], [], []
-    with _naming_once() as naming:
-        for candidate in candidates:
-            fitted, judging = found[candidate.train].weight, found[candidate.held_out].weight
-            with naming(candidate.name):
-                if judging < LEAST_WEIGHT <= fitted:  # else there are no weights at all
-                    raise ValueError(
+@dataclass(frozen=True)
+class _Outset:
+    """What it takes to find where each candidate starts; the names are those of `fit_many`."""
+
+    rows: RowBlocks
+    source: Source
+    candidates: Sequence[Candidate]
+    names: Sequence[str] | None
+    kernel: str
+    gaps: Gaps | None
+    lenient: bool
+    naming: Callable[[str], Any]
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def set_out(self) -> tuple[list[_Begun], dict[int, str]]:
+        """Return the candidates that begin, and why others do not, by their numbers."""
+        candidates, source, settings = self.candidates, self.source, self.candidates[0].settings
+        n_columns, names = self.rows.X.shape[1], self.names
+        views: dict[Parts, View] = {}
+        ways: dict[Parts, WideStart | None] = {}
+        apart = settings.missing in (*PASSES, "marginalize") and self.gaps is None
+        only = {c.train: _only(self.rows, c.train) if apart else source for c in candidates}
+        gaps = {train: self.gaps or gaps_of(some, settings.missing, names) for train, some in only.items()}
+        noises = _noises(source, settings, gaps, names)
+        for train, some in only.items():
+            views[train] = plane_view(noises[train], gaps[train], names)
+            ways[train] = wide_start(some, n_columns, settings, gaps[train], names, views[train])
+        found, drawn = self._moments(gaps, ways, views)
+        moments: dict[Parts, Any] = {}
+        for number, candidate in enumerate(candidates):
+            with self._refusing(number):
+                train = candidate.train
+                moments[train] = checked(found[train], names, candidate.settings, ways[train])
+        spectra = _spectra(source, moments, ways, views, settings)
+        starts: dict[int, Start] = {}
+        for number, candidate in enumerate(candidates):
+            train = candidate.train
+            if number not in self.refused:
+                with self._refusing(number):
+                    arguments = (gaps[train], noises[train], None, names, spectra.get(train))
+                    starts[number] = set_out(moments[train], candidate.settings, *arguments)
+        if settings.family.natural and starts:
+            fitted = [(candidates[i].train, noises[candidates[i].train]) for i in starts]
+            left = _off_planes(source, fitted, list(starts.values()), self.kernel)
+            starts = dict(zip(starts, left, strict=True))
+        begun = []
+        for number, start in starts.items():
+            train = candidates[number].train
+            seen = Seen.of(moments[train], start, names, in_memory=source.in_memory)
+            kept, sums = drawn.get(train), moments[train]
+            sample = kept and Sample(kept, sums.n_rows, sums.weight, self.kernel)
+            begun.append(_Begun(candidates[number], sums, start, seen, sample))
+        return begun, self.refused
+
+    def _moments(
+        self,
+        gaps: Mapping[Parts, Gaps],
+        ways: Mapping[Parts, WideStart | None],
+        views: Mapping[Parts, View],
+    ) -> tuple[dict[Parts, Any], dict[Parts, Any]]:
+        """Return the moments of all sets of parts, and the rows drawn of those that are fitted to."""
+        candidates = self.candidates
+        # The rows that are held out are looked at too, before work is done that they could make worthless.
+        everything = {
+            c.held_out: views[c.train](*moments_statistic(gaps[c.train], unseen(ways[c.train])))
+            for c in candidates
+            if c.held_out is not None
+        }
+        everything |= {train: views[train](*moments_statistic(gaps[train], ways[train])) for train in ways}
+        function = next(iter(everything.values()))[0]  # of one strategy, and so the same for all
+        wanted = [(some, shared) for some, (_, shared) in everything.items()]
+        draws = _draws(self.rows, candidates)
+        both = reduce(
+            self.source.numbered(),
+            sums_with_samples,
+            list(draws.items()),
+            function,
+            wanted,
+            label="igtm-moments",
+        )
+        found = dict(zip(everything, both.each[0].each, strict=True))
+        # The rows of one candidate, used and held out, are mostly those of all.
+        sides = [(c.train,) if c.held_out is None else (c.train, c.held_out) for c in candidates]
+        invalid = np.max([sum(found[parts].invalid for parts in side) for side in sides], axis=0)
+        if invalid.any():
+            family = candidates[0].settings.family
+            raise ValueError(invalid_message(invalid, self.names, family))
+        for candidate, (train, *judging) in zip(candidates, sides, strict=True):
+            with self.naming(candidate.name):
+                if judging and found[judging[0]].weight < LEAST_WEIGHT <= found[train].weight:
+                    raise ValueError(  # else there are no weights at all
                         "No row with weight was drawn to be held out; give more rows or groups, larger "
                         "shares of them (a smaller cv), or another random_state."
                     )
-        moments = {}
-        for candidate in candidates:
-            train = candidate.train
-            with naming(candidate.name):
-                moments[train] = checked(found[train], names, candidate.settings, ways[train])
-        spectra = _spectra(source, moments, ways, views, settings)
-        for candidate in candidates:
-            trained, train = moments[candidate.train], candidate.train
-            with naming(candidate.name):
-                arguments = (gaps[train], noises[train], None, names, spectra.get(train))
-                starts.append(set_out(trained, candidate.settings, *arguments))
-        if settings.family.natural:
-            starts = _off_planes(source, [(c.train, noises[c.train]) for c in candidates], starts, kernel)
-        for candidate, start in zip(candidates, starts, strict=True):
-            trained, train = moments[candidate.train], candidate.train
-            seen.append(Seen.of(trained, start, names, in_memory=source.in_memory))
-            kept = drawn.get(train)
-            samples.append(kept and Sample(kept, trained.n_rows, trained.weight, kernel))
-    return [moments[c.train] for c in candidates], starts, seen, samples
+        return found, dict(zip(draws, both.each[1:], strict=True))
+
+    @contextmanager
+    def _refusing(self, number: int) -> Iterator[None]:
+        """Name a candidate in warnings and errors; note the errors of one that may be left out."""
+        try:
+            with self.naming(self.candidates[number].name):
+                yield
+        except ValueError as error:
+            if not self.lenient:
+                raise
+            self.refused[number] = str(error)
 
 
 def _noises(
@@ -358,6 +473,11 @@ def _draws(rows: RowBlocks, candidates: Sequence[Candidate]) -> dict[Parts, Draw
 
 def _only(rows: RowBlocks, train: Parts) -> Source:
     """Return rows of which those outside some parts have no weight."""
+    if rows.view:
+        shares = rows.view.shares
+        regions = tuple(shares.regions[number] for number in train)
+        within = RowsWithin(dataclasses.replace(shares, regions=regions), rows.n_rows)
+        return prepare(dataclasses.replace(rows, view=within))
     weight = 1.0 if rows.sample_weight is None else rows.sample_weight
     part: Any = rows.y
     # Neither da.isin nor da.where, which planned arrays lack.
@@ -367,14 +487,20 @@ def _only(rows: RowBlocks, train: Parts) -> Source:
 
 def _likelihoods(
     source: Source, candidates: Sequence[Candidate], models: Sequence[Model], kernel: str, training: bool
-) -> tuple[list[Likelihood], list[Likelihood | None]]:
+) -> tuple[list[Likelihood | None], list[Likelihood | None]]:
     """Return the likelihood of the rows held out under each candidate, and that of the rows of the fit."""
-    arguments = [(model, kernel) for model in models]
-    sides = [[c.held_out for c in candidates], [c.train for c in candidates] if training else []]
-    wanted = [pair for side in sides for pair in zip(side, arguments, strict=False)]
-    found = list(_reduce(source, likelihood_of, wanted, "igtm-likelihood"))
-    n = len(candidates)
-    return found[:n], found[n:] or [None] * n
+    asked: dict[tuple[str, int], tuple[Parts, tuple[Any, ...]]] = {}
+    for number, (candidate, model) in enumerate(zip(candidates, models, strict=True)):
+        if candidate.held_out is not None:
+            asked["held out", number] = (candidate.held_out, (model, kernel))
+        if training:
+            asked["training", number] = (candidate.train, (model, kernel))
+    found = dict(
+        zip(asked, _reduce(source, likelihood_of, list(asked.values()), "igtm-likelihood"), strict=True)
+    )
+    numbers = range(len(candidates))
+    held_out, trained = ([found.get((side, i)) for i in numbers] for side in ("held out", "training"))
+    return held_out, trained
 
 
 def _reduce(

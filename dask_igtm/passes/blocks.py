@@ -180,7 +180,7 @@ class Blocks:
             If a block is not what was declared, or weights or values have other rows.
         """
         arrays = [None if array is None else array.read(values, self.edges) for array in self.arrays]
-        numbers = self.numbers and self.numbers.read(values, self.edges)
+        numbers = None if self.numbers is None else self.numbers.read(values, self.edges)
         view = None if self.view is None else values[self.view]
         for number, (start, stop) in enumerate(itertools.pairwise(self.edges), self.first):
             block = Block(number, None if start is None or stop is None else (start, stop))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.data.row_blocks import RowBlocks
+from dask_igtm.model.arrays import digest, pack
 from dask_igtm.model.checks import check_whole
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import prepare
@@ -21,6 +22,11 @@ from dask_igtm.posterior.row_outputs import Output, impute, outputs_of, project
 from dask_igtm.statistics.likelihood import Likelihood, likelihood_of
 
 Array = NDArray[np.float64]
+
+NOTHING_COUNTS = (
+    "Every sample_weight is zero or next to it, or no row has an entry; give at least one row with an entry "
+    "a positive weight."
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,12 @@ class FittedMap:
 
     model: Model
     kernel: str = field(default_factory=best_kernel)
+    projector: ClassVar[Callable[..., Any]] = staticmethod(project)
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the model."""
+        return digest(pack(self.model))
 
     @property
     def nodes(self) -> Array:
@@ -118,10 +130,7 @@ class FittedMap:
         """Say how well the map explains the rows; raise ValueError if none of them counts."""
         found: Likelihood = self.reduce(rows, likelihood_of, label="igtm-likelihood")
         if found.weight < LEAST_WEIGHT:
-            raise ValueError(
-                "Every sample_weight is zero or next to it, or no row has an entry; give at least one row "
-                "with an entry a positive weight."
-            )
+            raise ValueError(NOTHING_COUNTS)
         return found
 
     def sample(self, n_samples: int, random: np.random.RandomState) -> Array:

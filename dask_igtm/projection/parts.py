@@ -14,13 +14,12 @@ from dask_igtm.data.disks import naming_full_disk
 from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import check_folder
 from dask_igtm.data.zarr_labels import Label
-from dask_igtm.model.arrays import digest, pack
 from dask_igtm.passes.digests import digests
 from dask_igtm.passes.empty_rows import AroundEmpty
 from dask_igtm.passes.graph import fold_size, prepare
 from dask_igtm.passes.map_rows import write
-from dask_igtm.posterior.row_outputs import OF_TOP, Output, project
-from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.posterior.row_outputs import OF_TOP, Output
+from dask_igtm.projection.fitted_tree import Fitted
 
 logger = logging.getLogger("dask_igtm")
 
@@ -61,7 +60,7 @@ class Parts(Protocol):
 
 
 def write_parts(
-    fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...], target: Parts, *, resume: bool
+    fitted: Fitted, rows: RowBlocks, outputs: tuple[Output, ...], target: Parts, *, resume: bool
 ) -> None:
     """Write some outputs of all rows, and the records that are their values, if any.
 
@@ -83,13 +82,13 @@ def write_parts(
 
 
 def _begin_or_go_on(
-    fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...], target: Parts, *, resume: bool
+    fitted: Fitted, rows: RowBlocks, outputs: tuple[Output, ...], target: Parts, *, resume: bool
 ) -> None:
     label, found = _label(fitted, rows, outputs), target.label()
     if found is not None:
         _check(found, label, target.path, resume=resume)
     height = found["chunk_rows"] if found else _chunk_rows(rows, outputs)
-    function = AroundEmpty(project, outputs) if rows.skip_empty else project
+    function = AroundEmpty(fitted.projector, outputs) if rows.skip_empty else fitted.projector
     source = prepare(dataclasses.replace(rows, skip_empty=False), math.ceil(height / rows.X.chunks[0][0]))
     n_parts = len(source.folds)
     label |= {"chunk_rows": height, "blocks": digests(source), "run": uuid.uuid4().hex, "complete": False}
@@ -113,12 +112,12 @@ def _begin_or_go_on(
     return _certify(target, label, n_parts)
 
 
-def _label(fitted: FittedMap, rows: RowBlocks, outputs: tuple[Output, ...]) -> Label:
+def _label(fitted: Fitted, rows: RowBlocks, outputs: tuple[Output, ...]) -> Label:
     """Say what decides the rows of a projection, beside the values of X."""
     label: Label = {
         "format": "dask_igtm projection",
         "format_version": FORMAT_VERSION,
-        "model": digest(pack(fitted.model)),
+        "model": fitted.digest,
         "kernel": fitted.kernel,
         "version": __version__,
         **rows.layout,

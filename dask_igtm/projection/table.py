@@ -18,8 +18,8 @@ from dask_igtm.data.row_names import NUMBER, Names, id_columns, split_names
 from dask_igtm.data.table_columns import check_distinct
 from dask_igtm.data.table_ids import opened_with_ids
 from dask_igtm.passes.map_rows import Call, call_of, map_blocks
-from dask_igtm.posterior.row_outputs import Output, project
-from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.posterior.row_outputs import Output
+from dask_igtm.projection.fitted_tree import Fitted
 from dask_igtm.projection.labelled_results import as_dataset, is_labelled
 from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
 
@@ -96,12 +96,12 @@ def _nothing(outputs: Outputs) -> tuple[Any, ...]:
 
 
 def _of_partitions(
-    fitted: FittedMap, rows: RowBlocks, X: Any, features: Any, names: Names, outputs: Outputs
+    fitted: Fitted, rows: RowBlocks, X: Any, features: Any, names: Names, outputs: Outputs
 ) -> Any:
     """Return a frame of Dask with the partitions of another one, each read once, and its index or columns."""
     taken = set(X.columns) - set(features)
     ids = [name for name in names if name in taken]  # and not levels of the index
-    call = call_of(rows, project, fitted.model, fitted.kernel, outputs, outputs=outputs)
+    call = call_of(rows, fitted.projector, fitted.model, fitted.kernel, outputs, outputs=outputs)
     return X.map_partitions(
         _of_partition,
         dask.delayed(call, traverse=False, pure=False),
@@ -124,13 +124,13 @@ def _of_partition(
     return _part({name: part[name].array for name in ids}, _columns(outputs, arrays), part.index)
 
 
-def _of_blocks(fitted: FittedMap, rows: RowBlocks, names: Names, outputs: Outputs) -> Any:
+def _of_blocks(fitted: Fitted, rows: RowBlocks, names: Names, outputs: Outputs) -> Any:
     """Return a frame of Dask with a partition for each block of rows, which are numbered without a name."""
     nothing = [np.empty(0, array.dtype) for array in names.values()]
     meta = _of_block([_nothing(outputs), *nothing], tuple(names), outputs, 0)
     from dask.dataframe import from_graph  # noqa: PLC0415 - an extra, which `meta` has asked for
 
-    call = call_of(rows, project, fitted.model, fitted.kernel, outputs, outputs=outputs)
+    call = call_of(rows, fitted.projector, fitted.model, fitted.kernel, outputs, outputs=outputs)
     arrays = [map_blocks(rows, call), *names.values()]
     if not planned(arrays[0]):
         arrays = list(dask.optimize(*arrays))

@@ -13,13 +13,13 @@ from dask_igtm.data.row_blocks import RowBlocks
 from dask_igtm.data.whole_outputs import whole_file
 from dask_igtm.passes.map_rows import compute
 from dask_igtm.posterior.row_outputs import Output
-from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.fitted_tree import Fitted
 
 BLOCKS = 4 * CPU_COUNT  # computed at a time
 
 
 def project_to_csv(
-    fitted: FittedMap,
+    fitted: Fitted,
     rows: RowBlocks,
     path: str,
     outputs: tuple[Output, ...],

@@ -14,7 +14,7 @@ from dask_igtm.data.whole_outputs import Path, absolute
 from dask_igtm.data.zarr_labels import Label, check_run, claim, label_of, set_label
 from dask_igtm.data.zarr_tables import Table, create, missing_chunks, write_rows
 from dask_igtm.posterior.row_outputs import Output
-from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.fitted_tree import Fitted
 from dask_igtm.projection.parts import write_parts
 
 FILLS = {"f": np.nan, "i": -1, "u": 0, "b": 0}  # of ids, by the kind of their type
@@ -83,7 +83,7 @@ def _storable(values: Any) -> Any:
 
 
 def project_to_zarr(
-    fitted: FittedMap, rows: RowBlocks, path: Path, outputs: tuple[Output, ...], *, resume: bool
+    fitted: Fitted, rows: RowBlocks, path: Path, outputs: tuple[Output, ...], *, resume: bool
 ) -> zarr.Group:
     """Write some outputs of all rows to a Zarr group; see the estimator's method."""
     rows = rows.regular()

@@ -17,6 +17,7 @@ from dask_igtm.data.row_blocks import RowBlocks, row_blocks
 from dask_igtm.data.row_index import with_rows_of
 from dask_igtm.posterior.tiles import check_sparse, is_sparse
 from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.fitted_tree import Fitted, FittedTree
 
 LENIENT = {"accept_sparse": "csr", "ensure_all_finite": False}  # the passes look at the entries
 
@@ -27,6 +28,11 @@ def map_estimator(model: Any) -> Any:
         raise TypeError(
             f"{type(model).__name__} is a search; give the best map that it found, best_estimator_."
         )
+    if hasattr(model, "tree_"):
+        raise TypeError(
+            f"{type(model).__name__} has {len(model.maps_)} maps, and this is about one; give one of them, "
+            "such as maps_[0]."
+        )
     igtm = getattr(model, "igtm_", model)
     check_is_fitted(igtm, "model_")
     return igtm
@@ -35,6 +41,11 @@ def map_estimator(model: Any) -> Any:
 def fitted_map(model: Any) -> FittedMap:
     """Return the map of an estimator, which must be fitted."""
     return FittedMap(map_estimator(model).model_)
+
+
+def fitted_maps(model: Any) -> Fitted:
+    """Return the map of an estimator, or the tree of an atlas."""
+    return FittedTree(model.tree_) if hasattr(model, "tree_") else fitted_map(model)
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:

@@ -22,7 +22,7 @@ from dask_igtm.passes.row_records import records_of
 from dask_igtm.projection.parts import write_parts
 from dask_igtm.projection.to_csv import project_to_csv
 from dask_igtm.projection.to_zarr import ZarrParts
-from dask_igtm.projection.validate import fitted_map, names_of_fit, rows_of
+from dask_igtm.projection.validate import fitted_maps, names_of_fit, rows_of
 
 CSV_FILE, ZARR = (".csv",), (".zarr",)  # of what is written, and not compressed
 
@@ -48,7 +48,7 @@ def write_table(
     overwrite: bool = False,
 ) -> None:
     """Write what `table` says of the rows, by the ending of the path; see `IGTM.write_table`."""
-    fitted, target = fitted_map(estimator), check_ending(path)
+    fitted, target = fitted_maps(estimator), check_ending(path)
     refuse_own_input(target, X)
     chosen = fitted.outputs(outputs, top)
     if target.endswith(CSV_FILE):

@@ -1,7 +1,7 @@
 """How much of each row a region of a map has: the weights of rows in the maps within maps.
 
-A row counts in a child by the responsibilities of the parent, summed over the region, times how much it counts
-in the parent (Tino & Nabney 2002, eq. 7).
+A row counts in a child by the responsibilities of the parent, summed over the region, times how much it
+counts in the parent (Tino & Nabney 2002).
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ class RegionShares:
 
     @property
     def digest(self) -> str:
-        """Fingerprint of all that decides these weights."""
-        return digest(self.tree.pack() | {"regions": np.array(self.regions)})
+        """Fingerprint of all that decides these weights, but what rounds otherwise on other machines."""
+        tree = {name: array for name, array in self.tree.pack().items() if not name.endswith("_shares")}
+        return digest(tree | {"wanted": np.array(self.regions)})
 
     @property
     def row_bytes(self) -> int:
@@ -135,7 +136,8 @@ def region_size(X: Rows, sample_weight: Array | None, model: Model, kernel: str,
     total = np.zeros(4)
     for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
         share = tile.expectations(mask[:, None])[:, 0]
-        total += len(weight), weight.sum(), weight @ share, np.count_nonzero(weight * share > EPS)
+        seen = np.count_nonzero(weight * share > EPS)
+        total += np.array([len(weight), weight.sum(), weight @ share, seen])
     return total
 
 
