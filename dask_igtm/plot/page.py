@@ -21,7 +21,10 @@ from dask_igtm.data.json_text import dumps
 from dask_igtm.model.map_tree import NONE
 from dask_igtm.plot.map_places import Place
 
-TOLD = "<p>Maps within maps: how many rows lie on each, and what it gains in ln p(x) of rows held out.</p>"
+TOLD = (
+    "<p>Maps within maps: how many rows lie on each, and by how much it raises the mean of ln p(x) of rows"
+    " held out at least.</p>"
+)
 FURTHER = (
     " A region with an outline and a number has a map of its own: choose a node in it, and open that map by"
     " Enter or the button. Backspace goes back."
@@ -35,7 +38,7 @@ class PageMap(NamedTuple):
     ----------
     place : Place
     gain : float
-        In ln p(x) of rows held out, by which it pays; NaN of the root.
+        By how much it raises the mean of ln p(x) of rows held out; NaN of the root.
     charts : mapping of str to dict
         Specifications of Vega-Lite: "maps", with a dataset "chosen", and "history".
     nodes : mapping

@@ -41,9 +41,15 @@ def report(
     markers. The page holds everything that it shows, the ids of those members included, loads nothing, and is
     either whole or not there.
 
+    Of an atlas it has all maps on which rows of X lie, and the root is seen first. A region that has a map of
+    its own is outlined and numbered on all charts. That map is opened by a button beside the chosen node, by
+    Enter, or from a list of all maps; Backspace, a button and the browser go back, and the address says which
+    map is open. However many there are, those below the root have together at most four times as many bins,
+    single rows, members and markers as it.
+
     Parameters
     ----------
-    model : IGTM, IGTMClassifier or IGTMRegressor
+    model : IGTM, IGTMClassifier, IGTMRegressor or IGTMAtlas
         Fitted.
     X : as in `IGTM.table`; shape (n, D) without columns that are ids
         Rows to show. They are read once.
@@ -82,7 +88,7 @@ def report(
     >>> igtm = IGTM(k=8, scale="standard").fit(X)
     >>> report(igtm, X, "iris.html", labels=y)  # doctest: +SKIP
     """
-    atlas = hasattr(model, "maps_")
+    atlas = hasattr(model, "tree_")
     igtms = model.maps_ if atlas else [map_estimator(model)]
     library = page.library()
     check_writable(path)
@@ -95,7 +101,7 @@ def report(
     found = {number: of_map for number, of_map in enumerate(told) if of_map is not None}
     names = report_words.names_of(found[0].property, y)
     beside = Beside.of(found[0], y, labels, names, scale)
-    gains = model.table()["gain"].tolist() if atlas else [math.nan]
+    gains = {trial.name: trial.gain for trial in model.trials_} if atlas else {}
     maps = []
     for place in places_of(model.tree_ if atlas else MapTree.of_root(igtms[0].model_), found):
         igtm, number = igtms[place.number], place.number
@@ -105,7 +111,7 @@ def report(
             "history": histories[number],
         }
         nodes = _nodes(found[number], names)
-        maps.append(page.PageMap(place, gains[number], charts, nodes, words))
+        maps.append(page.PageMap(place, gains.get(place.name, math.nan), charts, nodes, words))
     heading, versions = title or "Generative topographic map", report_words.versions()
     written = page.page(maps, library, title=html_text(heading), versions=html_text(versions))
     write_whole(path, written.encode())

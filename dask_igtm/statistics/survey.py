@@ -28,10 +28,9 @@ from dask_igtm.statistics.node_sums import (
 )
 from dask_igtm.statistics.row_subsets import PickedRows, WeightedDraw, drawn_rows, pick
 from dask_igtm.statistics.targets import numbers_of
+from dask_igtm.statistics.tree_sums import LEAST
 
 Array = NDArray[np.float64]
-
-NEGLIGIBLE = float(np.finfo(np.float64).eps)  # probability that a row lies on a map
 
 
 class Draw(NamedTuple):
@@ -210,7 +209,7 @@ def surveys_of(
     X = csr_of(X) if is_sparse(X) else X
     paths = paths_of(X, tree, kernel)
     for own, path, wanted in zip(below, paths.T[1:], asked[1:], strict=True):
-        kept = path > NEGLIGIBLE
+        kept = path > LEAST
         lies = path[kept]
         weight = lies if sample_weight is None else lies * sample_weight[kept]
         its_own = beside.at(kept)._replace(lies=lies)

@@ -26,6 +26,6 @@ def atlas(X, **settings):
     tree = MapTree.of_root(root.model_).divided(0, of_root).grown(0, 0, first.model_)
     tree = tree.grown(0, 2, last.model_).divided(1, of_first).grown(1, 1, deeper.model_)
     assert tree.names == NAMES
-    gains = np.array([np.nan, 12.5, 3.25, 1.0])
-    maps = [root, first, last, deeper]
-    return SimpleNamespace(tree_=tree, maps_=maps, table=lambda: {"gain": gains})
+    gains = dict(zip(NAMES, [np.nan, 12.5, 3.25, 1.0], strict=True))
+    trials = [SimpleNamespace(name=name, gain=gain) for name, gain in gains.items()]
+    return SimpleNamespace(tree_=tree, maps_=[root, first, last, deeper], trials_=trials)
