@@ -23,9 +23,6 @@ pytestmark = [
 
 RUN = "document.title='owned'"
 HOSTILE = [f'<img src=x onerror="{RUN}">', f"</script><script>{RUN}</script>"]
-    "<img src=x onerror=\"document.title='owned'\">",
-    "</script><script>document.title='owned'</script>",
-]
 X = pd.DataFrame(correlated(300, 4), columns=[*HOSTILE, "c", "d"])
 LABELS = pd.Series(np.where(X["c"] > 0, *HOSTILE), name=HOSTILE[0])
 N_MAPS = 4  # charts of each
