@@ -68,7 +68,7 @@ const state = () => ({
   hash: location.hash,
   glance: document.querySelector("[data-map]:not([hidden]) dl").innerText,
   regions: frames().map((frame) =>
-    [...new Set([...frame.parentNode.querySelectorAll(".mark-text text")].map((text) => text.textContent))]),
+    [...new Set([...frame.parentNode.querySelectorAll(".mark-text.role-mark text")].map((text) => text.textContent))]),
 });
 const at = (map, i, j) => {
   const box = frames()[map].getBoundingClientRect(), k = side();
