@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from dask_igtm.model.checks import check_number
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_rows import rows_with_labels, rows_with_values
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.fitted_tree import FittedTree
+from dask_igtm.projection.validate import fitted_map, fitted_maps, rows_of
 from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, class_totals, node_weights, value_totals
 
 Array = NDArray[np.float64]
@@ -28,12 +29,16 @@ LABEL = "igtm-landscape"  # of tasks
 RESERVED = ("reference", "n_rows", "min_support")
 
 
-def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
+class NoRowCountsError(ValueError):
+    """No row counts on a map."""
+
+
+def density(model: Any, X: Any, sample_weight: Any = None) -> Any:
     """How the rows of X are spread over the map.
 
     Parameters
     ----------
-    model : IGTM, IGTMClassifier or IGTMRegressor
+    model : IGTM, IGTMClassifier, IGTMRegressor or IGTMAtlas
         Fitted.
     X : as in `IGTM.fit`; shape (n, D)
     sample_weight : array or dask array of shape (n,), optional
@@ -41,8 +46,9 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
 
     Returns
     -------
-    Landscape
-        Columns "density", the share of all rows, which sums to 1, and "support", in rows.
+    Landscape, or of an atlas a dict of such by the names of its maps
+        Of a map of an atlas, rows count by the probabilities of `IGTMAtlas.decision_path`; maps without rows
+        are left out. Columns "density", the share of all rows, which sums to 1, and "support", in rows.
 
     Raises
     ------
@@ -57,8 +63,7 @@ def density(model: Any, X: Any, sample_weight: Any = None) -> Landscape:
     >>> landscape.density(IGTM(k=8, scale="standard").fit(X), X).values.sum(axis=0).round(6)
     array([  1., 150.])
     """
-    fitted = fitted_map(model)
-    return density_of(fitted, fitted.reduce(rows_of(model, X, sample_weight), node_weights, label=LABEL))
+    return _of_each_map(model, rows_of(model, X, sample_weight), node_weights, density_of)
 
 
 def density_of(fitted: FittedMap, g: Array) -> Landscape:
@@ -68,7 +73,7 @@ def density_of(fitted: FittedMap, g: Array) -> Landscape:
     return Landscape("density", fitted.nodes, PARTS["density"], values, g, {"n_rows": g.sum()})
 
 
-def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape:  # noqa: A001
+def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: A001
     """Mean and standard deviation of values at each node.
 
     Parameters
@@ -80,7 +85,7 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
 
     Returns
     -------
-    Landscape
+    Landscape, or of an atlas a dict of such, as in `density`
         Columns "mean", "std" and "support" (how many rows with a value). Of several columns of y,
         "<name>_mean" and so on, with their names in a frame, or y0, y1...; `support` is then the largest of
         theirs. "mean" is that of ugtm 2.3, which adds 1e-7 to all responsibilities.
@@ -100,9 +105,9 @@ def property(model: Any, X: Any, y: Any, sample_weight: Any = None) -> Landscape
     >>> landscape.property(IGTM(k=8, scale="standard").fit(X), X, X[:, 0]).columns
     ('mean', 'std', 'support')
     """
-    fitted = fitted_map(model)
     y = opened(y)
-    return of_values(fitted, rows_with_values(model, X, y, sample_weight), names_of_values(X, y))
+    rows = rows_with_values(model, X, y, sample_weight)
+    return _of_each_map(model, rows, value_totals, property_of, names_of_values(X, y))
 
 
 def names_of_values(X: Any, y: Any) -> Sequence[str] | None:
@@ -129,7 +134,7 @@ def property_of(fitted: FittedMap, totals: NodeTotals, names: Sequence[str] | No
 
 def classes(
     model: Any, X: Any, labels: Any, prior: str | Mapping[Any, float] = "estimated", sample_weight: Any = None
-) -> Landscape:
+) -> Any:
     """Probability of each class at each node.
 
     Parameters
@@ -145,7 +150,7 @@ def classes(
 
     Returns
     -------
-    Landscape
+    Landscape, or of an atlas a dict of such, as in `density`
         A column for each class, in the order of the sorted labels, or of the categories of a Categorical of
         pandas or Dask or an Enum of polars: P(class | node), which is uniform at a node without rows.
 
@@ -171,9 +176,8 @@ def classes(
     ('setosa', 'versicolor', 'virginica')
     """
     node_values.check_prior(prior)
-    fitted = fitted_map(model)
     rows = rows_with_labels(model, X, labels, sample_weight)
-    return classes_of(fitted, fitted.reduce(rows, class_totals, label=LABEL), prior, category_order(labels))
+    return _of_each_map(model, rows, class_totals, classes_of, prior, category_order(labels))
 
 
 def of_labels(fitted: FittedMap, rows: RowBlocks, prior: str | Mapping[Any, float]) -> Landscape:
@@ -320,6 +324,27 @@ def magnification(model: Any) -> Landscape:
     return Landscape("magnification", fitted.nodes, ("magnification",), values)
 
 
+def _of_each_map(
+    model: Any, rows: RowBlocks, function: Callable[..., Any], make: Callable[..., Landscape], *arguments: Any
+) -> Landscape | dict[str, Landscape]:
+    """Return what `make` makes of a map and the sums on it; of an atlas by the names of its maps.
+
+    Maps of an atlas on which no row counts are left out.
+    """
+    fitted = fitted_maps(model)
+    found = fitted.reduce(rows, function, label=LABEL)
+    if not isinstance(fitted, FittedTree):
+        return make(fitted, found, *arguments)
+    landscapes: dict[str, Landscape] = {}
+    for name, one, sums in zip(fitted.model.names, fitted.maps, found, strict=True):
+        try:
+            landscapes[name] = make(one, sums, *arguments)
+        except NoRowCountsError:
+            if not landscapes:  # on the root
+                raise
+    return landscapes
+
+
 def _weights(
     fitted: FittedMap, model: Any, tables: dict[str, Any], sample_weight: Mapping[str, Any] | None
 ) -> list[Array]:
@@ -361,6 +386,6 @@ def _named_sets(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_weight(totals: Array) -> None:
     if not totals.sum() >= LEAST_WEIGHT:
-        raise ValueError(
+        raise NoRowCountsError(
             "No row counts: all weights are zero or next to it, or all rows, values or labels are missing."
         )

@@ -14,16 +14,26 @@ from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
 from dask_igtm.passes.empty_rows import occupied
 from dask_igtm.passes.row_records import records_of
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.posterior.tree_posterior import paths_of
+from dask_igtm.projection.fitted_map import FittedMap
+from dask_igtm.projection.fitted_tree import FittedTree
+from dask_igtm.projection.validate import fitted_maps, rows_of
 from dask_igtm.statistics.node_members import NodeMembers, members_of
 
 
-def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = None) -> Any:
+def members(
+    model: Any,
+    X: Any,
+    ids: Any = None,
+    top: int = 5,
+    region: Any = None,
+    map: int | str | None = None,  # noqa: A002
+) -> Any:
     """Which rows lie at each node, or in a region: the likeliest of them, from one pass.
 
     Parameters
     ----------
-    model : IGTM, IGTMClassifier or IGTMRegressor
+    model : IGTM, IGTMClassifier, IGTMRegressor or IGTMAtlas
         Fitted.
     X : as in `IGTM.table`; shape (n, D) without columns that are ids
     ids : str, sequence of str, or array or series of n, optional
@@ -34,6 +44,9 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
         Numbers of nodes, a mask of them, a box (x1_min, x1_max, x2_min, x2_max), or the corners of a
         polygon, edges included; whole numbers in one dimension are nodes, fractions a box. By default
         each node stands by itself.
+    map : int or str, optional
+        Number or name of a map of an atlas, by default the root. Probabilities are then times that of the
+        path to the map.
 
     Returns
     -------
@@ -49,7 +62,7 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
     ImportError
         If pandas is not installed.
     ValueError
-        As `density` and `IGTM.table`, and if the region is none or has no node in it.
+        As `density` and `IGTM.table`, and if the region is none or has no node in it, or there is no such map.
 
     Examples
     --------
@@ -62,7 +75,7 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
     ['West']
     """
     check_whole("top", top, least=1)
-    fitted = fitted_map(model)
+    number, fitted = _chosen(model, map)
     mask = None if region is None else node_mask(fitted.nodes, region).astype(np.float64)
     rest, names = split_names(X, ids)
     check_distinct(("node", "rank", *(names or ()), "probability"), "The table of members")
@@ -74,9 +87,27 @@ def members(model: Any, X: Any, ids: Any = None, top: int = 5, region: Any = Non
         rows = dataclasses.replace(rows, y=records_of(rows.X, names, rows.remedy))
     function = _of_block_with_ids if carried else _of_block
     rows = dataclasses.replace(rows, skip_empty=False)  # for they are counted
-    found: NodeMembers = fitted.reduce(rows, function, skip_empty, mask, top, label="igtm-members")
+    tree = None if number is None else (model.tree_, number)
+    found: NodeMembers = fitted.reduce(rows, function, skip_empty, mask, top, tree, label="igtm-members")
     columns = member_columns(found, names)
     return frame(columns if region is None else {key: columns[key] for key in columns if key != "node"}, None)
+
+
+def _chosen(model: Any, name: int | str | None) -> tuple[int | None, FittedMap]:
+    """Return the map to look at, and its number in an atlas."""
+    fitted = fitted_maps(model)
+    if not isinstance(fitted, FittedTree):
+        if name is not None:
+            raise ValueError(
+                f"map={name!r} is for an atlas, and {type(model).__name__} is one map; leave it out."
+            )
+        return None, fitted
+    numbers = dict(enumerate(fitted.model.names))
+    known = numbers | {other: number for number, other in numbers.items()}
+    if name is not None and name not in known:
+        raise ValueError(f"map={name!r}; give a number or name of {numbers}.")
+    found: Any = 0 if name is None else known[name] if isinstance(name, str) else name
+    return found, fitted.maps[found]
 
 
 def _of_block(X: Any, sample_weight: None, *arguments: Any) -> NodeMembers:
@@ -84,14 +115,15 @@ def _of_block(X: Any, sample_weight: None, *arguments: Any) -> NodeMembers:
 
 
 def _of_block_with_ids(
-    X: Any, _: None, ids: Any, model: Any, kernel: str, skip_empty: bool, region: Any, top: int
+    X: Any, _: None, ids: Any, model: Any, kernel: str, skip_empty: bool, region: Any, top: int, tree: Any
 ) -> NodeMembers:
     """Return the likeliest rows of a block, empty ones left out that are to be skipped."""
     kept = occupied(X) if skip_empty else None
-    if kept is None:
-        return members_of(X, ids, model, kernel, region, top)
-    found = members_of(X[kept], None if ids is None else ids[kept], model, kernel, region, top)
-    return found.among(kept)
+    some = X if kept is None else X[kept]
+    ids = ids if ids is None or kept is None else ids[kept]
+    on_map = None if tree is None else paths_of(some, tree[0], kernel)[:, tree[1]]
+    found = members_of(some, ids, model, kernel, region, top, on_map)
+    return found if kept is None else found.among(kept)
 
 
 def member_columns(found: NodeMembers, names: Names | None) -> Names:

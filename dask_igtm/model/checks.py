@@ -18,10 +18,10 @@ def check_number(name: str, value: object, otherwise: str = "") -> None:
         raise ValueError(f"{name}={value!r}; give a finite number >= 0{otherwise}.")
 
 
-def check_whole(name: str, value: object, least: int = 0) -> None:
-    """Raise ValueError unless a parameter is a whole number of at least `least`."""
+def check_whole(name: str, value: object, least: int = 0, otherwise: str = "") -> None:
+    """Raise ValueError unless a parameter is a whole number of at least `least`, or what `otherwise` says."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name}={value!r}; give a whole number >= {least}.")
+        raise ValueError(f"{name}={value!r}; give a whole number >= {least}{otherwise}.")
     if int(value) > LARGEST:
         raise ValueError(f"{name}={value!r} is beyond what arrays count; give a whole number <= {LARGEST}.")
 

@@ -70,7 +70,13 @@ class NodeMembers:
 
 
 def members_of(
-    X: Rows, ids: NDArray[Any] | None, model: Model, kernel: str, region: Array | None, top: int
+    X: Rows,
+    ids: NDArray[Any] | None,
+    model: Model,
+    kernel: str,
+    region: Array | None,
+    top: int,
+    on_map: Array | None = None,
 ) -> NodeMembers:
     """Return the likeliest rows of a block at each node, or in a region.
 
@@ -86,16 +92,18 @@ def members_of(
         1 for the nodes of the region, 0 for others; None asks for each node by itself.
     top : int
         The most rows of a place.
+    on_map : ndarray of shape (n,), optional
+        Probability that a row is of this map; 1 where there is no other.
     """
     numbers = np.arange(X.shape[0])
     found = (
-        candidates(tile, numbers[tile.rows], region, top, tile.weight(None))
+        candidates(tile, numbers[tile.rows], region, top, tile.weight(on_map))
         for tile in posteriors(X, model, kernel)
     )
     return likeliest(found, ids, X.shape[0], top)
 
 
-def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int, lies: Any) -> Array:
+def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int, seen: Any) -> Array:
     """Return places, numbers and probabilities, (3, S), of what of a few rows may be among the likeliest.
 
     Parameters
@@ -105,13 +113,13 @@ def candidates(tile: Posterior, numbers: Numbers, region: Array | None, top: int
         Of the rows in their block.
     region, top
         As in `members_of`.
-    lies : ndarray of shape (n,) or None
-        How probable it is that a row lies on the map at all; None where all do.
+    seen : ndarray of shape (n,) or None
+        By what their probabilities are multiplied, such as 0 for those that lie nowhere; None for 1.
     """
     rows, probability = tile.by_node() if region is None else _within(tile, region)
-    if lies is not None:
-        within = np.minimum(rows, len(lies))  # beside the rows there are none
-        probability *= np.append(lies, 0.0).astype(np.float32)[within]
+    if seen is not None:
+        inside = rows < len(seen)
+        probability[:, inside] *= seen[rows[inside]].astype(np.float32)
     place, column = _candidates(probability, top)
     return np.array([place, numbers[rows[column]], probability[place, column]])
 
