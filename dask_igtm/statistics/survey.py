@@ -67,7 +67,7 @@ class Beside(NamedTuple):
     labels: NDArray[Any] | None = None  # (n,) or (n, 1)
     y: NDArray[Any] | None = None  # (n,) or (n, T)
     ids: NDArray[Any] | None = None  # (n,)
-    lies: Array | None = None  # (n,), how probable it is that a row lies on the map at all
+    on_map: Array | None = None  # (n,), probability that a row is of this map
 
     def at(self, kept: NDArray[np.bool_]) -> Beside:
         """Return the same of some of the rows."""
@@ -160,10 +160,10 @@ def survey_of(
         log_likelihood += weighted_sum(tile.log_likelihood, weight)
         places.means[tile.rows] = tile.expectations(nodes)
         places.log_likelihood[tile.rows] = tile.log_likelihood
-        lies = None if weight.all() else weight > 0
-        if beside.lies is not None:
-            lies = np.where(weight > 0, beside.lies[tile.rows], 0.0)
-        found.append(candidates(tile, within[tile.rows], None, asked.top, lies))
+        seen = None if weight.all() else weight > 0
+        if beside.on_map is not None:
+            seen = np.where(weight > 0, beside.on_map[tile.rows], 0.0)
+        found.append(candidates(tile, within[tile.rows], None, asked.top, seen))
         if by_class is not None:
             by_class += sums_by_class(tile, weight, codes[tile.rows], len(by_class))
         if totals is not None and values is not None:
@@ -210,9 +210,9 @@ def surveys_of(
     paths = paths_of(X, tree, kernel)
     for own, path, wanted in zip(below, paths.T[1:], asked[1:], strict=True):
         kept = path > LEAST
-        lies = path[kept]
-        weight = lies if sample_weight is None else lies * sample_weight[kept]
-        its_own = beside.at(kept)._replace(lies=lies)
+        on_map = path[kept]
+        weight = on_map if sample_weight is None else on_map * sample_weight[kept]
+        its_own = beside.at(kept)._replace(on_map=on_map)
         yield survey_of(X[kept], weight, its_own, numbers[kept], own.model, kernel, wanted).among(kept)
 
 

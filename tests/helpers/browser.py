@@ -67,8 +67,10 @@ const state = () => ({
   current: document.querySelector("#tree [aria-current=page]")?.textContent,
   hash: location.hash,
   glance: document.querySelector("[data-map]:not([hidden]) dl").innerText,
-  regions: frames().map((frame) =>
-    [...new Set([...frame.parentNode.querySelectorAll(".mark-text.role-mark text")].map((text) => text.textContent))]),
+  regions: frames().map((frame) => {
+    const texts = [...frame.parentNode.querySelectorAll(".mark-text.role-mark text")];
+    return [...new Set(texts.map((text) => text.textContent))];
+  }),
 });
 const at = (map, i, j) => {
   const box = frames()[map].getBoundingClientRect(), k = side();
