@@ -84,7 +84,7 @@ def uniform(numbers: NDArray[np.int64], seed: int) -> Array:
 def sums(
     X: Rows,
     sample_weight: Array | None,
-    part: NDArray[Any],
+    part: Any,
     function: Callable[..., Any],
     wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
 ) -> Sums:
@@ -94,12 +94,12 @@ def sums(
     ----------
     X : array of shape (n, D)
     sample_weight : ndarray of shape (n,) or None
-    part : ndarray of shape (n,) or (n, P)
+    part : ndarray of shape (n,), or sparse array of shape (n, P)
         To which part each row belongs, or its weight in each part.
     function : callable
     wanted : sequence of (parts, arguments)
     """
-    X = csr_of(X) if is_sparse(X) else X
+    X, part = csr_of(X) if is_sparse(X) else X, by_parts(part)
     found: dict[int, Any] = {}
     for parts in dict.fromkeys(parts for parts, _ in wanted):  # so that rows are copied once for each union
         rows, weight = _belonging(part, parts, sample_weight)
@@ -110,24 +110,27 @@ def sums(
     return Sums(tuple(found[index] for index in range(len(wanted))))
 
 
-def weights_in(part: NDArray[Any], parts: Parts, sample_weight: Array | None) -> Array:
-    """Return the weight of each row of a block, (n,), in some parts; `part` as in `sums`."""
-    weight = np.zeros(len(part))
+def by_parts(part: Any) -> Any:
+    """Return to which part each row belongs, or the weights in each part, in the order they are read."""
+    return part.tocsc() if is_sparse(part) else part
+
+
+def weights_in(part: Any, parts: Parts, sample_weight: Array | None) -> Array:
+    """Return the weight of each row of a block, (n,), in some parts; `part` as of `by_parts`."""
+    weight = np.zeros(part.shape[0])
     rows, found = _belonging(part, parts, sample_weight)
     weight[rows] = 1.0 if found is None else found
     return weight
 
 
-def _belonging(
-    part: NDArray[Any], parts: Parts, sample_weight: Array | None
-) -> tuple[NDArray[Any], Array | None]:
+def _belonging(part: Any, parts: Parts, sample_weight: Array | None) -> tuple[NDArray[Any], Array | None]:
     """Return which rows of a block belong to some parts, and their weights there."""
     if part.ndim == 1:
         rows = np.isin(part, parts)
         return rows, None if sample_weight is None else sample_weight[rows]
-    weight = part[:, list(parts)].sum(axis=1)
-    inside = np.flatnonzero(weight)
-    return inside, weight[inside]
+    (column,) = parts  # of weights in parts one is looked at at a time
+    entries = slice(*part.indptr[column : column + 2])
+    return part.indices[entries], part.data[entries]
 
 
 @dataclass(frozen=True)
