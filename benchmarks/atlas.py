@@ -31,7 +31,7 @@ from timing import processor
 from dask_igtm import IGTM, IGTMAtlas
 
 ROWS, MEMORY_ROWS = 200_000, (250_000, 1_000_000)
-HELD_OUT = 0.2
+HELD_OUT, JUDGED_ROWS = 0.2, 40_000  # share of the rows, of so many at most
 REGIONS = 16
 SAMPLE, NEIGHBOURS = 3000, 10  # rows in which neighbours are sought, and how many of each
 LEAST = 30  # rows of a leaf that are judged by their neighbours
@@ -189,9 +189,9 @@ def main() -> None:
         if installed("molsets", "rdkit"):
             X = molecules(300 if tiny else arguments.rows, arguments.data or Path(temporary))
             sparse = IGTM(**{"scale": "center", "solver": "accelerated", "tol": 1e-3} | small)
-            tables["molecules"] = (X, sparse, 4 if tiny else REGIONS, REGIONS, X.shape[0] / 200)
+            tables["molecules"] = (X, sparse, 4 if tiny else REGIONS, REGIONS, 10 if tiny else 300)
         standard = IGTM(**{"scale": "standard", "solver": "accelerated", "tol": 1e-3} | small)
-        tables["flights"] = (flights(tiny), standard, 4 if tiny else REGIONS, REGIONS, 30 if tiny else 2000)
+        tables["flights"] = (flights(tiny), standard, 4 if tiny else REGIONS, REGIONS, 30 if tiny else 300)
         few = IGTM(**{"k": 8, "scale": "center", "solver": "accelerated"} | small)
         tables["digits with noise"] = (noisy_digits(), few, 4, 8, 100)
         for name in HEADS:
@@ -201,7 +201,8 @@ def main() -> None:
                     if name == "passes":
                         passes(rows, X, estimator, regions)
                     elif name == "held out":
-                        held_out(rows, np.asarray(X[:], dtype=float), estimator, most, least)
+                        some = np.asarray(X[:: -(-X.shape[0] // JUDGED_ROWS)], dtype=float)
+                        held_out(rows, some, estimator, most, least)
                     elif name == "zoom" and rows != "molecules":
                         zoom(rows, X[:20_000], estimator)
                 for n_rows in ((25_000, 50_000) if tiny else MEMORY_ROWS) if name == "memory" else ():

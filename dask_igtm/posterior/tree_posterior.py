@@ -60,7 +60,9 @@ class TreePosterior:
     @property
     def paths(self) -> Array:
         """Probability, (n, M), that a row belongs to a map or to one below it; 1 for the root."""
-        return np.minimum(self.probabilities @ self.above, 1.0)
+        found = np.minimum(self.probabilities @ self.above, 1.0)
+        found[:, 0] = 1.0
+        return found
 
     @property
     def leaf(self) -> Indices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -147,17 +147,27 @@ class WeightedDraw:
         a row stands once.
     size : int
         How many rows to keep at most.
+    rows : array of shape (n, D) or None
+        The rows themselves, in float64 or as CSR, where these are wanted too.
     """
 
     numbers: NDArray[np.int64]
     keys: Array
     size: int
+    rows: Rows | None = None
 
     def __add__(self, other: WeightedDraw) -> WeightedDraw:
         numbers = np.concatenate([self.numbers, other.numbers])
         keys = np.concatenate([self.keys, other.keys])
         order = np.argsort(keys, kind="stable")[: self.size]
-        return WeightedDraw(numbers[order], keys[order], self.size)
+        both = self.rows is not None and other.rows is not None
+        rows = stack([self.rows, other.rows])[order] if both else None
+        return WeightedDraw(numbers[order], keys[order], self.size, rows)
+
+    @property
+    def X(self) -> Rows | None:  # noqa: N802 - as of PickedRows
+        """The rows in the order in which X has them."""
+        return None if self.rows is None else self.rows[np.argsort(self.numbers)]
 
 
 def weighted_draw(
@@ -174,6 +184,14 @@ def weighted_draw(
     return WeightedDraw(numbers[order], keys[order], size)
 
 
+def drawn_rows(
+    X: Rows, sample_weight: Array, numbers: NDArray[np.int64], size: int, seed: int
+) -> WeightedDraw:
+    """Return the draw of a block by the weights of its rows (n,), and the rows that are drawn."""
+    found = weighted_draw(sample_weight[:, None], None, numbers, size, seed)
+    return replace(found, rows=_as_they_are(X, np.searchsorted(numbers, found.numbers)))
+
+
 @dataclass(frozen=True)
 class PickedRows:
     """Rows (n, D), in float64 or as CSR; those of neighbouring blocks are added in their order."""
@@ -186,5 +204,8 @@ class PickedRows:
 
 def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
     """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
-    within = np.flatnonzero(np.isin(numbers, chosen))
-    return PickedRows(csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64))
+    return PickedRows(_as_they_are(X, np.flatnonzero(np.isin(numbers, chosen))))
+
+
+def _as_they_are(X: Rows, within: NDArray[np.intp]) -> Rows:
+    return csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64)
