@@ -4,6 +4,9 @@ PYTHON ?= python3
 INSTALLED = .venv/installed
 RUN = .venv/bin/python
 
+# Every process would compile the package again.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: venv demo moses fingerprints molecules cells test check slow lowest wheel docs benchmarks clean
 
 venv: $(INSTALLED)

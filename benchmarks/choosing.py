@@ -25,6 +25,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from dask_igtm import IGTM, IGTMSearch, saturation
 
 GRID = {"k": [6, 10], "m": [3, 4], "regul": [0.01, 0.1, 1.0]}
+TINY_GRID = {"k": [6], "m": [3], "regul": [0.1, 1.0]}
 FOLDS = 3
 COMMON = {"scale": "standard", "solver": "em", "niter": 10, "persist": False}
 
@@ -51,7 +52,7 @@ def flights(tiny: bool) -> np.ndarray:
     sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     from flights import read_flights
 
-    return read_flights(3000 if tiny else None).dropna().to_numpy(dtype=float)
+    return read_flights(1000 if tiny else None).dropna().to_numpy(dtype=float)
 
 
 def stored(X: np.ndarray, folder: str) -> Counted:
@@ -66,12 +67,13 @@ def grids(X: np.ndarray, tiny: bool) -> None:
     """Print time and reads of a search, and of scikit-learn's over the same grid and as many folds."""
     estimator = IGTM(**COMMON | ({"niter": 2} if tiny else {}))
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    n_candidates = len(list(itertools.product(*GRID.values())))
+    grid = TINY_GRID if tiny else GRID
+    n_candidates = len(list(itertools.product(*grid.values())))
     print(f"\n{n_candidates} candidates x {FOLDS} folds, {len(X):,} flights x {X.shape[1]}, no refit\n")
     print("| search | seconds | reads of the data | best | its score |\n| --- | --- | --- | --- | --- |")
-    one = {name: values[-1:] for name, values in GRID.items()}
-    ours = IGTMSearch(estimator, GRID, cv=FOLDS, refit=False)
-    theirs = GridSearchCV(estimator, GRID, cv=folds, refit=False, error_score="raise")
+    one = {name: values[-1:] for name, values in grid.items()}
+    ours = IGTMSearch(estimator, grid, cv=FOLDS, refit=False)
+    theirs = GridSearchCV(estimator, grid, cv=folds, refit=False, error_score="raise")
     alone = IGTMSearch(estimator, one, cv=FOLDS, refit=False)
     line("IGTMSearch of one candidate, rows in Zarr", alone, X, in_zarr=True)
     for rows, in_zarr in (("in Zarr", True), ("in memory", False)):
@@ -111,14 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tiny", action="store_true", help="few rows and iterations")
+    parser.add_argument("--tiny", action="store_true", help="few rows, candidates and iterations")
     tiny = parser.parse_args().tiny
     print(f"{os.cpu_count()} cores")
     warnings.simplefilter("ignore")  # that few rows may collapse
     X = flights(tiny)
     grids(X, tiny)
     shares("flights", X, "standard", (1 / 64, 1 / 16, 1 / 4, 1))
-    shares("digits", load_digits().data, "center", (1 / 16, 1 / 4, 1))
+    shares("digits", load_digits().data[:: 10 if tiny else 1], "center", (1 / 16, 1 / 4, 1))
 
 
 if __name__ == "__main__":

@@ -204,7 +204,8 @@ def whole_fits(size: Size) -> Iterator[Row]:
     """Fit small data in memory from beginning to end, against ugtm."""
     import ugtm
 
-    for name, X, goal in (("iris", load_iris().data, 2), ("digits", load_digits().data, 6)):
+    digits = load_digits().data[:: 10 if size.tiny else 1]
+    for name, X, goal in (("iris", load_iris().data, 2), ("digits", digits, 6)):
         theirs, ours = ugtm.eIGTM(niter=100), eIGTM(niter=100, tol=0)
         ours.fit(X)
         figures = in_turn(
@@ -289,8 +290,11 @@ def curved_sets(size: Size) -> dict[str, tuple[np.ndarray, str | None]]:
     """Return the data on which solvers are compared, each with the scale of its fit."""
     return {
         "flights, 12 columns": (complete_flights(size), "standard"),
-        "digits": (load_digits().data, None),
-        "swiss roll in 20 columns": (swiss_roll(size.rows(20_000) + 1000, 20), "standard"),
+        "digits": (load_digits().data[:: 10 if size.tiny else 1], None),
+        "swiss roll in 20 columns": (
+            swiss_roll(500 if size.tiny else 21_000, 20),
+            "standard",
+        ),
         "image patches 7x7x3": (image_patches(size), "standard"),
     }
 
@@ -307,7 +311,7 @@ def complete_flights(size: Size) -> np.ndarray:
     sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     from flights import read_flights
 
-    return read_flights(3000 if size.tiny else None).dropna().to_numpy(dtype=float)
+    return read_flights(300 if size.tiny else None).dropna().to_numpy(dtype=float)
 
 
 @dataclass(frozen=True)
@@ -390,7 +394,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tiny", action="store_true", help="a hundredth of the rows, once")
+    parser.add_argument("--tiny", action="store_true", help="a hundredth of the rows, at most 500, once")
     parser.add_argument("--only", default="", metavar="WORD", help="suites with WORD in their name")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()

@@ -80,7 +80,7 @@ class Size:
 
     def rows(self, n_rows: int) -> int:
         """Return the rows of a case."""
-        return n_rows // 100 if self.tiny else n_rows
+        return min(n_rows // 100, 500) if self.tiny else n_rows
 
 
 def processor() -> str:

@@ -50,8 +50,9 @@ ROOMS = {
     " classifier regressor atlas_file atlas load"
     " folds search saturation",
     "plot": "colors shown_text label_colors label_places value_colors style row_charts node_panels outlines"
-    " node_charts candidates candidate_charts fit_charts charts node_facts page report_words report",
-    "cli": "estimator_options option_words facts base clusters commands",
+    " node_charts candidates candidate_charts fit_charts charts node_facts map_places map_charts page"
+    " report_words report",
+    "cli": "estimator_options option_words regions fitted facts base clusters commands",
 }
 FILES = {room: files.split() for room, files in ROOMS.items()}
 ORDER = [f"{room}.{file}" for room, files in FILES.items() for file in files]

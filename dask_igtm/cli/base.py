@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import signal
 import sys
@@ -13,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from dask_igtm.cli.estimator_options import estimator_options
+from dask_igtm.cli.estimator_options import atlas_options, estimator_options
 from dask_igtm.cli.facts import Facts
 from dask_igtm.cli.option_words import Words, words_of
 from dask_igtm.data.json_text import dumps
@@ -109,7 +111,34 @@ class EstimatorCommand(Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters of the command."""
         with _warned():  # as scikit-learn may do where it is imported
-            return [*super().get_params(ctx), *estimator_options()]
+            return [*super().get_params(ctx), *self.of_estimators()]
+
+    def of_estimators(self) -> tuple[click.Option, ...]:
+        """Return those of the estimator."""
+        return estimator_options()
+
+
+class AtlasCommand(EstimatorCommand):
+    """A command that takes the parameters of an atlas, and of the estimator for its root."""
+
+    def of_estimators(self) -> tuple[click.Option, ...]:
+        """Return those of both."""
+        return (*atlas_options(), *estimator_options())
+
+
+class ChildCommand(EstimatorCommand):
+    """A command that takes parameters in which an estimator is to differ from MODEL, and only those."""
+
+    def of_estimators(self) -> tuple[click.Option, ...]:
+        """Return those of the estimator."""
+        return estimator_options("that of MODEL")
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command with the parameters that were given."""
+        for option in self.of_estimators():
+            if ctx.get_parameter_source(option.name or "") is ParameterSource.DEFAULT:
+                del ctx.params[option.name or ""]
+        super().invoke(ctx)
 
 
 def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -233,9 +262,30 @@ def _one_line(error: Any) -> str:
 
 def _in_words(facts: Facts) -> str:
     width = max(map(len, facts)) + 2
-    return "\n".join(
-        f"{name.replace('_', ' '):{width}}{escaped(_word(value))}" for name, value in facts.items()
-    )
+    tables = {name: value for name, value in facts.items() if _is_table(value)}
+    lines = [
+        f"{name.replace('_', ' '):{width}}{escaped(_word(value))}"
+        for name, value in facts.items()
+        if name not in tables
+    ]
+    return "\n".join([*lines, *(line for table in tables.values() for line in ("", *_table(table)))])
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return lines of a table whose rows have the same names."""
+    cells = [[name.replace("_", " ") for name in rows[0]]]
+    cells += [[escaped(_cell(value)) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+
+
+def _cell(value: Any) -> str:
+    """Return a value as it stands in a table, where what is not known is left empty."""
+    return "" if isinstance(value, float) and math.isnan(value) else _word(value)
 
 
 def _word(value: Any) -> str:

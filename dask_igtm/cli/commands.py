@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -13,6 +14,8 @@ from dask_igtm._version import __version__
 from dask_igtm.cli.base import (
     JSON_HELP,
     VERBOSE,
+    AtlasCommand,
+    ChildCommand,
     Command,
     EstimatorCommand,
     Program,
@@ -21,7 +24,10 @@ from dask_igtm.cli.base import (
     say,
 )
 from dask_igtm.cli.clusters import computing
-from dask_igtm.cli.facts import Facts, at, of_map, of_store
+from dask_igtm.cli.estimator_options import estimator_options, given_as
+from dask_igtm.cli.facts import Facts, at, of_atlas, of_fitted, of_map, of_store
+from dask_igtm.cli.fitted import fitted, map_with_rows, single_map
+from dask_igtm.cli.regions import KINDS, Region, read_region
 from dask_igtm.data.codecs import CODEC, CODECS
 
 # Whatever takes long to import is imported by the command that needs it.
@@ -61,6 +67,12 @@ OF_TABLES = (
         metavar="A,B,...",
         help="Columns that are the ids of the rows, and no numbers of X.",
     ),
+)
+CHECKPOINT = click.option(
+    "--checkpoint", metavar="PATH", help="Keep the state here after every iteration; go on from it."
+)
+OF_ATLAS = click.option(
+    "--map", "map_name", metavar="NAME", help="Of an atlas the map of this name, such as root or root/3."
 )
 OVERWRITE = click.option(
     "--overwrite",
@@ -134,9 +146,7 @@ def convert(
 @click.argument("X")
 @options(
     target("Where the model goes."),
-    click.option(
-        "--checkpoint", metavar="PATH", help="Keep the state here after every iteration; go on from it."
-    ),
+    CHECKPOINT,
     click.option("--init", metavar="MODEL", help="A map to set out from."),
     *OF_TABLES,
     OVERWRITE,
@@ -173,21 +183,127 @@ def fit(
     check_new_file(output, overwrite=overwrite)
     verbose = click.get_current_context().meta[VERBOSE]
     igtm, begun = IGTM(**parameters), time.perf_counter()
-    try:
-        with computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
-            igtm.fit(X, checkpoint=checkpoint, init=_map(init) if init else None, callbacks=callbacks)
-    except KeyboardInterrupt as interrupt:
-        kept = (
-            f"the checkpoint {checkpoint!r} keeps what was done, and the same command goes on from it"
-            if checkpoint
-            else "nothing is kept; with --checkpoint PATH the same command could go on"
-        )
-        said = str(interrupt) or "interrupted before the first iteration"
-        raise KeyboardInterrupt(f"{said}; {kept}") from None
-    igtm.save(output)
-    if igtm.stopped_by_ == "iterations":
-        say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")
-    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **of_map(igtm)}
+    told = _interrupts_told(checkpoint, "interrupted before the first iteration")
+    with told, computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
+        igtm.fit(X, checkpoint=checkpoint, init=single_map(init) if init else None, callbacks=callbacks)
+    return _saved(igtm, output, begun)
+
+
+@main.command(cls=ChildCommand)
+@click.argument("parent", metavar="MODEL")
+@click.argument("X")
+@options(
+    target("Where the map of the region goes."),
+    click.option(
+        "--region", required=True, callback=read_region, metavar="REGION", help=f"Of MODEL: {KINDS}."
+    ),
+    OF_ATLAS,
+    CHECKPOINT,
+    OVERWRITE,
+    FILL_UNSTORED,
+    SCHEDULER,
+    WORKERS,
+)
+def zoom(
+    parent: str,
+    x: str,
+    output: str,
+    region: Region,
+    map_name: str | None,
+    checkpoint: str | None,
+    overwrite: bool,
+    fill_unstored: bool,
+    scheduler: str | None,
+    workers: int | None,
+    **parameters: Any,
+) -> Facts:
+    """Fit a map to a region of the map MODEL.
+
+    Each row of X counts by how much it lies in that region. On one map of an atlas it counts by how much it
+    belongs to that map, too. Of Parquet and CSV the columns of MODEL are taken, by their names.
+    """
+    from dask_igtm.data.own_inputs import refuse_own_input
+    from dask_igtm.data.whole_outputs import check_new_file
+    from dask_igtm.fitting.progress import shown
+
+    x = _rows(x)
+    refuse_own_input(output, x, parent, checkpoint)
+    check_new_file(output, overwrite=overwrite)
+    verbose, begun = click.get_current_context().meta[VERBOSE], time.perf_counter()
+    told = _interrupts_told(checkpoint)
+    with told, computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
+        igtm, weight = map_with_rows(parent, map_name, x)
+        run: Any = {"checkpoint": checkpoint, "callbacks": callbacks, "verbose": False}
+        child = igtm.zoom(x, region.mask(igtm.nodes_), weight, **run, **parameters)
+    return _saved(child, output, begun)
+
+
+@main.command(cls=AtlasCommand)
+@click.argument("X")
+@options(
+    target("Where the atlas goes."),
+    click.option(
+        "--child",
+        multiple=True,
+        metavar="NAME=VALUE,...",
+        help="Options of all maps but the root that differ from its, such as k=12,m=3.",
+    ),
+    click.option(
+        "--checkpoint",
+        metavar="PATH",
+        help="Keep the state of the root here after every iteration, and that of each level beside it; go on "
+        "from them.",
+    ),
+    *OF_TABLES,
+    OVERWRITE,
+    FILL_UNSTORED,
+    SCHEDULER,
+    WORKERS,
+)
+def atlas(
+    x: str,
+    output: str,
+    child: tuple[str, ...],
+    columns: str,
+    drop: str,
+    index: tuple[str, ...],
+    checkpoint: str | None,
+    overwrite: bool,
+    fill_unstored: bool,
+    scheduler: str | None,
+    workers: int | None,
+    **parameters: Any,
+) -> Facts:
+    """Fit maps within maps to the rows of X: Zarr or Parquet.
+
+    That is a root, maps of its regions, and of theirs, as far as each pays on rows that are held out. All
+    maps of a level share passes over X.
+    """
+    from dask_igtm import IGTM, IGTMAtlas
+    from dask_igtm.data.own_inputs import refuse_own_input
+    from dask_igtm.data.whole_outputs import check_new_file
+    from dask_igtm.fitting.progress import shown
+
+    refuse_own_input(output, x, checkpoint)
+    X: Any = _table(x, _chosen(columns, drop, index))
+    check_new_file(output, overwrite=overwrite)
+    of_maps = {str(option.name): parameters.pop(str(option.name)) for option in estimator_options()}
+    differs = _differences(child)
+    other = IGTM(**{**of_maps, **differs}) if differs else None
+    grown, begun = IGTMAtlas(IGTM(**of_maps), child=other, **parameters), time.perf_counter()
+    verbose = click.get_current_context().meta[VERBOSE]
+    told = _interrupts_told(checkpoint)
+    with told, computing(scheduler, workers), filling(fill_unstored), shown(verbose) as callbacks:
+        grown.fit(X, checkpoint=checkpoint, callbacks=callbacks)
+    grown.save(output)
+    going = [
+        name
+        for name, igtm in zip(grown.tree_.names, grown.maps_, strict=True)
+        if igtm.stopped_by_ == "iterations"
+    ]
+    if going:
+        say(f"not converged: {', '.join(going)}; for more iterations, give a larger --niter")
+    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **of_atlas(grown)}
 
 
 @main.command(cls=Command)
@@ -200,11 +316,12 @@ def fit(
     ),
     click.option(
         "--outputs",
-        default="means,modes,log_likelihood",
-        show_default=True,
+        default="",
         metavar="A,B,...",
-        help="What to write of each row.",
+        help="What to write of each row.  [default: means,modes,log_likelihood; of an atlas "
+        "means,leaf,log_likelihood]",
     ),
+    OF_ATLAS,
     click.option(
         "--index",
         multiple=True,
@@ -221,13 +338,14 @@ def transform(
     x: str,
     output: str,
     outputs: str,
+    map_name: str | None,
     index: tuple[str, ...],
     overwrite: bool,
     fill_unstored: bool,
     scheduler: str | None,
     workers: int | None,
 ) -> Facts:
-    """Write where each row of X lies on the map.
+    """Write where each row of X lies on the map, or on which map of an atlas and where.
 
     The ids of the rows come first: those beside a Zarr array, the index that pandas writes to Parquet, or
     the columns of --index. Of Parquet and CSV the columns of the fit are taken, by their names.
@@ -237,11 +355,11 @@ def transform(
 
     x = _rows(x)
     refuse_own_input(output, x, model)
-    igtm = _map(model)
-    ids = _names(index)
+    found = fitted(model, map_name)
+    chosen: Any = {"outputs": _listed(outputs)} if outputs else {}
     try:
         with computing(scheduler, workers), filling(fill_unstored):
-            igtm.write_table(x, output, _listed(outputs), ids=ids or None, overwrite=overwrite)
+            found.write_table(x, output, ids=_names(index) or None, overwrite=overwrite, **chosen)
     except KeyboardInterrupt:
         kept = (
             "nothing is kept" if output.endswith(".csv") else "the same command goes on with what is missing"
@@ -284,7 +402,7 @@ def report(
     scheduler: str | None,
     workers: int | None,
 ) -> Facts:
-    """Draw the map of X as an HTML page.
+    """Draw the map of X as an HTML page, and of an atlas all of its maps.
 
     It opens offline. COL is a column of Parquet or CSV, of text or numbers, of the fit or not; an id that
     `convert --index` has kept beside a Zarr array; or else the path of a Zarr array or an NPY file with a
@@ -299,19 +417,19 @@ def report(
     source, x = without_secrets(x), _rows(x)
     refuse_own_input(output, x, model, *filter(os.path.exists, (labels or "", *y)))
     check_new_file(output, overwrite=overwrite)
-    igtm, ids = _map(model), _names(index)
+    found, ids = fitted(model), _names(index)
     with computing(scheduler, workers), filling(fill_unstored):
-        of_labels, values = labels_and_values(x, labels, y, names_of_fit(igtm))
+        of_labels, values = labels_and_values(x, labels, y, names_of_fit(found))
         told: Any = {"ids": ids or None, "title": title, "source": source}
-        written(igtm, x, output, labels=of_labels, y=values, **told)
+        written(found, x, output, labels=of_labels, y=values, **told)
     return {"path": output}
 
 
 @main.command(cls=Command)
 @click.argument("path")
-@options()
-def info(path: str) -> Facts:
-    """Say what is in a model, array, table or projection."""
+@options(OF_ATLAS)
+def info(path: str, map_name: str | None) -> Facts:
+    """Say what is in a model, atlas, array, table or projection."""
     import fsspec
 
     from dask_igtm.data.places import CSV, PARQUET
@@ -319,7 +437,7 @@ def info(path: str) -> Facts:
 
     files, name = fsspec.core.url_to_fs(path)
     if not (files.isdir(name) or path.endswith((".zip", *CSV, *PARQUET))):
-        return {"path": path, **of_map(_map(path))}
+        return {"path": path, **of_fitted(fitted(path, map_name))}
     return {"path": path, **at(without_scheme(path))}
 
 
@@ -346,12 +464,42 @@ def estimate(
         return dict(vars(IGTM(**parameters).estimate(X)))
 
 
-def _map(path: str) -> Any:
-    """Return the map in a file, also that of a classifier or regressor."""
-    from dask_igtm import load
-    from dask_igtm.projection.validate import map_estimator
+@contextlib.contextmanager
+def _interrupts_told(checkpoint: str | None, otherwise: str = "interrupted") -> Iterator[None]:
+    """Say what is kept of a fit that is interrupted, and when that was, or else what is told `otherwise`."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        kept = (
+            f"the checkpoint {checkpoint!r} keeps what was done, and the same command goes on from it"
+            if checkpoint
+            else "nothing is kept; with --checkpoint PATH the same command could go on"
+        )
+        raise KeyboardInterrupt(f"{str(interrupt) or otherwise}; {kept}") from None
 
-    return map_estimator(load(path))
+
+def _saved(igtm: Any, output: str, begun: float) -> Facts:
+    """Write a map that is fitted to a file, and say what it has come to."""
+    igtm.save(output)
+    if igtm.stopped_by_ == "iterations":
+        say(f"not converged after {igtm.n_iter_} iterations; for more, give a larger --niter")
+    return {"path": output, "seconds": round(time.perf_counter() - begun, 3), **of_map(igtm)}
+
+
+def _differences(several: tuple[str, ...]) -> dict[str, Any]:
+    """Return the parameters that options NAME=VALUE say."""
+    known = {str(option.name): option for option in estimator_options()}
+    found = {}
+    for each in _names(several):
+        name, _, text = each.partition("=")
+        option = known.get(name.strip().replace("-", "_"))
+        if option is None or not text:
+            names = ", ".join(known)
+            raise click.UsageError(
+                f"--child {each} says no option of a map; give NAME=VALUE, such as k=12, of {names}."
+            )
+        found[str(option.name)] = given_as(option, text.strip())
+    return found
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The estimator's parameters as options of a command, from its signature and its documentation."""
+"""Parameters of estimators as options of a command, from their signatures and their documentation."""
 
 from __future__ import annotations
 
@@ -10,31 +10,49 @@ from typing import Any
 
 import click
 
-SHOWN_OTHERWISE = {"self", "verbose"}  # commands have --verbose/--quiet
+SHOWN_OTHERWISE = {"verbose"}  # commands have --verbose/--quiet
+OF_MAPS = {"estimator", "child", "random_state"}  # of an atlas, which other options say
 WORDS = {"none": None, "true": True, "false": False}
 TYPES = {"int": click.INT, "float": click.FLOAT, "bool": click.Choice(["true", "false"])}
 
 
 @functools.cache
-def estimator_options() -> tuple[click.Option, ...]:
-    """Return one option for each parameter, with its default and its description."""
+def estimator_options(default: str = "") -> tuple[click.Option, ...]:
+    """Return one option for each parameter of a map; its help names its default, or else what is given."""
     from dask_igtm import IGTM
 
-    described = _described(inspect.getdoc(IGTM) or "")
-    parameters = inspect.signature(IGTM.__init__).parameters
+    return _options(IGTM, SHOWN_OTHERWISE, default or True)
+
+
+@functools.cache
+def atlas_options() -> tuple[click.Option, ...]:
+    """Return one option for each parameter that an atlas has beside those of its maps."""
+    from dask_igtm import IGTMAtlas
+
+    return _options(IGTMAtlas, OF_MAPS, show_default=True)
+
+
+def given_as(option: click.Option, text: str) -> Any:
+    """Return what the text of a value means as that of an option; raise click.BadParameter if it is none."""
+    return _read(option.type.convert(text, option, None))
+
+
+def _options(kind: type, others: set[str], show_default: bool | str) -> tuple[click.Option, ...]:
+    described = _described(inspect.getdoc(kind) or "")
+    parameters = inspect.signature(kind).parameters
     return tuple(
-        _option(name, parameter.default, *described.get(name, ("", "")))
+        _option(name, parameter.default, show_default, *described.get(name, ("", "")))
         for name, parameter in parameters.items()
-        if name not in SHOWN_OTHERWISE
+        if name not in others
     )
 
 
-def _option(name: str, default: Any, kind: str, description: str) -> click.Option:
+def _option(name: str, default: Any, show_default: bool | str, kind: str, description: str) -> click.Option:
     return click.Option(
         [f"--{name.replace('_', '-')}"],
         type=_type(kind),
         default=_written(default),
-        show_default=True,
+        show_default=show_default,
         help=description,
         callback=lambda _context, _option, value: _read(value),
     )

@@ -1,9 +1,11 @@
-"""What is at a path, and what a fitted map has come to, as facts for words and JSON."""
+"""What is at a path, and what a fitted map or atlas has come to, as facts for words and JSON."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
+
+from dask_igtm.cli.fitted import is_atlas
 
 Facts = dict[str, Any]
 
@@ -93,12 +95,47 @@ def _certificate(label: Any) -> Facts:
     return {name: label[name] for name in ("complete", "model", "kernel", "version") if name in label}
 
 
+def of_fitted(found: Any) -> Facts:
+    """Say what a fitted map or atlas has come to."""
+    return of_atlas(found) if is_atlas(found) else of_map(found)
+
+
+def of_atlas(atlas: Any) -> Facts:
+    """Say what a fitted atlas has come to, and what became of each map that was tried."""
+    tree, parameters = atlas.tree_, atlas.get_params(deep=False)
+    of_maps = {name: parameters.pop(name) for name in ("estimator", "child")}
+    return {
+        "maps": len(tree),
+        "depth": max(map(tree.depth, range(len(tree)))),
+        "columns": _columns_of_fit(atlas),
+        "parameters": parameters,
+        **{name: igtm.get_params() for name, igtm in of_maps.items() if igtm is not None},
+        "table": _tried(atlas),
+    }
+
+
+def _tried(atlas: Any) -> list[Facts]:
+    """Say of each map that was tried what `IGTMAtlas.table` does; its name says of which region it is one."""
+    numbers = {name: number for number, name in enumerate(atlas.tree_.names)}
+    return [
+        {
+            "map": trial.name,
+            "number": numbers.get(trial.name, -1),
+            "rows": trial.n_rows,
+            "passes": trial.n_passes,
+            "gain": trial.gain,
+            "gain_error": trial.gain_error,
+            "outcome": trial.outcome,
+        }
+        for trial in atlas.trials_
+    ]
+
+
 def of_map(igtm: Any) -> Facts:
     """Say what a fitted map has come to."""
-    names = getattr(igtm, "feature_names_in_", None)
     return {
         "nodes": len(igtm.nodes_),
-        "columns": igtm.n_features_in_ if names is None else list(names),
+        "columns": _columns_of_fit(igtm),
         "rows": float(igtm.n_samples_seen_),
         "log_likelihood": igtm.log_likelihood_,
         "converged": igtm.converged_,
@@ -112,3 +149,8 @@ def of_map(igtm: Any) -> Facts:
         "kernel": igtm.kernel_,
         "parameters": igtm.get_params(),
     }
+
+
+def _columns_of_fit(found: Any) -> Any:
+    names = getattr(found, "feature_names_in_", None)
+    return found.n_features_in_ if names is None else list(names)

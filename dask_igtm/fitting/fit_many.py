@@ -294,7 +294,23 @@ def fit_together(
         if file:
             error.add_note(file.remedy)
         raise
-    judged: list[Judged] = []
+    judged = _outcomes(begun, states, trained, held_out, kernel, asked)
+    iterations = max(sum(iteration.cost for iteration in state.history) for state in states)
+    fitted = iter(judged)
+    results = [Refused(refused[i]) if i in refused else next(fitted) for i in range(len(candidates))]
+    return results, max(one.start.n_passes for one in begun) + iterations + 1
+
+
+def _outcomes(
+    begun: Sequence[_Begun],
+    states: Sequence[State],
+    trained: Sequence[Likelihood | None],
+    held_out: Sequence[Likelihood | None],
+    kernel: str,
+    asked: bool,
+) -> list[Judged]:
+    """Return what each fit has come to; `asked` says whether a callback has ended them."""
+    judged = []
     with _naming_once() as naming:
         for one, state, likelihood, judge in zip(begun, states, trained, held_out, strict=True):
             with naming(one.candidate.name):
@@ -302,10 +318,7 @@ def fit_together(
                 weight = one.seen.weight
                 fit = outcome(state, one.start, weight, kernel, likelihood, stopped_by=stopped_by)
                 judged.append(Judged(fit, judge.mean if judge else math.nan))
-    iterations = max(sum(iteration.cost for iteration in state.history) for state in states)
-    fitted = iter(judged)
-    results = [Refused(refused[i]) if i in refused else next(fitted) for i in range(len(candidates))]
-    return results, max(one.start.n_passes for one in begun) + iterations + 1
+    return judged
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dask_igtm.landscape.landscape import PARTS, Landscape
 from dask_igtm.model.checks import check_number
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.projection.fitted_map import FittedMap
-from dask_igtm.projection.labelled_rows import rows_with_labels, rows_with_values
 from dask_igtm.projection.fitted_tree import FittedTree
+from dask_igtm.projection.labelled_rows import rows_with_labels, rows_with_values
 from dask_igtm.projection.validate import fitted_map, fitted_maps, rows_of
 from dask_igtm.statistics.node_sums import ClassTotals, NodeTotals, class_totals, node_weights, value_totals
 

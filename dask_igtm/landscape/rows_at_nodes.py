@@ -62,7 +62,8 @@ def members(
     ImportError
         If pandas is not installed.
     ValueError
-        As `density` and `IGTM.table`, and if the region is none or has no node in it, or there is no such map.
+        As `density` and `IGTM.table`, and if the region is none or has no node in it, or there is no such
+        map.
 
     Examples
     --------

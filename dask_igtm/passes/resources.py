@@ -131,7 +131,7 @@ def worth_keeping(rows: RowBlocks, persist: bool | str) -> bool:
         return False  # for it is kept by whoever gave it
     if persist != "auto":
         return bool(persist)
-    n_bytes = rows.n_rows * (rows.row_bytes + (rows.view.shares.row_bytes if rows.view else 0))
+    n_bytes = rows.n_rows * (rows.row_bytes + (rows.view.row_bytes if rows.view else 0))
     memory = MEMORY_HERE if rows.in_memory else workers().memory
     return not math.isnan(n_bytes) and n_bytes <= memory / 2
 

@@ -107,6 +107,22 @@ def label_colors(
     return LabelColors(shown_names([*own, *rest]), [*own.values(), *rest.values()], place, len(others), share)
 
 
+def colors_within(rows: Mapping[Any, float], whole: Mapping[Any, str]) -> dict[Any, str]:
+    """Return the colours of labels in a part of some rows: those of the whole, and free ones for others.
+
+    Parameters
+    ----------
+    rows : mapping of labels to numbers
+        How many rows of the part have each.
+    whole : mapping of labels to colours
+        Those that have one of their own among all rows.
+    """
+    kept = {label: color for label, color in whole.items() if rows.get(label, 0) > 0}
+    free = [color for color in CATEGORIES if color not in kept.values()]
+    rest = [label for label in rows if label not in whole and rows[label] > 0]
+    return kept | dict(zip(_most_frequent(rest, rows, len(free)), free, strict=False))
+
+
 def check_colors(colors: Any) -> None:
     """Raise ValueError unless `label_colors` knows what is meant, whatever the labels."""
     given = colors.values() if isinstance(colors, Mapping) else _given(colors, len(CATEGORIES))

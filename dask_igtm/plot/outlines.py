@@ -12,6 +12,7 @@ from dask_igtm.plot.style import Canvas, records
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.intp]
 
 
 def outlined(chart: Any, canvas: Canvas, mask: Mask, color: str, dash: list[int]) -> Any:
@@ -22,9 +23,12 @@ def outlined(chart: Any, canvas: Canvas, mask: Mask, color: str, dash: list[int]
     return chart + rules.encode(x2=alt.X2("to1:Q"), y2=alt.Y2("to2:Q"))
 
 
-def borders(mask: Mask, canvas: Canvas) -> Array:
-    """Return the sides between nodes of a mask (K,) and others, (S, 4): x1 and x2 of both of their ends."""
-    edges, inside = canvas.edges[:: canvas.per_node], np.pad(mask.reshape(canvas.k, canvas.k), 1)
+def borders(regions: Mask | Numbers, canvas: Canvas) -> Array:
+    """Return the sides between nodes of unlike regions (K,), (S, 4): x1 and x2 of both of their ends.
+
+    Outside of the map it is as in region 0, or without a mask.
+    """
+    edges, inside = canvas.edges[:: canvas.per_node], np.pad(regions.reshape(canvas.k, canvas.k), 1)
     along_x2 = np.argwhere(inside[1:, 1:-1] != inside[:-1, 1:-1])  # between neighbours in x1
     along_x1 = np.argwhere(inside[1:-1, 1:] != inside[1:-1, :-1])
     begin = np.concatenate([along_x2, along_x1])

@@ -1,11 +1,13 @@
 // Texts of the user enter the page by textContent alone, and charts by their specification.
 
 const held = (id) => JSON.parse(document.getElementById(id).textContent);
-const charts = held("charts"), nodes = held("nodes");
+const charts = held("charts"), facts = held("nodes"), places = held("places");
 const maps = document.getElementById("maps"), panel = document.getElementById("node");
-const told = document.getElementById("told"), k = nodes.k;
+const told = document.getElementById("told"), tree = document.getElementById("tree");
+const title = document.title;
+let here = 0, nodes = facts[0], k = nodes.k; // the map that is open, what is told of it, nodes along a side
 let chosen = null; // the number of a node, x1 slowest
-let view = null; // of the maps
+let view = null; // of the charts
 
 // Charts
 
@@ -19,19 +21,22 @@ let wide = 500; // pixels of a map and its legend, about, until some are drawn
 
 // How many maps stand side by side: a little may hang over, and is scrolled to.
 function columns() {
-  return Math.max(1, Math.min(3, charts.maps.concat.length, Math.floor(maps.clientWidth / wide + 0.2)));
+  const fitting = Math.floor(maps.clientWidth / wide + 0.2);
+  return Math.max(1, Math.min(3, charts[here].maps.concat.length, fitting));
 }
 
-async function draw(inside) {
-  charts.maps.columns = inside;
+let drawn = {}; // the map and columns of the charts
+
+async function draw(map, inside) {
+  drawn = {map, inside};
   if (view) view.finalize();
-  view = (await vegaEmbed(maps, charts.maps, options)).view;
+  view = (await vegaEmbed(maps, {...charts[map].maps, columns: inside}, options)).view;
   wide = maps.querySelector("svg").clientWidth / inside;
   outline();
 }
 
 async function fit() {
-  for (let drawn = view && charts.maps.columns; columns() !== drawn; ) await draw((drawn = columns()));
+  while (drawn.map !== here || drawn.inside !== columns()) await draw(here, columns());
 }
 
 // Of itself a click ends a region in some maps and not in others.
@@ -40,7 +45,7 @@ function unmark() {
 }
 
 function outline() {
-  view.data("chosen", chosen === null ? [] : [place(chosen)]).run();
+  if (drawn.map === here) view.data("chosen", chosen === null ? [] : [place(chosen)]).run();
 }
 
 // Which node
@@ -69,7 +74,7 @@ maps.addEventListener("pointerdown", (event) => (pressed = event), true);
 maps.addEventListener("click", (event) => {
   const moved = pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY);
   const node = nodeAt(event.clientX, event.clientY);
-  if (node === null || moved > 4) return;
+  if (node === null || moved > 4 || drawn.map !== here) return;
   if (!event.target.closest(".region_brush")) unmark();
   choose(node);
 });
@@ -91,6 +96,11 @@ maps.addEventListener("keydown", (event) => {
     unmark();
     return choose(null);
   }
+  if (event.key === "Enter" && below() !== null) return open(below());
+  if (event.key === "Backspace" && here !== 0) {
+    event.preventDefault();
+    return open(places[here].above);
+  }
   if (!Object.hasOwn(steps, event.key)) return;
   event.preventDefault();
   if (chosen === null) return choose(fullest());
@@ -99,7 +109,74 @@ maps.addEventListener("keydown", (event) => {
   choose(i * k + j);
 });
 
-// What is told of it
+// Which map
+
+// The map of the region of the chosen node; null where there is none.
+function below() {
+  const number = chosen === null ? -1 : places[here].below[chosen] ?? -1;
+  return number < 0 ? null : number;
+}
+
+// The address says which map is open, so that it can be kept, and the browser can go back.
+const open = (number) => (location.hash = places[number].name);
+
+const lastChosen = {}; // of each map
+
+function show(number) {
+  lastChosen[here] = chosen;
+  here = number;
+  nodes = facts[here];
+  k = nodes.k;
+  chosen = lastChosen[here] ?? null;
+  for (const part of document.querySelectorAll("[data-map]")) part.hidden = part.dataset.map !== `${here}`;
+  tell();
+  told.textContent = ""; // which is for what happens
+  if (tree) tellPlace();
+  fitted = fitted.then(fit);
+  const history = document.querySelector(`[data-map="${here}"] .history`);
+  if (!history.hasChildNodes()) vegaEmbed(history, charts[here].history, options);
+}
+
+const addressed = () => Math.max(0, places.findIndex(({name}) => `#${name}` === location.hash));
+
+function follow() {
+  if (addressed() === here) return;
+  show(addressed());
+  const {name, rows, above} = places[here];
+  const back = here === 0 ? "" : ` Backspace goes back to ${places[above].name}.`;
+  told.textContent = `Map ${name} is open: ${rows} rows.${back}`;
+  if (!tree.contains(document.activeElement)) maps.focus({preventScroll: true});
+}
+
+function link(number, text) {
+  const made = element("a", text);
+  made.href = `#${places[number].name}`;
+  made.setAttribute("aria-label", places[number].name);
+  return made;
+}
+
+function tellPlace() {
+  const path = [];
+  for (let number = here; number >= 0; number = places[number].above) path.unshift(number);
+  const entries = path.map((number) => {
+    const entry = element("li"), made = link(number, places[number].name.split("/").at(-1));
+    if (number === here) made.setAttribute("aria-current", "page");
+    entry.append(made);
+    return entry;
+  });
+  document.getElementById("path").replaceChildren(...entries);
+  for (const each of tree.querySelectorAll("a")) {
+    if (each.dataset.number === `${here}`) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
+  }
+  const {name, above} = places[here], back = document.getElementById("back");
+  back.hidden = here === 0;
+  back.textContent = here === 0 ? "" : `Back to ${places[above].name}`;
+  maps.setAttribute("aria-label", `Nodes of ${name}`);
+  document.title = here === 0 ? title : `${name} · ${title}`;
+}
+
+// What is told of a node
 
 function number(value, digits = 4) {
   if (value === null) return "unknown";
@@ -152,6 +229,14 @@ const entries = (of, node) => {
   for (let entry = of.start[node]; entry < of.start[node + 1]; entry++) numbers.push(entry);
   return numbers;
 };
+
+function opening() {
+  if (below() === null) return [];
+  const {name, rows} = places[below()], made = element("button", `Open ${name}`, "open");
+  made.type = "button";
+  made.addEventListener("click", () => open(below()));
+  return [made, element("small", `The map of this region: ${rows} rows.`)];
+}
 
 function classes(node) {
   if (!nodes.classes) return [];
@@ -211,15 +296,18 @@ function tell() {
   });
   head.append(release);
   const where = element("p", `${at} · ${rowsAt(chosen)}`);
-  const tables = [classes, means, members, markers].flatMap((of) => of(chosen));
+  const tables = [opening, classes, means, members, markers].flatMap((of) => of(chosen));
   panel.replaceChildren(head, where, ...tables);
   const best = nodes.classes ? nodes.classes.names[nodes.classes.which[chosen][0]] : null;
   const likely = best === null ? "" : `; ${best}, ${percent(nodes.classes.share[chosen][0])}`;
-  told.textContent = `Node ${chosen} at ${at}: ${rowsAt(chosen)}${likely}.`;
+  const further = below() === null ? "" : ` Enter opens ${places[below()].name}.`;
+  told.textContent = `Node ${chosen} at ${at}: ${rowsAt(chosen)}${likely}.${further}`;
 }
 
-tell();
-told.textContent = ""; // nothing has happened yet
-vegaEmbed("#history", charts.history, options);
-let fitted = fit();
+let fitted = Promise.resolve();
+show(addressed());
 addEventListener("resize", () => (fitted = fitted.then(fit)));
+if (tree) {
+  addEventListener("hashchange", follow);
+  document.getElementById("back").addEventListener("click", () => open(places[here].above));
+}

@@ -1,32 +1,24 @@
-"""One HTML page about a fitted map: linked charts, what lies at a node, settings and figures."""
+"""One HTML page about a fitted map or an atlas: linked charts, what lies at a node, settings and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
 from typing import Any
 
-import altair as alt
-
-from dask_igtm.data.column_names import series_name
-from dask_igtm.data.frames import category_order
 from dask_igtm.data.html_text import html_table, html_text
 from dask_igtm.data.own_inputs import refuse_own_input
 from dask_igtm.data.whole_outputs import Path, check_writable, write_whole
-from dask_igtm.landscape import from_rows
-from dask_igtm.landscape.survey import Survey, survey
-from dask_igtm.plot import fit_charts, node_charts, page, report_words, row_charts
-from dask_igtm.plot.label_colors import label_colors
+from dask_igtm.landscape.survey import Survey, survey, surveys
+from dask_igtm.model.map_tree import MapTree
+from dask_igtm.plot import fit_charts, page, report_words
+from dask_igtm.plot.map_charts import Beside, map_charts
+from dask_igtm.plot.map_places import Place, places_of
 from dask_igtm.plot.node_facts import node_facts
 from dask_igtm.plot.row_charts import Look
-from dask_igtm.plot.style import Canvas
 from dask_igtm.projection.fit_figures import fit_figures
 from dask_igtm.projection.validate import map_estimator
 
 N_BINS = 64  # few enough for a region to follow the mouse
-SIDE = 320  # pixels of a map, about: two of them fit beside what is told of a node
-REGION = alt.selection_interval(name="region", encodings=["x", "y"])
-CHOSEN = "chosen"  # the data that hold the place of the node that is chosen
-LEAST_OUTLINE = 12  # pixels of its side, for nodes may be smaller
 
 
 def report(
@@ -49,9 +41,15 @@ def report(
     markers. The page holds everything that it shows, the ids of those members included, loads nothing, and is
     either whole or not there.
 
+    Of an atlas it has all maps on which rows of X lie, and the root is seen first. A region that has a map of
+    its own is outlined and numbered on all charts. That map is opened by a button beside the chosen node, by
+    Enter, or from a list of all maps; Backspace, a button and the browser go back, and the address says which
+    map is open. However many there are, those below the root have together at most four times as many bins,
+    single rows, members and markers as it.
+
     Parameters
     ----------
-    model : IGTM, IGTMClassifier or IGTMRegressor
+    model : IGTM, IGTMClassifier, IGTMRegressor or IGTMAtlas
         Fitted.
     X : as in `IGTM.table`; shape (n, D) without columns that are ids
         Rows to show. They are read once.
@@ -90,96 +88,52 @@ def report(
     >>> igtm = IGTM(k=8, scale="standard").fit(X)
     >>> report(igtm, X, "iris.html", labels=y)  # doctest: +SKIP
     """
-    igtm = map_estimator(model)
+    atlas = hasattr(model, "tree_")
+    igtms = model.maps_ if atlas else [map_estimator(model)]
     library = page.library()
     check_writable(path)
     refuse_own_input(path, X)
     Look(scale=scale).check(of_values=True, of_labels=False)
-    history = fit_charts.history(igtm).to_dict()  # which some fits have none of
+    histories = [fit_charts.history(igtm).to_dict() for igtm in igtms]  # which some fits have none of
     source = report_words.source_of(X) if source is None else source
-    found = survey(model, X, y=y, labels=labels, ids=ids, sample_weight=sample_weight, n_bins=N_BINS)
-    names = report_words.names_of(found.property, y)
-    nodes = node_facts(found.density, found.classes, found.property, found.members, found.markers, names)
-    canvas = Canvas.of(igtm.nodes_, N_BINS, REGION, SIDE)
-    maps = [*_projections(canvas, found, y, labels, scale), *_landscapes(canvas, found, labels, names, scale)]
-    maps.append(node_charts.draw(from_rows.magnification(igtm), canvas))
-    quality = report_words.quality(found, names)
-    data = report_words.data(found, source, labels, names, weighted=sample_weight is not None)
-    settings = igtm.get_params(deep=False).items()
-    written = page.page(
-        {"maps": _linked(maps, canvas), "history": history},
-        nodes,
-        library,
-        title=html_text(title or "Generative topographic map"),
-        lead=html_text(report_words.lead(igtm, source)),
-        glance=page.glance(report_words.glance(igtm, found)),
-        quality=html_table(quality, ["figure", "value", "what it says"]),
-        fit=html_table(fit_figures(igtm).items()),
-        data=html_table(data),
-        settings=html_table((name, str(value)) for name, value in settings),
-        versions=html_text(report_words.versions()),
-    )
+    asked = {"y": y, "labels": labels, "ids": ids, "sample_weight": sample_weight, "n_bins": N_BINS}
+    told = surveys(model, X, **asked) if atlas else [survey(model, X, **asked)]
+    found = {number: of_map for number, of_map in enumerate(told) if of_map is not None}
+    names = report_words.names_of(found[0].property, y)
+    beside = Beside.of(found[0], y, labels, names, scale)
+    gains = {trial.name: trial.gain for trial in model.trials_} if atlas else {}
+    maps = []
+    for place in places_of(model.tree_ if atlas else MapTree.of_root(igtms[0].model_), found):
+        igtm, number = igtms[place.number], place.number
+        words = _words(igtm, found[number], place, beside, source, weighted=sample_weight is not None)
+        charts = {
+            "maps": map_charts(igtm, found[number], beside, place.regions),
+            "history": histories[number],
+        }
+        nodes = _nodes(found[number], names)
+        maps.append(page.PageMap(place, gains.get(place.name, math.nan), charts, nodes, words))
+    heading, versions = title or "Generative topographic map", report_words.versions()
+    written = page.page(maps, library, title=html_text(heading), versions=html_text(versions))
     write_whole(path, written.encode())
 
 
-def _projections(canvas: Canvas, found: Survey, y: Any, labels: Any, scale: str) -> Iterator[Any]:
-    """Yield a chart of the rows for each thing that may colour them."""
-    if found.plain is not None:
-        yield row_charts.draw(found.plain, canvas)
-    if found.by_label is not None:
-        order = category_order(labels)
-        yield row_charts.draw(found.by_label, canvas, series_name(labels), Look(order=order))
-    if found.by_value is not None:
-        yield row_charts.draw(found.by_value, canvas, series_name(y), Look(scale=scale))
+def _nodes(found: Survey, names: list[str]) -> dict[str, Any]:
+    return node_facts(found.density, found.classes, found.property, found.members, found.markers, names)
 
 
-def _landscapes(
-    canvas: Canvas, found: Survey, labels: Any, names: Sequence[str], scale: str
-) -> Iterator[Any]:
-    """Yield a chart of the nodes for each thing that rows say of them."""
-    yield node_charts.draw(found.density, canvas)
-    if found.classes is not None and found.by_label is not None and found.by_label.labels is not None:
-        own = label_colors(found.by_label.labels.totals, order=category_order(labels)).own
-        yield node_charts.draw(found.classes, canvas, name=series_name(labels), colors=own)
-    if found.property is not None:
-        for column, name in zip(found.property.columns_of("mean"), names, strict=True):
-            yield node_charts.draw(found.property, canvas, [column], title=name, scale=scale)
-
-
-def _linked(maps: Sequence[Any], canvas: Canvas) -> dict[str, Any]:
-    """Return the specification of all maps, in which a region or a node of one is marked on all.
-
-    They are put together as dictionaries: Altair would copy all of their data for each step of it.
-    """
-    outline = [_unit(mark)[0] for mark in _outline(canvas)]
-    panels = []
-    for number, drawn in enumerate(maps):
-        layer, size = _unit(drawn)
-        layers = [layer | {"name": f"rows{number}"}, *outline]
-        panels.append({"name": f"map{number}", "layer": layers} | size)
-    region = REGION.param.to_dict() | {"views": [panel["layer"][0]["name"] for panel in panels]}
+def _words(
+    igtm: Any, found: Survey, place: Place, beside: Beside, source: str, *, weighted: bool
+) -> dict[str, str]:
+    """Return HTML for every place of the page that tells of one map."""
+    below, parent = place.above >= 0, place.name.rpartition("/")[0]
+    data = report_words.data(found, source, beside.labels, beside.names, weighted=weighted, below=below)
+    quality = report_words.quality(found, beside.names)
+    settings = igtm.get_params(deep=False).items()
     return {
-        "$schema": alt.SCHEMA_URL,
-        "config": {"aria": False},  # thousands of marks say less than the page tells of a node
-        "concat": panels,
-        "columns": 2,
-        "resolve": {"scale": dict.fromkeys(("color", "shape", "opacity", "size"), "independent")},
-        "params": [region],
-        "datasets": {CHOSEN: []},
+        "lead": html_text(report_words.lead(igtm, source, parent)),
+        "glance": page.glance(report_words.glance(igtm, found)),
+        "quality": html_table(quality, ["figure", "value", "what it says"]),
+        "fit": html_table(fit_figures(igtm).items()),
+        "data": html_table(data),
+        "settings": html_table((name, str(value)) for name, value in settings),
     }
-
-
-def _unit(chart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the specification of a chart, and its width and height."""
-    spec = chart.to_dict(validate=False)  # which takes longest of all, and never fails
-    size = {side: spec.pop(side) for side in ("width", "height")}
-    return {part: spec[part] for part in spec if part not in {"$schema", "config"}}, size
-
-
-def _outline(canvas: Canvas) -> tuple[Any, Any]:
-    """Return a light rim and a dark line around the chosen node, which are seen on every colour."""
-    side = max(canvas.node_pixels + 2, LEAST_OUTLINE)
-    square = canvas.chart([]).properties(data=alt.NamedData(name=CHOSEN))
-    look = {"shape": "square", "size": side**2, "filled": False, "opacity": 1, "tooltip": None}
-    rim = square.mark_point(stroke="white", strokeWidth=5, **look)
-    return rim, square.mark_point(stroke="black", strokeWidth=2, **look)

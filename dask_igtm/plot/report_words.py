@@ -64,10 +64,12 @@ def _any_spread(found: Survey) -> Spread:
     return next(each for each in (found.plain, found.by_label, found.by_value) if each is not None)
 
 
-def lead(igtm: Any, source: str) -> str:
-    """Return what the page is about."""
+def lead(igtm: Any, source: str, above: str) -> str:
+    """Return what is told of a map; `above` names that of which it has a region, of the root none."""
     k, ended = math.isqrt(len(igtm.nodes_)), "converged" if igtm.converged_ else "did not converge"
-    return f"{source}, on a map of {k} x {k} nodes; its fit to {amount(igtm.n_samples_seen_)} rows {ended}."
+    within = f" for a region of {above}" if above else ""
+    fit = f"its fit to {amount(igtm.n_samples_seen_)} rows {ended}"
+    return f"{source}, on a map of {k} x {k} nodes{within}; {fit}."
 
 
 def glance(igtm: Any, found: Survey) -> dict[str, Any]:
@@ -149,11 +151,11 @@ def _explained(mean: Array, std: Array, support: Array) -> float:
 
 
 def data(
-    found: Survey, source: str, labels: Any, names: Sequence[str], *, weighted: bool
+    found: Survey, source: str, labels: Any, names: Sequence[str], *, weighted: bool, below: bool
 ) -> Iterator[tuple[str, Any]]:
     """Yield what the rows of the page are, and what is known of them beside their columns."""
     yield "Source", source
-    yield "Rows of this page", amount(_n_rows(found))
+    yield "Rows of this map" if below else "Rows of this page", amount(_n_rows(found))
     if found.classes is not None and found.by_label is not None:
         name = series_name(labels)
         which = _listed(len(found.classes.columns), found.classes.columns)
@@ -162,7 +164,9 @@ def data(
     if names:
         yield "Values (y)", _listed(len(names), names)
     yield "Rows are called by", ", ".join(map(escaped, row_names(found.members)))
-    yield "Weights", "each row counts as often as it weighs" if weighted else "none"
+    counts = ["as often as it weighs"] if weighted else []
+    counts += ["by the probability that it lies on this map"] if below else []
+    yield "Weights", f"each row counts {' and '.join(counts)}" if counts else "none"
 
 
 def _listed(count: int, names: Iterable[Any]) -> str:

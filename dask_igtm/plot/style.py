@@ -142,8 +142,15 @@ def class_colors(labels: LabelColors, title: str) -> Any:
 
 
 def class_shapes(labels: LabelColors, title: str) -> Any:
-    """Return the shapes of the field `label`, by which neighbours of a legend differ in grey too."""
-    shapes = [SHAPES[number % len(SHAPES)] for number in range(len(labels.names))]
+    """Return the shapes of the field `label`, by which neighbours of a legend differ in grey too.
+
+    They go with the colours, so that a label of one colour on several maps has one shape there.
+    """
+    numbers = [
+        CATEGORIES.index(color) if color in CATEGORIES else number
+        for number, color in enumerate(labels.colors)
+    ]
+    shapes = [SHAPES[number % len(SHAPES)] for number in numbers]
     scale = alt.Scale(domain=labels.names, range=shapes)
     return alt.Shape("label:N", title=shown(title), scale=scale, legend=_class_legend())
 

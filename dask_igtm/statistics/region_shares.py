@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from dask_igtm.model.arrays import digest
 from dask_igtm.model.map_tree import MapTree, TreeMap
@@ -54,19 +55,14 @@ class RegionShares:
         tree = {name: array for name, array in self.tree.pack().items() if not name.endswith("_shares")}
         return digest(tree | {"wanted": np.array(self.regions)})
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of the weights of one row."""
-        return 8 * len(self.regions)
-
-    def of(self, X: Rows, sample_weight: Array | None) -> Array:
-        """Return the weights, (n, R), of the rows of a block; 0 where they are next to nothing."""
+    def of(self, X: Rows, sample_weight: Array | None) -> csc_array:
+        """Return the weights, (n, R), of the rows of a block, without those that are next to nothing."""
         check_weights(sample_weight)
         X = csr_of(X) if is_sparse(X) else X
         tree, log_shares = self.tree, self.tree.log_shares
         columns = {region: column for column, region in enumerate(self.regions)}
         needed = {above for number, _ in self.regions for above in tree.path(number)}
-        found = np.zeros((X.shape[0], len(columns)))
+        found: list[tuple[Indices, Array]] = [(np.empty(0, np.intp), np.empty(0))] * len(columns)
 
         def descend(number: int, rows: Indices, weight: Array) -> None:
             own = tree.maps[number]
@@ -75,14 +71,16 @@ class RegionShares:
             for region, child in enumerate(own.children):
                 kept = shares[:, region] >= max(least[region], TINY)
                 if (number, region) in columns:
-                    found[rows[kept], columns[number, region]] = shares[kept, region]
+                    found[columns[number, region]] = rows[kept], shares[kept, region]
                 if child in needed:
                     descend(child, rows[kept], shares[kept, region])
 
-        weight = np.ones(len(found)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)
         counted = np.flatnonzero(weight > 0)
         descend(0, counted, weight[counted])
-        return found
+        places, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        ends = np.cumsum([0, *(len(rows) for rows, _ in found)])
+        return csc_array((values, places, ends), shape=(X.shape[0], len(columns)))
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,13 @@ class RowsWithin:
     shares: RegionShares
     n_rows: float
     n_arrays: ClassVar[int] = 2
+    row_bytes: ClassVar[int] = 8  # of what goes with a row
 
     def __call__(self, X: Rows, sample_weight: Array | None, *beside: Any) -> tuple[Any, ...]:
         """Return rows, weights and what goes with them."""
-        weight = self.shares.of(X, sample_weight)[:, 0]
-        kept = np.flatnonzero(weight)
         X = csr_of(X) if is_sparse(X) else X
-        return (X[kept], weight[kept], *(each[kept] for each in beside))
+        found = self.shares.of(X, sample_weight)
+        return (X[found.indices], found.data, *(each[found.indices] for each in beside))
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,7 @@ class RowsWithShares:
     shares: RegionShares
     n_rows: float
     n_arrays: ClassVar[int] = 3
+    row_bytes: ClassVar[int] = 24  # for most rows have weight in one or two regions
 
     def __call__(self, X: Rows, sample_weight: Array | None, *beside: Any) -> tuple[Any, ...]:
         """Return rows, weights, those of the regions, and what goes with them."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm.posterior.tiles import Rows, csr_of, dense, is_sparse, stack
-from dask_igtm.statistics.row_subsets import Parts, Sums, sums, uniform, weights_in
+from dask_igtm.statistics.row_subsets import Parts, Sums, by_parts, sums, uniform, weights_in
 
 Array = NDArray[np.float64]
 
@@ -89,12 +89,13 @@ def with_sample(
 def sums_with_samples(
     X: Rows,
     sample_weight: Array | None,
-    part: NDArray[Any],
+    part: Any,
     numbers: NDArray[np.int64],
     draws: Sequence[tuple[Parts, Draw]],
     function: Callable[..., Any],
     wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
 ) -> Sums:
     """Return `row_subsets.sums` of a block, and a sample of the rows of some parts for each of the draws."""
+    part = by_parts(part)
     samples = [draw.of(X, weights_in(part, parts, sample_weight), numbers) for parts, draw in draws]
     return Sums((sums(X, sample_weight, part, function, wanted), *samples))

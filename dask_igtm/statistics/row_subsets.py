@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def uniform(numbers: NDArray[np.int64], seed: int) -> Array:
 def sums(
     X: Rows,
     sample_weight: Array | None,
-    part: NDArray[Any],
+    part: Any,
     function: Callable[..., Any],
     wanted: Sequence[tuple[Parts, tuple[Any, ...]]],
 ) -> Sums:
@@ -94,12 +94,12 @@ def sums(
     ----------
     X : array of shape (n, D)
     sample_weight : ndarray of shape (n,) or None
-    part : ndarray of shape (n,) or (n, P)
+    part : ndarray of shape (n,), or sparse array of shape (n, P)
         To which part each row belongs, or its weight in each part.
     function : callable
     wanted : sequence of (parts, arguments)
     """
-    X = csr_of(X) if is_sparse(X) else X
+    X, part = csr_of(X) if is_sparse(X) else X, by_parts(part)
     found: dict[int, Any] = {}
     for parts in dict.fromkeys(parts for parts, _ in wanted):  # so that rows are copied once for each union
         rows, weight = _belonging(part, parts, sample_weight)
@@ -110,24 +110,27 @@ def sums(
     return Sums(tuple(found[index] for index in range(len(wanted))))
 
 
-def weights_in(part: NDArray[Any], parts: Parts, sample_weight: Array | None) -> Array:
-    """Return the weight of each row of a block, (n,), in some parts; `part` as in `sums`."""
-    weight = np.zeros(len(part))
+def by_parts(part: Any) -> Any:
+    """Return to which part each row belongs, or the weights in each part, in the order they are read."""
+    return part.tocsc() if is_sparse(part) else part
+
+
+def weights_in(part: Any, parts: Parts, sample_weight: Array | None) -> Array:
+    """Return the weight of each row of a block, (n,), in some parts; `part` as of `by_parts`."""
+    weight = np.zeros(part.shape[0])
     rows, found = _belonging(part, parts, sample_weight)
     weight[rows] = 1.0 if found is None else found
     return weight
 
 
-def _belonging(
-    part: NDArray[Any], parts: Parts, sample_weight: Array | None
-) -> tuple[NDArray[Any], Array | None]:
+def _belonging(part: Any, parts: Parts, sample_weight: Array | None) -> tuple[NDArray[Any], Array | None]:
     """Return which rows of a block belong to some parts, and their weights there."""
     if part.ndim == 1:
         rows = np.isin(part, parts)
         return rows, None if sample_weight is None else sample_weight[rows]
-    weight = part[:, list(parts)].sum(axis=1)
-    inside = np.flatnonzero(weight)
-    return inside, weight[inside]
+    (column,) = parts  # of weights in parts one is looked at at a time
+    entries = slice(*part.indptr[column : column + 2])
+    return part.indices[entries], part.data[entries]
 
 
 @dataclass(frozen=True)
@@ -144,17 +147,27 @@ class WeightedDraw:
         a row stands once.
     size : int
         How many rows to keep at most.
+    rows : array of shape (n, D) or None
+        The rows themselves, in float64 or as CSR, where these are wanted too.
     """
 
     numbers: NDArray[np.int64]
     keys: Array
     size: int
+    rows: Rows | None = None
 
     def __add__(self, other: WeightedDraw) -> WeightedDraw:
         numbers = np.concatenate([self.numbers, other.numbers])
         keys = np.concatenate([self.keys, other.keys])
         order = np.argsort(keys, kind="stable")[: self.size]
-        return WeightedDraw(numbers[order], keys[order], self.size)
+        both = self.rows is not None and other.rows is not None
+        rows = stack([self.rows, other.rows])[order] if both else None
+        return WeightedDraw(numbers[order], keys[order], self.size, rows)
+
+    @property
+    def X(self) -> Rows | None:  # noqa: N802 - as of PickedRows
+        """The rows in the order in which X has them."""
+        return None if self.rows is None else self.rows[np.argsort(self.numbers)]
 
 
 def weighted_draw(
@@ -171,6 +184,14 @@ def weighted_draw(
     return WeightedDraw(numbers[order], keys[order], size)
 
 
+def drawn_rows(
+    X: Rows, sample_weight: Array, numbers: NDArray[np.int64], size: int, seed: int
+) -> WeightedDraw:
+    """Return the draw of a block by the weights of its rows (n,), and the rows that are drawn."""
+    found = weighted_draw(sample_weight[:, None], None, numbers, size, seed)
+    return replace(found, rows=_as_they_are(X, np.searchsorted(numbers, found.numbers)))
+
+
 @dataclass(frozen=True)
 class PickedRows:
     """Rows (n, D), in float64 or as CSR; those of neighbouring blocks are added in their order."""
@@ -183,5 +204,8 @@ class PickedRows:
 
 def pick(X: Rows, numbers: NDArray[np.int64], chosen: NDArray[np.int64]) -> PickedRows:
     """Return the rows of neighbouring blocks whose numbers are among those `chosen`, which are sorted."""
-    within = np.flatnonzero(np.isin(numbers, chosen))
-    return PickedRows(csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64))
+    return PickedRows(_as_they_are(X, np.flatnonzero(np.isin(numbers, chosen))))
+
+
+def _as_they_are(X: Rows, within: NDArray[np.intp]) -> Rows:
+    return csr_of(X)[within] if is_sparse(X) else dense(X[within]).astype(np.float64)

@@ -1,16 +1,19 @@
-"""All that a page tells of the rows of a block, from one E-step."""
+"""All that a page tells of the rows of a block on a map, or on each map of a tree."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_igtm.model.map_tree import MapTree
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.posterior import weighted_sum
-from dask_igtm.posterior.tiles import Rows
+from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
+from dask_igtm.posterior.tree_posterior import paths_of
 from dask_igtm.statistics import map_bins
 from dask_igtm.statistics.map_bins import Places, Spread
 from dask_igtm.statistics.node_members import NodeMembers, candidates, likeliest
@@ -23,10 +26,18 @@ from dask_igtm.statistics.node_sums import (
     totals_of,
     weighted_tiles,
 )
-from dask_igtm.statistics.row_subsets import PickedRows, pick
+from dask_igtm.statistics.row_subsets import PickedRows, WeightedDraw, drawn_rows, pick
 from dask_igtm.statistics.targets import numbers_of
+from dask_igtm.statistics.tree_sums import LEAST
 
 Array = NDArray[np.float64]
+
+
+class Draw(NamedTuple):
+    """How many rows are drawn, and the seed of that."""
+
+    size: int
+    seed: int
 
 
 class Asked(NamedTuple):
@@ -40,14 +51,14 @@ class Asked(NamedTuple):
         The most rows that are kept as points.
     top : int
         The most members of a node.
-    sample : ndarray of shape (S,)
-        Sorted numbers of the rows that are kept as they are.
+    sample : ndarray of shape (S,), or Draw
+        Sorted numbers of the rows that are kept as they are, or how these are drawn by their weights.
     """
 
     edges: Array
     limit: int
     top: int
-    sample: NDArray[np.int64]
+    sample: NDArray[np.int64] | Draw
 
 
 class Beside(NamedTuple):
@@ -56,6 +67,7 @@ class Beside(NamedTuple):
     labels: NDArray[Any] | None = None  # (n,) or (n, 1)
     y: NDArray[Any] | None = None  # (n,) or (n, T)
     ids: NDArray[Any] | None = None  # (n,)
+    on_map: Array | None = None  # (n,), probability that a row is of this map
 
     def at(self, kept: NDArray[np.bool_]) -> Beside:
         """Return the same of some of the rows."""
@@ -78,7 +90,7 @@ class Surveyed:
     values : NodeTotals or None
     members : NodeMembers
         Of each node; rows without weight are none.
-    sample : PickedRows
+    sample : PickedRows or WeightedDraw
     """
 
     plain: Spread | None
@@ -89,7 +101,7 @@ class Surveyed:
     classes: ClassTotals | None
     values: NodeTotals | None
     members: NodeMembers
-    sample: PickedRows
+    sample: PickedRows | WeightedDraw
 
     def among(self, kept: NDArray[np.bool_]) -> Surveyed:
         """Return the same where these were the rows that `kept`, (n,), marks among others."""
@@ -148,8 +160,10 @@ def survey_of(
         log_likelihood += weighted_sum(tile.log_likelihood, weight)
         places.means[tile.rows] = tile.expectations(nodes)
         places.log_likelihood[tile.rows] = tile.log_likelihood
-        there = None if weight.all() else weight > 0
-        found.append(candidates(tile, within[tile.rows], None, asked.top, there))
+        seen = None if weight.all() else weight > 0
+        if beside.on_map is not None:
+            seen = np.where(weight > 0, beside.on_map[tile.rows], 0.0)
+        found.append(candidates(tile, within[tile.rows], None, asked.top, seen))
         if by_class is not None:
             by_class += sums_by_class(tile, weight, codes[tile.rows], len(by_class))
         if totals is not None and values is not None:
@@ -161,8 +175,45 @@ def survey_of(
         classes=None if labels is None or by_class is None else ClassTotals(labels, by_class.T),
         values=totals,
         members=likeliest(found, beside.ids, n_rows, asked.top),
-        sample=pick(X, numbers, asked.sample),
+        sample=_sample_of(X, sample_weight, numbers, asked.sample),
     )
+
+
+def _sample_of(
+    X: Rows, sample_weight: Array | None, numbers: NDArray[np.int64], sample: NDArray[np.int64] | Draw
+) -> PickedRows | WeightedDraw:
+    if not isinstance(sample, Draw):
+        return pick(X, numbers, sample)
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    return drawn_rows(X, weight, numbers, *sample)
+
+
+def surveys_of(
+    X: Rows,
+    sample_weight: Array | None,
+    beside: Beside,
+    numbers: NDArray[np.int64],
+    tree: MapTree,
+    kernel: str,
+    asked: Sequence[Asked],
+) -> Iterator[Surveyed]:
+    """Yield what one block of rows tells of each map of a tree.
+
+    A row counts on a map as often as it weighs, times the probability that it lies there, without which it
+    is not looked at. The arguments are those of `survey_of`, with what is asked of each map.
+    """
+    root, *below = tree.maps
+    yield survey_of(X, sample_weight, beside, numbers, root.model, kernel, asked[0])
+    if not below:
+        return
+    X = csr_of(X) if is_sparse(X) else X
+    paths = paths_of(X, tree, kernel)
+    for own, path, wanted in zip(below, paths.T[1:], asked[1:], strict=True):
+        kept = path > LEAST
+        on_map = path[kept]
+        weight = on_map if sample_weight is None else on_map * sample_weight[kept]
+        its_own = beside.at(kept)._replace(on_map=on_map)
+        yield survey_of(X[kept], weight, its_own, numbers[kept], own.model, kernel, wanted).among(kept)
 
 
 def _spreads(

@@ -94,13 +94,15 @@ def gains_of(
     of_maps = [part.probabilities for part in tree_posteriors(X, tree, kernel)]
     probabilities = np.concatenate([np.empty((0, len(tree))), *of_maps])
     for parent in sorted({number for number, _, _ in children}):
-        inside, log_density = _of_regions(X, tree.maps[parent], kernel)
-        inside *= probabilities[:, [parent]]
+        on_map = np.flatnonzero((probabilities[:, parent] > LEAST) & (weight > 0))
+        inside, log_density = _of_regions(X[on_map], tree.maps[parent], kernel)
+        inside *= probabilities[on_map, parent][:, None]
         for column, (number, region, model) in enumerate(children):
             if number == parent:
-                rows = np.flatnonzero((inside[:, region] > LEAST) & (weight > 0))
-                better = _log_likelihood(X[rows], model, kernel) - log_density[rows, region]
-                gain = inside[rows, region] * better
+                there = np.flatnonzero(inside[:, region] > LEAST)
+                rows = on_map[there]
+                better = _log_likelihood(X[rows], model, kernel) - log_density[there, region]
+                gain = inside[there, region] * better
                 total[column] = weight[rows] @ gain, weight[rows] @ gain**2
     return total
 

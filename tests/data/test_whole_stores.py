@@ -106,9 +106,12 @@ def test_what_cannot_be_written_leaves_the_old_array(place, monkeypatch, number)
 ALL_STEPS = [(kind, step) for kind, steps in STEPS.items() for step in steps]
 
 
-@pytest.mark.parametrize("error", [OSError("the line is cut"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
+@pytest.mark.parametrize(
+    ("zarr_format", "error"),
+    [(2, OSError("the line is cut")), (3, KeyboardInterrupt())],
+    ids=["error", "ctrl-c"],
+)
 @pytest.mark.parametrize(("kind", "step"), ALL_STEPS, ids=[f"{kind}-{step[1]}" for kind, step in ALL_STEPS])
-@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_what_fails_once_leaves_the_old_array(place, monkeypatch, kind, step, zarr_format, error):
     if kind != kind_of(place):
         pytest.skip("a step of the other kind of place")

@@ -563,12 +563,19 @@ def targets(kind, y):
     return LABELS[np.digitize(y, np.quantile(y, [0.3, 0.6]))] if kind == "classifier" else y
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+PREDICTOR_GRID = {"k": [3, 5], "scale": ["center", "standard"], "n_components": [2, None]}
+
+
+@pytest.fixture(scope="module", params=["classifier", "regressor"])
+def predictors(X, y, folds, request):
+    """Return a kind, targets for it, and what scikit-learn's search says of them."""
+    kind, known = request.param, targets(request.param, y)
+    return kind, known, GridSearchCV(predictor(kind), PREDICTOR_GRID, cv=PredefinedSplit(folds)).fit(X, known)
+
+
 @pytest.mark.parametrize("given", ["memory", "frame", "lazy", "unknown", "zarr"])
-def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp_path):
-    known = targets(kind, y)
-    grid = {"k": [3, 5], "scale": ["center", "standard"], "n_components": [2, None]}
-    theirs = GridSearchCV(predictor(kind), grid, cv=PredefinedSplit(folds)).fit(X, known)
+def test_predictors_are_scored_as_by_a_grid_search(X, predictors, given, tmp_path):
+    kind, known, theirs = predictors
     rows, values = X, known
     if given == "frame":
         rows, values = pd.DataFrame(X, columns=list("abcde")), pd.Series(known)
@@ -579,7 +586,7 @@ def test_predictors_are_scored_as_by_a_grid_search(X, y, folds, kind, given, tmp
         values = values[da.ones(N, dtype=bool, chunks=100)]
     if given == "zarr":
         rows = zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(50, 5))
-    ours = IGTMSearch(predictor(kind), grid).fit(rows, values)
+    ours = IGTMSearch(predictor(kind), PREDICTOR_GRID).fit(rows, values)
     for fold in range(3):
         score = f"split{fold}_test_score"
         assert_allclose(ours.cv_results_[score], theirs.cv_results_[score], rtol=1e-7)

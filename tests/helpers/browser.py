@@ -33,14 +33,15 @@ document.body.setAttribute("data-boxes", JSON.stringify([frame, ...names].map(en
 """
 
 # Does as a user of a report does, and writes down after each step what the page tells then.
-USE = """
+USE = r"""
 const maps = document.getElementById("maps"), told = [];
 const wait = () => new Promise((done) => setTimeout(done, 100));
-const k = JSON.parse(document.getElementById("nodes").textContent).k;
+const facts = JSON.parse(document.getElementById("nodes").textContent);
+const side = () => facts[document.querySelector("[data-map]:not([hidden])").dataset.map].k; // of the open map
 const frames = () => [...maps.querySelectorAll('[class*=" map"][class$="_group"] > g > .background')];
 // The squares that mark the node, by the map that they are in and the place of their middles there.
 const marks = () => frames().map((frame) => {
-  const box = frame.getBoundingClientRect();
+  const box = frame.getBoundingClientRect(), k = side();
   const paths = [...frame.parentNode.querySelectorAll('path[stroke="black"]')];
   const own = paths.filter((path) => path.getAttribute("stroke-width") === "2");
   return own.map((path) => path.getBoundingClientRect()).map((mark) => [
@@ -62,9 +63,17 @@ const state = () => ({
   columns: new Set(frames().map((frame) => Math.round(frame.getBoundingClientRect().left))).size,
   focused: document.activeElement.id,
   ring: getComputedStyle(maps).outlineStyle,
+  path: document.getElementById("path")?.innerText.replace(/\s+/g, "/"),
+  current: document.querySelector("#tree [aria-current=page]")?.textContent,
+  hash: location.hash,
+  glance: document.querySelector("[data-map]:not([hidden]) dl").innerText,
+  regions: frames().map((frame) => {
+    const texts = [...frame.parentNode.querySelectorAll(".mark-text.role-mark text")];
+    return [...new Set(texts.map((text) => text.textContent))];
+  }),
 });
 const at = (map, i, j) => {
-  const box = frames()[map].getBoundingClientRect();
+  const box = frames()[map].getBoundingClientRect(), k = side();
   return {clientX: box.left + (i + 0.5) * box.width / k, clientY: box.bottom - (j + 0.5) * box.height / k};
 };
 const send = (kind, place) => {
@@ -90,6 +99,7 @@ const actions = {
     dispatchEvent(new Event("resize"));
   },
   press: (selector) => document.querySelector(selector).click(),
+  go: (steps) => history.go(steps),
 };
 for (const [name, ...given] of STEPS) {
   actions[name](...given);
@@ -104,12 +114,12 @@ LOOK = """
 const of = (selector) => getComputedStyle(document.querySelector(selector));
 document.body.setAttribute("data-look", JSON.stringify({
   ground: of("body").backgroundColor, text: of("body").color, charts: of("#maps svg").filter,
-  history: of("#history svg").filter, panel: of("#node").backgroundColor,
+  history: of(".history svg").filter, panel: of("#node").backgroundColor,
 }));
 """
 
 
-def shown(path, profile, script=HOVER, *flags):
+def shown(path, profile, script=HOVER, *flags, hash=""):  # noqa: A002 - the word of browsers
     """Return the page at a path once its scripts and `script` have run, and the lines of the console."""
     page = path.read_text()
     end = page.rindex("</body>")
@@ -118,7 +128,7 @@ def shown(path, profile, script=HOVER, *flags):
     command = [
         *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *flags),
         *("--window-size=1400,3000", "--enable-logging=stderr", "--v=0"),
-        *("--virtual-time-budget=5000", "--dump-dom", path.as_uri()),
+        *("--virtual-time-budget=5000", "--dump-dom", path.as_uri() + hash),
     ]
     done = subprocess.run(command, capture_output=True, check=True, timeout=120)
     console = [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
@@ -130,7 +140,8 @@ def attribute(page, name):
     return json.loads(html.unescape(re.search(rf'{name}="([^"]*)"', page)[1]))
 
 
-def used(path, profile, steps):
+def used(path, profile, steps, hash=""):  # noqa: A002
     """Return what a report tells after each of some steps, and the lines of the console."""
-    page, console = shown(path, profile, USE.replace("STEPS", json.dumps(steps).replace("<", "\\u003c")))
+    script = USE.replace("STEPS", json.dumps(steps).replace("<", "\\u003c"))
+    page, console = shown(path, profile, script, hash=hash)
     return attribute(page, "data-states"), console

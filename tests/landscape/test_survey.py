@@ -14,15 +14,18 @@ import pytest
 import scipy.sparse as sp
 import xarray as xr
 import zarr
+from helpers.atlases import K_BELOW, atlas
 from helpers.data import correlated, holed
 from helpers.lazy import Computes, CountingStore, counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from oracles.dense_posterior import dense_outputs
 
 from dask_igtm import IGTM, IGTMClassifier, convert, landscape, quality
 from dask_igtm.landscape import survey as module
-from dask_igtm.landscape.survey import survey
+from dask_igtm.landscape.survey import survey, surveys
+from dask_igtm.posterior.tree_posterior import paths_of
 from dask_igtm.projection.validate import fitted_map, rows_of
 from dask_igtm.statistics import map_bins
 
@@ -416,7 +419,8 @@ def test_array_query_planning():
     code = """
 import dask.array as da, numpy as np
 from dask_igtm import IGTM
-from dask_igtm.landscape.survey import survey
+from dask_igtm.landscape.survey import survey, surveys
+from dask_igtm.posterior.tree_posterior import paths_of
 rng = np.random.default_rng(0)
 X = rng.normal(size=(600, 4))
 words = np.array([f"m{i}" for i in range(600)], object)
@@ -430,3 +434,91 @@ assert one.members["id"].tolist() == other.members["id"].tolist()
 """
     planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)
+
+
+# All maps of an atlas
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return atlas(X)
+
+
+def paths(maps, rows=X):
+    return paths_of(np.ascontiguousarray(rows), maps.tree_, "numpy")
+
+
+@pytest.mark.parametrize("rows", ["memory", "uneven", "sparse"])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_each_map_is_told_of_as_by_itself(maps, tmp_path, rows, weight):
+    beside = BESIDE["all"] | {"max_points": 200}
+    found = surveys(maps, ROWS[rows](tmp_path), sample_weight=weight, **beside)
+    lies = np.where(paths(maps) > np.finfo(float).eps, paths(maps), 0.0)  # others are left out
+    often = lies * (1.0 if weight is None else weight[:, None])
+    for number, of_map in enumerate(found):
+        own = weight if number == 0 else often[:, number]
+        expected = vars(survey(maps.maps_[number], X, sample_weight=own, **beside))
+        told = vars(of_map)
+        alike(*({name: each for name, each in one.items() if name != "members"} for one in (told, expected)))
+
+
+def test_members_are_the_likeliest_to_lie_on_the_map_and_at_the_node(maps):
+    found = surveys(maps, da.from_array(X, chunks=(70, -1)), top=3)
+    for number, of_map in enumerate(found):
+        igtm = maps.maps_[number]
+        lies = dense_outputs(igtm, X, 1)["responsibilities"] * paths(maps)[:, [number]]
+        for node in range(len(igtm.nodes_)):
+            own = of_map.members["node"] == node
+            likeliest = np.sort(lies[:, node])[::-1][:3]
+            assert_allclose(of_map.members["probability"][own], likeliest, rtol=1e-4, atol=1e-30)
+            assert_allclose(lies[of_map.members["row"][own], node], likeliest, rtol=1e-4, atol=1e-30)
+
+
+@pytest.mark.parametrize("beside", ["nothing", "all"])
+def test_all_maps_are_told_of_from_one_pass(maps, beside):
+    lazy, computed = counting(X)
+    with Computes() as computes:
+        surveys(maps, lazy, **BESIDE[beside])
+    assert computes.count == 1
+    assert_array_equal(np.bincount(computed), [1, 1, 1])
+
+
+def test_maps_below_share_what_is_told(maps, monkeypatch):
+    monkeypatch.setattr(module, "BELOW", 0.75)  # roots in 3 maps, a quarter each
+    monkeypatch.setattr(module, "MOST_ENTRIES", 4 * 2 * K_BELOW**2)
+    monkeypatch.setattr(module, "N_SAMPLE", 200)
+    root, *below = surveys(maps, X, n_bins=48, max_points=len(X))
+    assert root.plain.counts.shape == (48, 48)
+    assert root.plain.points is not None
+    assert root.quality.n_sample == 200
+    for of_map in below:
+        assert of_map.plain.counts.shape == (24, 24)
+        assert of_map.plain.points is None
+        assert of_map.members["rank"].max() == of_map.markers["rank"].max() == 2
+        assert of_map.quality.n_sample == 50
+
+
+def test_maps_of_no_rows_and_of_none_with_a_label():
+    left, right = X - np.array([100, 0, 0, 0]), X + np.array([100, 0, 0, 0])
+    both = np.vstack([left, right])
+    far = atlas(both)
+    has_rows = paths(far, right).sum(axis=0) >= 1
+    assert not has_rows.all()
+    assert [of_map is not None for of_map in surveys(far, right)] == has_rows.tolist()
+    labels = np.where(np.arange(2 * N) < N, None, "right")
+    values = np.where(np.arange(2 * N) < N, np.nan, 1.0)
+    for number, of_map in enumerate(surveys(far, both, labels=labels, y=values)):
+        assert (of_map.classes is not None) == (of_map.property is not None) == has_rows[number]
+
+
+def test_empty_rows_lie_on_no_map(maps):
+    sea = X.copy()
+    sea[[0, 50, 299]] = np.nan
+    gappy = atlas(X, missing="marginalize", keep_empty_rows=True)
+    found = surveys(gappy, da.from_array(sea, chunks=((1, 7, 200, 92), 4)))
+    kept = ~np.isnan(sea).any(axis=1)
+    for number, of_map in enumerate(found):
+        n_rows = paths(gappy, sea[kept])[:, number].sum()
+        assert of_map.density.support.sum() == pytest.approx(n_rows, rel=1e-6)
+        assert not set(of_map.members["row"]) & {0, 50, 299}
+        assert_array_equal(np.isin(of_map.plain.points.rows, np.flatnonzero(kept)), True)

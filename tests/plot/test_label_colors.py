@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_igtm.plot.colors import CATEGORIES, CYCLIC, OTHER
-from dask_igtm.plot.label_colors import label_colors
+from dask_igtm.plot.label_colors import colors_within, label_colors
 
 
 def drawn(labels):
@@ -119,3 +119,15 @@ def test_sums_that_round_make_no_difference():
 def test_columns_of_labels_without_rows_are_left_out():
     found = label_colors({"a": 1, "b": 0})
     np.testing.assert_array_equal(found.merged(["a", "b"], np.array([[0.5, 0.5]])), [[0.5]])
+
+
+def test_labels_of_a_part_keep_the_colours_of_the_whole_and_others_take_free_ones():
+    rows = {number: 100 - number for number in range(30)}  # of which 20 have a colour
+    whole = label_colors(rows).own
+    assert colors_within(rows, whole) == whole
+    part = colors_within({3: 1.0, 5: 0.0, 25: 2.0, 29: 4.0}, whole)
+    assert list(part) == [3, 25, 29]
+    assert part[3] == whole[3]
+    assert len(set(part.values())) == 3
+    assert set(part.values()) <= set(CATEGORIES)
+    assert colors_within({}, whole) == {}

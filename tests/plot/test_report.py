@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import altair as alt
 import dask.array as da
@@ -16,14 +17,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from helpers.atlases import NAMES, atlas
 from helpers.data import correlated
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 import dask_igtm
 from dask_igtm import IGTM, IGTMClassifier, landscape, plot, quality
+from dask_igtm.model.map_tree import MapTree
 from dask_igtm.plot.report import report
 from dask_igtm.plot.report_words import source_of
+from dask_igtm.posterior.tree_posterior import paths_of
 
 N = 200
 EVIL = "</script><script>alert('<b>&')</script>"
@@ -36,7 +40,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags, self.rows, self.text, self._inside = [], [], "", None
         self.feed(path.read_text())
-        self.charts, self.nodes = map(self.held, ("charts", "nodes"))
+        (self.charts,), (self.nodes,) = map(self.held, ("charts", "nodes"))  # of the only map
 
     def held(self, name):
         return json.loads(re.search(rf'id="{name}">(.*?)</script>', self.source, re.DOTALL)[1])
@@ -297,8 +301,8 @@ def test_text_is_shown_and_not_run(X, tmp_path):
         ids=labels,
     )
     page = Page(tmp_path / "map.html")
-    assert [tag for tag, _ in page.tags].count("script") == 4
-    assert page.source.count("</script>") == 4
+    assert [tag for tag, _ in page.tags].count("script") == 5
+    assert page.source.count("</script>") == 5
     # Title, heading, the share of a variance, a column, labels with one of them, y, ids.
     assert page.text.count(EVIL) == 8
     assert f"Share of the variance of {EVIL} between nodes" in page.figures
@@ -392,7 +396,7 @@ def drawn():
 def maps(drawn, path, **given):
     """Return the maps of a page, without the density and the magnification."""
     report(drawn, ROWS, path, **given)
-    found = json.loads(re.search(r'id="charts">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+    (found,) = json.loads(re.search(r'id="charts">(.*?)</script>', path.read_text(), re.DOTALL)[1])
     return found["maps"]["concat"]
 
 
@@ -538,3 +542,72 @@ def test_an_unnamed_index_and_the_scale_are_no_trouble(igtm, X, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             report(igtm, lazy, tmp_path / "map.html", **given)
+
+
+# Maps within maps
+
+
+@pytest.fixture(scope="module")
+def maps_within(X):
+    return atlas(X)
+
+
+def held(path, *names):
+    return [
+        json.loads(re.search(rf'id="{name}">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+        for name in names
+    ]
+
+
+def test_a_page_of_an_atlas_has_all_maps(maps_within, X, tmp_path):
+    labels = np.where(X[:, 1] > 1, EVIL, "b")
+    report(maps_within, X, tmp_path / "map.html", y=X[:, 0], labels=labels, ids=labels)
+    charts, nodes, places = held(tmp_path / "map.html", "charts", "nodes", "places")
+    assert [place["name"] for place in places] == NAMES
+    assert [place["above"] for place in places] == [-1, 0, 0, 1]
+    tree = maps_within.tree_
+    for number, (of_map, place, facts) in enumerate(zip(charts, places, nodes, strict=True)):
+        for spec in of_map.values():
+            alt.Chart.from_dict(spec)  # validates
+        own = tree.maps[number]
+        assert (place["below"] or [-1] * len(own.regions)) == np.array(own.children)[own.regions].tolist()
+        opened = {str(own.regions[node]) for node, below in enumerate(place["below"]) if below >= 0}
+        assert {row["region"] for row in of_map["maps"]["datasets"].get("numbers", [])} == opened
+        assert facts["k"] ** 2 == len(own.regions)
+    lies = paths_of(X, tree, "numpy").sum(axis=0)
+    np.testing.assert_allclose([sum(facts["rows"]) for facts in nodes], lies, rtol=1e-4)
+    source = (tmp_path / "map.html").read_text()
+    assert source.count("</script>") == 5
+    assert re.findall(r'href="(.*?)"', source[source.index('<nav id="tree"') :])[:4] == [
+        f"#{name}"
+        for name in (*NAMES[:2], NAMES[3], NAMES[2])  # each with those below it
+    ]
+
+
+def test_a_label_has_one_colour_on_all_maps_of_an_atlas(maps_within, X, tmp_path):
+    cuts = np.quantile(X[:, 0], np.linspace(0.05, 0.95, 11))
+    labels = np.array(list("abcdefghijkl"))[np.digitize(X[:, 0], cuts)]
+    report(maps_within, X, tmp_path / "map.html", labels=labels)
+    (charts,) = held(tmp_path / "map.html", "charts")
+    encodings = [of_map["maps"]["concat"][0]["layer"][0]["encoding"] for of_map in charts]
+    for channel in ("color", "shape"):
+        scales = [encoding[channel]["scale"] for encoding in encodings]
+        root, *below = (dict(zip(scale["domain"], scale["range"], strict=True)) for scale in scales)
+        for of_map in below:
+            assert of_map.items() <= root.items()
+
+
+def test_an_atlas_that_is_its_root_has_the_page_of_the_root(X, igtm, tmp_path):
+    alone = SimpleNamespace(tree_=MapTree.of_root(igtm.model_), maps_=[igtm], trials_=[])
+    report(alone, X, tmp_path / "one.html", labels=X[:, 0] > 0)
+    report(igtm, X, tmp_path / "other.html", labels=X[:, 0] > 0)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+
+
+def test_the_page_of_an_atlas_of_many_rows_is_small(maps_within, X, tmp_path):
+    many = da.from_array(np.tile(X, (100, 1)), chunks=(5000, -1))
+    report(maps_within, X, tmp_path / "few.html")
+    report(maps_within, many, tmp_path / "many.html")
+    for charts in held(tmp_path / "many.html", "charts")[0]:
+        assert len(charts["maps"]["concat"][0]["layer"][0]["data"]["values"]) <= 72**2  # bins
+    assert os.path.getsize(tmp_path / "many.html") < 2**21

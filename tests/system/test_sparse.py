@@ -101,11 +101,11 @@ def test_landscapes_quality_and_predictions():
     "settings", [{}, {"scale": "standard"}, {"solver": "accelerated"}, {"solver": "sampled"}]
 )
 def test_a_fit_holds_no_dense_rows(settings):
-    n_rows, n_columns = 4000, 20_000
+    n_rows, n_columns = 4000, 5000
     random = np.random.default_rng(0)
     X = sparse.random_array((n_rows, n_columns), density=1e-3, format="csr", random_state=random)
     given = {"k": 6, "m": 2, "niter": 3} | settings
-    IGTM(**given).fit(X)  # compiles
+    IGTM(**given).fit(X[:, :50])  # compiles
     tracemalloc.start()
     igtm = IGTM(**given).fit(X)
     igtm.transform(X)
