@@ -210,7 +210,9 @@ def halves(nodes, weight, centers, *_):
 def test_a_region_whose_rows_are_all_equal_is_reported_and_the_parent_stands_in(monkeypatch):
     monkeypatch.setattr(growth, "divide", halves)
     rng = np.random.default_rng(0)
-    rows = np.r_[np.zeros((300, 3)), np.repeat(np.eye(3) * 4, 100, axis=0) + 9 + rng.normal(size=(300, 3)) / 5]
+    rows = np.r_[
+        np.zeros((300, 3)), np.repeat(np.eye(3) * 4, 100, axis=0) + 9 + rng.normal(size=(300, 3)) / 5
+    ]
     atlas = atlas_of(max_depth=1).fit(rows)
     refused, other = atlas.trials_[1:]
     assert "equal" in refused.outcome
@@ -226,7 +228,7 @@ def test_a_region_whose_rows_are_all_equal_is_reported_and_the_parent_stands_in(
 
 def test_children_that_collapse_are_named_and_the_parent_stands_in():
     heavy = IGTM(**SETTINGS | {"niter": 60, "regul": 1e6})
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="collapsed") as caught:
         atlas = atlas_of(child=heavy, max_depth=1).fit(X)
     assert [trial.outcome for trial in atlas.trials_[1:]] == [COLLAPSED] * 3
     said = [str(warning.message) for warning in caught]
@@ -383,7 +385,10 @@ def test_lazy_rows_have_lazy_answers(atlas):
 def test_fitting_computes_lazy_rows_and_nothing_else(atlas):
     """X is asked for in passes alone; see how often above. Held here: weights that are lazy stay in step."""
     lazy, weight = da.from_array(X, chunks=(170, -1)), da.from_array(WEIGHTS, chunks=170)
-    found, expected = atlas_of(max_depth=1).fit(lazy, None, weight), atlas_of(max_depth=1).fit(X, None, WEIGHTS)
+    found, expected = (
+        atlas_of(max_depth=1).fit(lazy, None, weight),
+        atlas_of(max_depth=1).fit(X, None, WEIGHTS),
+    )
     assert_same_fit(found.maps_[1], expected.maps_[1], rtol=1e-9)
 
 
@@ -426,7 +431,7 @@ def test_a_projection_that_was_cut_writes_what_is_missing(atlas, tmp_path, monke
 
         return da.from_array(X, chunks=(50, -1)).map_blocks(failing, dtype=float, meta=np.empty((0, 0)))
 
-    monkeypatch.setattr(parts, "CHUNK_BYTES", 2000)
+    monkeypatch.setattr(parts, "fold_size", lambda *_: 1)
     with dask.config.set(scheduler="synchronous"):
         whole = atlas.project_to_zarr(rows(0), tmp_path / "whole.zarr")
         reads.clear()

@@ -10,11 +10,11 @@ from helpers.data import correlated, holed
 from helpers.families import rows_of
 from helpers.inputs import all_kinds, assert_same_fit
 from helpers.lazy import CountingStore, computing, counting
-from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from dask_igtm import IGTM, landscape
+from dask_igtm.fitting import unchanged
 from dask_igtm.passes import reduce
 
 X = correlated(300, 5)
@@ -79,7 +79,8 @@ def test_all_nodes_are_a_plain_fit(igtm):
 
 @pytest.mark.parametrize("sample_weight", [None, WEIGHTS])
 @pytest.mark.parametrize(
-    "kind", ["csr", "csc", "frame", "dask", "uneven", "zarr", "path", "column_zarr", "sparse_chunks", "coo_chunks"]
+    "kind",
+    ["csr", "csc", "frame", "dask", "uneven", "zarr", "path", "column_zarr", "sparse_chunks", "coo_chunks"],
 )
 def test_any_container(igtm, kind, sample_weight, tmp_path):
     assert_zooms(igtm, X, given=all_kinds(X, tmp_path)[kind], sample_weight=sample_weight, **CHILD)
@@ -239,8 +240,6 @@ def test_rows_with_next_to_nothing_in_the_region_are_not_read_by_its_sums(monkey
     igtm = IGTM(**SETTINGS).fit(rows)
     far = share(igtm, rows, BOX) < 1e-17
     assert 50 < far.sum() < 250
-    from dask_igtm.fitting import unchanged
-
     real, seen = unchanged.e_step, []
 
     def noting(X, *args):
