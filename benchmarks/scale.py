@@ -48,13 +48,13 @@ def workers(n_workers: int) -> LocalCluster:
     return LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
 
 
-def by_workers(folder: Path, model: Model, n_rows: int, repeats: int) -> None:
-    """Print iterations per second on 1, 2 and 4 workers."""
+def by_workers(folder: Path, model: Model, n_rows: int, repeats: int, counts: tuple[int, ...]) -> None:
+    """Print iterations per second on so many workers."""
     path = folder / "x"
     stored = zarr.create_array(path, shape=(n_rows, COLUMNS), chunks=(HEIGHT, COLUMNS), dtype="f4")
     stored[...] = np.random.default_rng(0).normal(size=(n_rows, COLUMNS))
     print(f"\n| workers | iterations per second, {n_rows:,} x {COLUMNS} float32 in Zarr |\n| --- | --- |")
-    for n_workers in (1, 2, 4):
+    for n_workers in counts:
         with workers(n_workers) as cluster, Client(cluster):
             source = prepare(row_blocks(path))
             shared = (e_step, model, best_kernel())
@@ -107,11 +107,10 @@ def store(n_blocks: int) -> EmptyStore:
 def pass_cost(
     X: da.Array | EmptyStore, n_blocks: int, blocks_per_fold: int | None, repeats: int
 ) -> tuple[float, int]:
-    """Seconds of a pass over blocks of empty work on two processes, and its number of tasks."""
-    with workers(2) as cluster, Client(cluster):
-        source = prepare(row_blocks(X, n_blocks=n_blocks), blocks_per_fold)
-        leaves = math.ceil(len(source.folds) / folds_per_task(source))
-        pass_ = median_seconds(lambda: reduce(source, nothing, 256, label="igtm-estep"), repeats)
+    """Seconds of a pass over blocks of empty work on the workers, and its number of tasks."""
+    source = prepare(row_blocks(X, n_blocks=n_blocks), blocks_per_fold)
+    leaves = math.ceil(len(source.folds) / folds_per_task(source))
+    pass_ = median_seconds(lambda: reduce(source, nothing, 256, label="igtm-estep"), repeats)
     return pass_, leaves + leaves // (FAN_IN - 1)
 
 
@@ -136,21 +135,23 @@ def main() -> None:
     repeats = 1 if tiny else 5
     model = eIGTM(niter=2, tol=0).fit(np.random.default_rng(0).normal(size=(5000, COLUMNS))).model_
     with tempfile.TemporaryDirectory() as folder:
-        by_workers(Path(folder), model, 40_000 if tiny else 1_000_000, repeats)
+        counts = (1, 2) if tiny else (1, 2, 4)
+        by_workers(Path(folder), model, 40_000 if tiny else 1_000_000, repeats, counts)
         per_row, per_byte = row_cost(model, repeats), byte_cost(Path(folder), repeats)
-    per_task, per_block = task_cost(256 if tiny else 10_000, repeats)
-    print(
-        f"\nper row {1e6 * per_row:.2f} us, per byte {1e9 * per_byte:.2f} ns, "
-        f"per task {1e3 * per_task:.2f} ms, per block {1e3 * per_block:.3f} ms"
-    )
-    n_blocks = 300 if tiny else 100_000
-    for what, X in (("tasks", tasks(n_blocks)), ("parts of a store", store(n_blocks))):
-        scheduling, n_tasks = pass_cost(X, n_blocks, None, 1 if tiny else 3)
+    with workers(2) as cluster, Client(cluster):
+        per_task, per_block = task_cost(256 if tiny else 10_000, repeats)
         print(
-            f"{n_blocks:,} blocks of empty work, {what}, in {n_tasks:,} tasks on 2 processes: "
-            f"{scheduling:.2f} s a pass",
-            flush=True,
+            f"\nper row {1e6 * per_row:.2f} us, per byte {1e9 * per_byte:.2f} ns, "
+            f"per task {1e3 * per_task:.2f} ms, per block {1e3 * per_block:.3f} ms"
         )
+        n_blocks = 300 if tiny else 100_000
+        for what, X in (("tasks", tasks(n_blocks)), ("parts of a store", store(n_blocks))):
+            scheduling, n_tasks = pass_cost(X, n_blocks, None, 1 if tiny else 3)
+            print(
+                f"{n_blocks:,} blocks of empty work, {what}, in {n_tasks:,} tasks on 2 processes: "
+                f"{scheduling:.2f} s a pass",
+                flush=True,
+            )
     n_rows, n_workers = 10**9, 32
     arithmetic, reading = n_rows * per_row / n_workers, n_rows * COLUMNS * 4 * per_byte / n_workers
     print(

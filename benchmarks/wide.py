@@ -182,7 +182,7 @@ def _measured(peer: str, folder: str, repeats: int) -> tuple[float, float]:
 
 def cells(size: Size) -> Iterator[Row]:
     """Fit sparse rows in Zarr by worker processes, all of them and half of them."""
-    n_rows, n_columns, per_row = size.rows(200_000), 3000 if size.tiny else 30_000, 150 if size.tiny else 1500
+    n_rows, n_columns, per_row = size.rows(200_000), 300 if size.tiny else 30_000, 15 if size.tiny else 1500
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for part in (n_rows // 2, n_rows):
