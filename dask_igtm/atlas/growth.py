@@ -253,7 +253,7 @@ def _path_shares(tree: MapTree, regions: Sequence[tuple[int, int]]) -> list[floa
 
 
 def _outcome(fit: Fit, gain: float, error: float) -> str:
-    if fit.stopped_by == "collapse":
+    if fit.collapsed:
         return COLLAPSED
     return KEPT if gain > error else NO_GAIN
 

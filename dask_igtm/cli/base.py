@@ -298,5 +298,5 @@ def _word(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={part}" for name, part in value.items())
     if isinstance(value, (int, float)):
-        return f"{value:,}" if float(value).is_integer() else f"{value:.7g}"
+        return f"{int(value):,}" if float(value).is_integer() else f"{value:.7g}"
     return str(value)

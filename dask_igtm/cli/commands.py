@@ -26,7 +26,7 @@ from dask_igtm.cli.base import (
 from dask_igtm.cli.clusters import computing
 from dask_igtm.cli.estimator_options import estimator_options, given_as
 from dask_igtm.cli.facts import Facts, at, of_atlas, of_fitted, of_map, of_store
-from dask_igtm.cli.fitted import fitted, map_with_rows, single_map
+from dask_igtm.cli.fitted import fitted, map_with_rows, no_atlas, single_map
 from dask_igtm.cli.regions import KINDS, Region, read_region
 from dask_igtm.data.codecs import CODEC, CODECS
 
@@ -438,6 +438,8 @@ def info(path: str, map_name: str | None) -> Facts:
     files, name = fsspec.core.url_to_fs(path)
     if not (files.isdir(name) or path.endswith((".zip", *CSV, *PARQUET))):
         return {"path": path, **of_fitted(fitted(path, map_name))}
+    if map_name is not None:
+        raise ValueError(no_atlas(path))
     return {"path": path, **at(without_scheme(path))}
 
 

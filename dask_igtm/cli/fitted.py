@@ -13,14 +13,20 @@ def fitted(path: str, map_name: str | None = None) -> Any:
     from dask_igtm.projection.validate import map_estimator
 
     found = load(path)
-    if map_name is not None:
-        return found.maps_[_number(found, path, map_name)]
-    return found if is_atlas(found) else map_estimator(found)
+    if map_name is None:
+        return found if is_atlas(found) else map_estimator(found)
+    number = _number(found, path, map_name)
+    return found.maps_[number]
 
 
 def is_atlas(found: Any) -> bool:
     """Whether what was fitted is an atlas."""
     return hasattr(found, "tree_")
+
+
+def no_atlas(path: str) -> str:
+    """Say that nothing can be chosen from what is at a path."""
+    return f"{path!r} is no atlas, so that it has no maps to choose from; leave --map out."
 
 
 def single_map(path: str) -> Any:
@@ -55,7 +61,7 @@ def map_with_rows(path: str, map_name: str | None, X: str) -> tuple[Any, Any]:
 def _number(found: Any, path: str, map_name: str) -> int:
     """Return the number of a map of an atlas."""
     if not is_atlas(found):
-        raise ValueError(f"{path!r} is no atlas, so that it has no maps to choose from; leave --map out.")
+        raise ValueError(no_atlas(path))
     names: list[str] = found.tree_.names
     if map_name not in names:
         raise ValueError(f"{path!r} has no map {map_name!r}; give one of those that {_lists(path)}.")

@@ -262,7 +262,7 @@ def fit_together(
         return [Refused(refused[index]) for index in range(len(candidates))], 1.0
 
     def pass_over(models: dict[int, Model]) -> Sequence[SufficientStatistics]:
-        logger.info("%d of %d fits go on", len(models), len(alive))
+        logger.debug("%d of %d fits go on", len(models), len(alive))
         wanted = [(alive[i].train, (model, kernel)) for i, model in models.items()]
         steps = _reduce(source, checked_e_step, wanted, "igtm-estep")
         return [begun[i].seen.check(step, models[i]) for i, step in zip(models, steps, strict=True)]

@@ -38,6 +38,8 @@ class Fit:
         Sum of the weights of the rows.
     regul : float
         Ridge on the weights; where the evidence chose it, its last choice.
+    collapsed : bool
+        Whether the map says nothing, whatever stopped the solver.
     """
 
     model: Model
@@ -49,6 +51,7 @@ class Fit:
     kernel: str
     n_samples: float
     regul: float
+    collapsed: bool
 
     @property
     def converged(self) -> bool:
@@ -108,6 +111,7 @@ def outcome(
         kernel=kernel,
         n_samples=n_samples,
         regul=prior.regul,
+        collapsed=nothing,
     )
 
 

@@ -102,10 +102,12 @@ class Posterior(Scores):
         kernel: type[Kernel],
         R: Real,
         order: Indices | None,
+        logits: Callable[[], Array],
     ) -> None:
         super().__init__(observed, found, model)
         self.gaps, self._kernel, self._R, self._order = observed.gaps, kernel, R, order
-        self._n_rows = len(observed.Z)
+        self._n_rows, self._logits = len(observed.Z), logits
+        self._log_total = found.peak[: self._n_rows] + self.log_mass
 
     def totals(self, columns: Array) -> Array:
         """Return the sums over the rows of columns (n, T), times the responsibilities, (K, T)."""
@@ -125,6 +127,11 @@ class Posterior(Scores):
     def responsibilities(self) -> Real:
         """All of them, (n, K)."""
         return self._by_row(self._R)
+
+    @property
+    def logarithms(self) -> Array:
+        """Logarithms of all, (n, K), of those that are 0 too; to be read before the next rows are."""
+        return self._logits() - self._log_total[:, None]
 
     def by_node(self) -> tuple[Indices, NDArray[np.float32]]:
         """Return all of them in float32, (K, n), as rows lie, and which row each is; 0 beside the rows."""
@@ -211,7 +218,8 @@ class Workspace:
             found, R, order = self.kernel.softmax(self._meet(observed), self._exposure(observed))
         else:
             (found, R), order = self._softmax_with_gaps(observed, observed.gaps), None
-        return Posterior(observed, found, self.model, type(self.kernel), R, order)
+        logits = functools.partial(self._logits, observed)
+        return Posterior(observed, found, self.model, type(self.kernel), R, order, logits)
 
     def sums(self, observed: Observed, sample_weight: Array | None, products: Products) -> Sums:
         """Return what an E-step adds up of some rows, each times its weight; what it multiplies is added.
@@ -260,11 +268,24 @@ class Workspace:
 
     def _softmax_with_gaps(self, observed: Observed, gaps: Real) -> tuple[Found, Real]:
         """Return what kernels do, without the centres' own squares where entries are missing."""
-        geometry, squares = self.geometry, self.model.noise.entry_normalisers(self.model)
-        logits = geometry.functions @ (observed.Z @ geometry.slopes).T - geometry.half_squares[:, None]
-        logits += squares.astype(self.real) @ gaps.T
+        logits = self._with_gaps(observed, gaps)
         R = np.empty_like(logits)
-        return softmax(logits, geometry.bound, R), R[None]
+        return softmax(logits, self.geometry.bound, R), R[None]
+
+    def _with_gaps(self, observed: Observed, gaps: Real) -> Real:
+        geometry, squares = self.geometry, self.model.noise.entry_normalisers(self.model)
+        logits: Real = geometry.functions @ (observed.Z @ geometry.slopes).T - geometry.half_squares[:, None]
+        logits += squares.astype(self.real) @ gaps.T
+        return logits
+
+    def _logits(self, observed: Observed) -> Array:
+        """Return the logits of some rows, (n, K)."""
+        geometry, Z, exposure = self.geometry, observed.Z, observed.terms.exposure
+        if observed.gaps is not None:
+            return np.asarray(self._with_gaps(observed, observed.gaps).T, dtype=np.float64)
+        t = Z.t if isinstance(Z, SparseTile) else Z @ geometry.slopes
+        times = 1.0 if exposure is None else exposure[:, None]
+        return np.asarray(t @ geometry.functions.T - times * geometry.half_squares, dtype=np.float64)
 
 
 def weighted_sum(values: Array, weight: Array | None) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 ROWS = 8192  # whose figures under all maps are held at a time
+# ln of how many times the density of a row is below that of a whole map, from which what other regions leave
+# of that is more than rounding: kernels take responsibilities for 0 that add less than that to all of them.
+OFF = 6.0
 
 
 @dataclass(frozen=True)
@@ -93,20 +96,54 @@ def tree_posteriors(
     above = tree.above
     for start in range(0, X.shape[0], ROWS):
         rows = slice(start, min(start + ROWS, X.shape[0]))
-        shape = (rows.stop - start, len(tree))
+        found = _Found.of_nothing((rows.stop - start, len(tree)), positions=positions)
+        _add(found, X[rows], tree, kernel)
+        yield TreePosterior(rows, found.parts, found.positions, found.nodes, above)
+
+
+class _Found(NamedTuple):
+    """What all maps say of some rows; as in `TreePosterior`."""
+
+    parts: Array
+    positions: Array | None
+    nodes: Indices | None
+
+    @classmethod
+    def of_nothing(cls, shape: tuple[int, int], *, positions: bool) -> _Found:
         parts = np.full(shape, -np.inf)
-        means = np.zeros((*shape, 2)) if positions else None
-        nodes = np.zeros(shape, np.intp) if positions else None
-        for number, (own, log_share) in enumerate(zip(tree.maps, tree.log_shares, strict=True)):
-            of_nodes = own.of_nodes
-            if not of_nodes.any():  # its children stand for all of it
-                continue
-            for tile in posteriors(X[rows], own.model, kernel):
-                log_mass, place, node = _of_tile(tile, own, of_nodes, positions=positions)
-                parts[tile.rows, number] = log_share + tile.log_likelihood + log_mass
-                if means is not None and nodes is not None:
-                    means[tile.rows, number], nodes[tile.rows, number] = place, node
-        yield TreePosterior(rows, parts, means, nodes, above)
+        return (
+            cls(parts, np.zeros((*shape, 2)), np.zeros(shape, np.intp))
+            if positions
+            else cls(parts, None, None)
+        )
+
+    def write(self, rows: Any, number: int, part: Array, place: Any, node: Any) -> None:
+        self.parts[rows, number] = part
+        if self.positions is not None and self.nodes is not None:
+            self.positions[rows, number], self.nodes[rows, number] = place, node
+
+
+def _add(found: _Found, X: Rows, tree: MapTree, kernel: str) -> None:
+    """Write what each map says of rows."""
+    most = np.full(found.parts.shape, -np.inf)  # of what divided maps may add
+    shares, positions = tree.log_shares, found.positions is not None
+    for number, own in enumerate(tree.maps):
+        of_nodes = own.of_nodes
+        if not of_nodes.any():  # its children stand for all of it
+            continue
+        for tile in posteriors(X, own.model, kernel):
+            log_mass, place, node = _of_tile(tile, own, of_nodes, positions=positions)
+            whole = shares[number] + tile.log_likelihood
+            found.write(tile.rows, number, whole + log_mass, place, node)
+            if own.divided:
+                most[tile.rows, number] = whole + np.log(of_nodes.max())
+    off = most > logsumexp(found.parts, axis=1, keepdims=True) + OFF
+    for number in np.flatnonzero(off.any(axis=0)).tolist():
+        rows = np.flatnonzero(off[:, number])
+        for tile in posteriors(X[rows], tree.maps[number].model, kernel):
+            log_mass, place, node = _by_logarithms(tile, tree.maps[number])
+            part = shares[number] + tile.log_likelihood + log_mass
+            found.write(rows[tile.rows], number, part, place, node)
 
 
 def paths_of(X: Rows, tree: MapTree, kernel: str) -> Array:
@@ -132,3 +169,12 @@ def _of_tile(tile: Posterior, own: TreeMap, of_nodes: Array, *, positions: bool)
         return log_mass, None, None
     place = kept[:, 1:] / np.where(mass > 0, mass, 1.0)[:, None]
     return log_mass, place, (tile.responsibilities * of_nodes).argmax(axis=1)
+
+
+def _by_logarithms(tile: Posterior, own: TreeMap) -> tuple[Array, Array, Indices]:
+    """Return the same where next to nothing of the density of the map is of these nodes."""
+    with np.errstate(divide="ignore"):
+        logs = tile.logarithms + np.log(own.of_nodes)
+    log_mass = np.asarray(logsumexp(logs, axis=1))
+    place = np.exp(logs - log_mass[:, None]) @ own.model.basis.nodes
+    return log_mass, place, logs.argmax(axis=1)

@@ -24,7 +24,7 @@ from dask_igtm.cli import base
 from dask_igtm.cli.commands import main
 
 X = correlated(600, 5)
-COMMANDS = ("convert", "fit", "transform", "report", "info", "estimate")
+COMMANDS = ("convert", "fit", "zoom", "atlas", "transform", "report", "info", "estimate")
 SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
 
 # What goes where

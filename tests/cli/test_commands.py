@@ -18,10 +18,10 @@ from helpers.families import rows_of
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dask_igtm import IGTM, load
+from dask_igtm import IGTM, IGTMAtlas, load
 
 X = correlated(600, 5)
-COMMANDS = ("convert", "fit", "transform", "report", "info", "estimate")
+COMMANDS = ("convert", "fit", "zoom", "atlas", "transform", "report", "info", "estimate")
 SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
 
 
@@ -65,6 +65,167 @@ def test_the_ridge_that_the_evidence_chose_is_told(cli):
     chosen = ("--niter", "8", "--scale", "center", "--regul", "auto")
     assert cli("fit", "x.zarr", "-o", "m.npz", *SMALL, *chosen)[0] == 0
     assert json.loads(cli("info", "m.npz", "--json")[1])["regul"] == load("m.npz").regul_ != "auto"
+
+
+# Maps of regions
+
+
+def test_a_zoom_differs_in_what_is_given_alone(cli):
+    parent = IGTM(k=4, m=3, niter=3, solver="em", scale="center", regul=0.5, verbose=True).fit(X)
+    parent.save("p.npz")
+    zoom = ("zoom", "p.npz", "x.zarr", "-o", "z.npz", "--region", "-1:0,-1:1")
+    assert cli(*zoom, "--m", "2", "--n-components", "none")[0] == 0
+    expected = parent.zoom("x.zarr", (-1.0, 0.0, -1.0, 1.0), m=2, verbose=False)
+    assert load("z.npz").get_params() == expected.get_params()
+    assert load("z.npz").centers_.tobytes() == expected.centers_.tobytes()
+    code, out, said = cli(*zoom, "--overwrite", "--scale", "none", "--niter", "2", "--json")
+    assert (code, said.splitlines()[-1].split(";")[0]) == (0, "not converged after 2 iterations")
+    assert json.loads(out)["parameters"] == parent.get_params() | {
+        "scale": None,
+        "niter": 2,
+        "verbose": False,
+    }
+
+
+def test_help_of_a_zoom_says_where_defaults_come_from(cli):
+    told = " ".join(cli("zoom", "--help")[1].split())
+    assert told.count("that of MODEL)]") == len(IGTM().get_params()) - 1  # but of `verbose`
+    assert "[default: 200]" not in told
+
+
+@pytest.mark.parametrize(
+    ("region", "code", "said"),
+    [
+        (("--region", "corner"), 2, "'corner' is no region; give nodes such as 3,4,9-12, a box such as"),
+        (("--region", "3,16"), 1, "--region '3,16' is none of this map, whose nodes are 0 to 15"),
+        ((), 2, "Missing option '--region'"),
+    ],
+)
+def test_a_zoom_into_no_region(cli, model, folder, region, code, said):
+    found, out, err = cli("zoom", model, "x.zarr", "-o", "z.npz", *region)
+    assert (found, out) == (code, "")
+    assert said in err.splitlines()[-1]
+    assert not (folder / "z.npz").exists()
+
+
+def test_a_zoom_goes_on_from_its_checkpoint(cli, model):
+    zoom = ("zoom", model, "x.zarr", "-o", "z.npz", "--region", "0-7", "--tol", "0", "--checkpoint", "c.npz")
+    assert cli(*zoom, "--niter", "3")[0] == 0
+    _, _, err = cli(*zoom, "--niter", "6", "--overwrite")
+    assert "going on after iteration 3 " in err
+    whole = load(model).zoom("x.zarr", range(8), niter=6, tol=0)
+    assert load("z.npz").centers_.tobytes() == whole.centers_.tobytes()
+    code, _, err = cli(*zoom[:6], "8-15", *zoom[7:], "--niter", "6", "--overwrite")
+    assert code == 1
+    assert "'c.npz'" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("source", ["cells.parquet", "cells.csv"])
+def test_a_zoom_takes_the_columns_of_its_map(cli, table, source):
+    table.to_csv("cells.csv", index=False)
+    assert cli("fit", "cells.parquet", "-o", "m.npz", *SMALL, "--columns", "a,b,c")[0] == 0
+    assert cli("zoom", "m.npz", source, "-o", "z.npz", "--region", "0-7")[0] == 0
+    found, expected = load("z.npz"), load("m.npz").zoom(table[["a", "b", "c"]], range(8))
+    assert list(found.feature_names_in_) == ["a", "b", "c"]
+    np.testing.assert_allclose(found.centers_, expected.centers_, rtol=1e-7, atol=1e-9)
+
+
+# Maps within maps
+
+OF_ATLAS = ("--n-regions", "3", "--max-depth", "1", "--min-samples", "100")
+
+
+def test_an_atlas(cli, towns):
+    chosen = ("--k", "6", "--m", "2", "--niter", "5", "--solver", "em", "--child", "k=4,model=modes")
+    code, out, said = cli("atlas", "towns.zarr", "-o", "a.npz", *OF_ATLAS, *chosen, "--json")
+    assert code == 0
+    one = {"m": 2, "niter": 5, "solver": "em"}
+    atlas = IGTMAtlas(
+        IGTM(k=6, **one), child=IGTM(k=4, model="modes", **one), n_regions=3, max_depth=1, min_samples=100
+    ).fit("towns.zarr")
+    found = load("a.npz")
+    assert found.get_params() == atlas.get_params() | {
+        name: found.get_params()[name] for name in ("estimator", "child")
+    }
+    assert found.child.get_params() == atlas.child.get_params()
+    assert [igtm.centers_.tobytes() for igtm in found.maps_] == [
+        igtm.centers_.tobytes() for igtm in atlas.maps_
+    ]
+    told = json.loads(out)
+    assert told.items() >= json.loads(cli("info", "a.npz", "--json")[1]).items()
+    assert [row["rows"] for row in told["table"]] == atlas.table()["rows"].tolist()
+    lines = said.splitlines()
+    assert sum(line.startswith("iteration ") for line in lines) == 5
+    assert sum(line.startswith("pass ") for line in lines) == 5
+    assert lines[-1] == (
+        "not converged: root, root/0, root/1, root/2; for more iterations, give a larger --niter"
+    )
+
+
+def test_an_atlas_whose_children_are_as_its_root(cli, towns):
+    assert cli("atlas", "towns.zarr", "-o", "a.npz", *OF_ATLAS, *SMALL, "--solver", "em", "--quiet")[0] == 0
+    assert load("a.npz").child is None
+    assert "\nchild " not in cli("info", "a.npz")[1]
+
+
+def test_an_atlas_that_does_not_pay_says_so(cli):
+    zarr.create_array("noise.zarr", data=np.random.default_rng(0).normal(size=(400, 8)), chunks=(100, 8))
+    chosen = ("--solver", "em", "--child", "k=6,m=4,regul=1e-6", "--min-samples", "60", "--quiet")
+    code, out, err = cli("atlas", "noise.zarr", "-o", "a.npz", *OF_ATLAS, *SMALL, *chosen)
+    assert code == 0
+    assert "maps of regions pays on the rows held out: the atlas is its root alone" in err
+    assert "no gain on rows held out" in out
+
+
+def test_an_atlas_of_a_table_with_ids(cli, table):
+    chosen = ("--index", "id", "--drop", "smiles,e", *SMALL, "--solver", "em")
+    assert cli("atlas", "cells.parquet", "-o", "a.npz", *OF_ATLAS, *chosen, "--quiet")[0] == 0
+    assert json.loads(cli("info", "a.npz", "--json")[1])["columns"] == ["a", "b", "c", "d"]
+    assert cli("transform", "a.npz", "cells.parquet", "-o", "t.csv", "--index", "id")[0] == 0
+    assert pd.read_csv("t.csv")["id"].tolist() == table["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("bad", "code", "said"),
+    [
+        (("--n-regions", "1"), 1, "--n-regions 1"),
+        (("--max-depth", "-1"), 1, "--max-depth -1"),
+        (("--max-depth", "deep"), 2, "--max-depth"),
+        (("--min-samples", "-1"), 1, "--min-samples -1"),
+        (("--validation-fraction", "1"), 1, "--validation-fraction 1.0; give a share"),
+        (("--n-components", "2"), 1, "--n-components 2"),
+        (("--child", "noise=poisson"), 1, "do not compare"),
+        (("--child", "k"), 2, "--child k says no option of a map; give NAME=VALUE, such as k=12, of k, m, s"),
+        (("--child", "colour=3"), 2, "--child colour=3 says no option"),
+        (("--child", "n-regions=3"), 2, "--child n-regions=3 says no option"),
+        (("--child", "k=many"), 2, "'many' is not a valid integer"),
+        (("--child", "solver=newton"), 2, "'newton' is not one of 'em', 'accelerated'"),
+        (("--child", "solver=sampled"), 1, "sample"),
+    ],
+)
+def test_an_atlas_that_cannot_be(cli, folder, bad, code, said):
+    found, out, err = cli("atlas", "x.zarr", "-o", "a.npz", "--quiet", *bad)
+    assert (found, out) == (code, "")
+    assert said in err.splitlines()[-1]
+    assert not (folder / "a.npz").exists()
+
+
+def test_ctrl_c_between_the_levels_of_an_atlas(cli, towns, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    atlas = ("atlas", "towns.zarr", "-o", "a.npz", *OF_ATLAS, *SMALL, "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr("dask_igtm.estimators.atlas.grow", interrupt)
+        assert cli(*atlas) == (
+            130,
+            "",
+            "interrupted; nothing is kept; with --checkpoint PATH the same command could go on\n",
+        )
+        assert cli(*atlas, "--checkpoint", "c.npz")[2] == (
+            "interrupted; the checkpoint 'c.npz' keeps what was done, and the same command goes on from it\n"
+        )
+    assert cli(*atlas, "--checkpoint", "c.npz")[0] == 0
 
 
 # What is told
@@ -340,6 +501,14 @@ def test_the_report_gets_model_rows_and_path(cli, model, monkeypatch, folder):
     assert isinstance(igtm, IGTM)
     assert (rows, path) == (str(folder / "x.zarr"), "map.html")
     assert named == {"labels": None, "y": None, "title": None, "ids": None, "source": "x.zarr"}
+
+
+def test_the_report_gets_an_atlas(cli, atlas, monkeypatch):
+    asked = []
+    fake = types.SimpleNamespace(report=lambda *arguments, **_: asked.append(arguments))
+    monkeypatch.setitem(sys.modules, "dask_igtm.plot.report", fake)
+    assert cli("report", atlas, "towns.zarr", "-o", "map.html")[0] == 0
+    assert asked[0][0].tree_.names == ["root", "root/0", "root/1", "root/2"]
 
 
 @pytest.mark.parametrize("source", ["cells.parquet", "cells.csv", "cells.zarr"])

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from dask_igtm import IGTM, load
-from dask_igtm.cli.estimator_options import SHOWN_OTHERWISE, estimator_options
+from dask_igtm import IGTM, IGTMAtlas, load
+from dask_igtm.cli.estimator_options import OF_MAPS, SHOWN_OTHERWISE, atlas_options, estimator_options
 
 SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
 
@@ -14,7 +14,7 @@ SMALL = ("--k", "4", "--m", "2", "--niter", "5", "--tol", "0")
 def test_every_parameter_is_an_option_with_its_default():
     given = {
         name: parameter.default
-        for name, parameter in inspect.signature(IGTM.__init__).parameters.items()
+        for name, parameter in inspect.signature(IGTM).parameters.items()
         if name not in SHOWN_OTHERWISE
     }
     assert {
@@ -23,10 +23,20 @@ def test_every_parameter_is_an_option_with_its_default():
     for option in estimator_options():
         assert option.help, option.name
         assert option.show_default
-    assert {"self", "verbose"} == SHOWN_OTHERWISE
+    assert {"verbose"} == SHOWN_OTHERWISE
 
 
-@pytest.mark.parametrize("command", ["fit", "estimate"])
+def test_what_an_atlas_has_beside_its_maps_is_an_option():
+    assert {option.name: option.callback(None, option, option.default) for option in atlas_options()} == {
+        name: parameter.default
+        for name, parameter in inspect.signature(IGTMAtlas).parameters.items()
+        if name not in OF_MAPS
+    }
+    assert all(option.help for option in atlas_options())
+    assert {"estimator", "child", "random_state"} == OF_MAPS
+
+
+@pytest.mark.parametrize("command", ["fit", "estimate", "atlas"])
 def test_help_names_every_option(cli, command):
     code, out, _ = cli(command, "--help")
     assert code == 0

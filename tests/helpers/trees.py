@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-from hypothesis import strategies as st
 from helpers.maps import bent_map, rows_near
 from helpers.noises import map_of
 from helpers.noises import rows_of as rows_of_map
+from hypothesis import strategies as st
 
 from dask_igtm.model.gaps import REFUSED
 from dask_igtm.model.map_tree import MapTree
@@ -26,8 +26,8 @@ def maps_beside(noise, n_maps, n_columns, k=4, seed=0, gaps=REFUSED):
 def tree_of(shape, noise="isotropic", n_columns=3, k=4, seed=0, gaps=REFUSED):
     """Return a tree of one of `SHAPES`.
 
-    "root" is whole; "split" has three regions, of which two have maps; "deep" the same, of which one has a map
-    of one of its two regions; "full" two regions with maps, so that the root stands for nothing.
+    "root" is whole; "split" has three regions, of which two have maps; "deep" the same, of which one has a
+    map of one of its two regions; "full" two regions with maps, so that the root stands for nothing.
     """
     first, second, third, fourth = maps_beside(noise, 4, n_columns, k, seed, gaps)
     tree, numbers = MapTree.of_root(first), np.arange(k * k)

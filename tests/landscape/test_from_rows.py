@@ -13,7 +13,7 @@ import ugtm
 import xarray as xr
 import zarr
 from dask import dataframe as dd
-from helpers.lazy import Computes, computing
+from helpers.lazy import Computes, computing, counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,7 +24,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from ugtm import ugtm_landscape
 
-from dask_igtm import IGTM, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM, landscape, load
+from dask_igtm import IGTM, IGTMAtlas, IGTMClassifier, IGTMRegressor, IGTMSearch, eIGTM, landscape, load
 from dask_igtm.data.frames import category_order
 from dask_igtm.statistics import node_sums
 
@@ -532,3 +532,49 @@ def test_a_search_is_no_map_and_says_where_it_is():
     with pytest.raises(TypeError, match=r"IGTMSearch is a search; give .*best_estimator_"):
         landscape.density(search, X)
     assert landscape.density(search.best_estimator_, X).values.shape == (9, 2)
+
+
+# Of an atlas
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    igtm = IGTM(k=4, m=2, niter=6, scale="standard", solver="em")
+    found = IGTMAtlas(igtm, n_regions=2, min_samples=20, validation_fraction=0.3).fit(X)
+    assert len(found.maps_) > 2
+    return found
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("kind", ["density", "property", "classes"])
+def test_landscapes_of_an_atlas_are_those_of_its_maps_by_their_paths(atlas, kind, lazy, weights):
+    function = getattr(landscape, kind)
+    y = {"density": (), "property": (SIZES,), "classes": (LABELS,)}[kind]
+    given = da.from_array(X, chunks=(40, -1)) if lazy else X
+    found = function(atlas, given, *y, sample_weight=weights)
+    assert list(found) == atlas.tree_.names
+    paths = atlas.decision_path(X).toarray() * (np.ones(N) if weights is None else weights)[:, None]
+    for number, (igtm, one) in enumerate(zip(atlas.maps_, found.values(), strict=True)):
+        alone = function(igtm, X, *y, sample_weight=paths[:, number])
+        assert one.columns == alone.columns
+        assert_allclose(one.values, alone.values, rtol=1e-8, atol=1e-12)
+        assert_allclose(one.support, alone.support, rtol=1e-8, atol=1e-12)
+
+
+def test_landscapes_of_all_maps_take_one_pass(atlas):
+    lazy, computed = counting(np.tile(X, (2, 1)))
+    with dask.config.set(scheduler="synchronous"):
+        landscape.density(atlas, lazy)
+    assert sorted(computed) == [0, 1, 2]
+
+
+def test_maps_on_which_no_row_lies_have_no_landscape(atlas):
+    own = atlas.tree_.maps[0]
+    region = next(region for region, child in enumerate(own.children) if child > 0)
+    weight = (atlas.decision_path(X).toarray()[:, own.children[region]] < 1e-12).astype(float)
+    assert 0 < weight.sum() < N
+    away = {name for name in atlas.tree_.names if name.startswith(f"root/{region}")}
+    assert set(landscape.density(atlas, X, weight)) <= set(atlas.tree_.names) - away
+    with pytest.raises(ValueError, match="No row counts"):
+        landscape.density(atlas, X, np.zeros(N))

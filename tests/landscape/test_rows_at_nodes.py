@@ -22,7 +22,7 @@ from numpy.testing import assert_allclose
 from oracles.dense_posterior import dense_outputs
 from pandas.testing import assert_frame_equal
 
-from dask_igtm import IGTM, IGTMClassifier, landscape
+from dask_igtm import IGTM, IGTMAtlas, IGTMClassifier, landscape
 
 X = correlated(300, 4)
 WORDS = np.array([f"molecule {i}" for i in range(len(X))], object)
@@ -216,6 +216,53 @@ def test_what_cannot_be_used_is_refused_before_the_pass(igtm, arguments, said):
     with pytest.raises(ValueError, match=said):
         landscape.members(igtm, lazy, **arguments)
     assert not blocks
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    rows = X[:, :3] + 6.0 * (np.arange(len(X)) % 2)[:, None]
+    found = IGTMAtlas(IGTM(**SETTINGS), n_regions=2, min_samples=30, validation_fraction=0.3).fit(rows)
+    assert len(found.maps_) > 2
+    return found, rows
+
+
+@pytest.mark.parametrize("region", [None, (-1.0, 0.0, -1.0, 1.0)])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_members_of_a_map_of_an_atlas_are_those_of_its_path(atlas, region, lazy):
+    atlas, rows = atlas
+    given = da.from_array(rows, chunks=(70, -1)) if lazy else rows
+    paths = atlas.decision_path(rows).toarray()
+    for number, igtm in enumerate(atlas.maps_):
+        R = igtm.describe(rows, ("responsibilities",))["responsibilities"] * paths[:, [number]]
+        if region is not None:
+            R = R[:, landscape.regions.node_mask(igtm.nodes_, region)].sum(axis=1, keepdims=True)
+        found = landscape.members(atlas, given, WORDS, top=7, region=region, map=number)
+        by_name = landscape.members(atlas, given, WORDS, top=7, region=region, map=atlas.tree_.names[number])
+        assert_frame_equal(found, by_name)
+        places = [0] * len(found) if region is not None else found["node"].tolist()
+        at = [WORDS.tolist().index(word) for word in found["id"]]
+        assert_allclose(found["probability"], R[at, places], rtol=1e-5)
+        for place in range(R.shape[1]):
+            expected = np.sort(R[:, place])[::-1][:7]
+            mine = found["probability"].to_numpy()[np.array(places) == place]
+            assert_allclose(mine, expected[expected > 1e-44], rtol=1e-5)
+
+
+def test_without_a_name_members_are_those_of_the_root(atlas):
+    atlas, rows = atlas
+    same(landscape.members(atlas, rows, top=3), landscape.members(atlas.maps_[0], rows, top=3))
+
+
+@pytest.mark.parametrize("name", [99, -1, "root/9", "west"])
+def test_a_map_that_is_not_there_is_refused(atlas, name):
+    atlas, rows = atlas
+    with pytest.raises(ValueError, match=rf"map={name!r}; give a number or name of .*root/"):
+        landscape.members(atlas, rows, map=name)
+
+
+def test_one_map_has_no_others(igtm):
+    with pytest.raises(ValueError, match="map=0 is for an atlas, and IGTM is one map"):
+        landscape.members(igtm, X, map=0)
 
 
 @pytest.mark.slow

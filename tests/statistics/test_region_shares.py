@@ -27,8 +27,8 @@ REGIONS = ((0, 0), (0, 2), (2, 0), (2, 1))  # of the root, and of one of its chi
 def dense_shares(X, tree, regions, weight=None):
     """Return the product of the responsibilities of regions along the path, times the weights."""
     found = np.zeros((len(X), len(regions)))
-    for column, (number, region) in enumerate(regions):
-        share = np.ones(len(X), np.longdouble)
+    for column, wanted in enumerate(regions):
+        share, (number, region) = np.ones(len(X), np.longdouble), wanted
         while number >= 0:
             own = tree.maps[number]
             share *= responsibilities(X, own.model)[:, own.regions == region].sum(axis=1)

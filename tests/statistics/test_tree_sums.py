@@ -90,7 +90,9 @@ def test_gains_of_sparse_rows(kind):
     tree, children = divided()
     X = rows_of(tree, 100)
     assert_allclose(
-        gains_of(kind(X), None, tree, "numpy", children), gains_of(X, None, tree, "numpy", children), rtol=1e-9
+        gains_of(kind(X), None, tree, "numpy", children),
+        gains_of(X, None, tree, "numpy", children),
+        rtol=1e-9,
     )
 
 
