@@ -24,10 +24,10 @@ def node_mask(nodes: Array, region: Any) -> Mask:
     ----------
     nodes : ndarray of shape (K, 2)
         Coordinates of the nodes in [-1, 1]^2.
-    region : int, sequence of int, (K,) bools, four floats, or (P, 2) numbers
-        Numbers of nodes; a mask of them; a box (x1_min, x1_max, x2_min, x2_max); or the corners of a polygon,
-        in their order and at least three. Whole numbers in one dimension are nodes, fractions a box. Edges
-        belong to boxes and polygons; of a polygon that crosses itself, inside is what a ray leaves through
+    region : int, sequence of int, (K,) bools, four floats, or (2, 2) or (P, 2) numbers
+        Numbers of nodes; a mask of them; a box (x1_min, x1_max, x2_min, x2_max), in pairs too; or the corners
+        of a polygon, in their order and at least three. Whole numbers in one dimension are nodes, fractions a
+        box. Edges belong to boxes and polygons; of a polygon that crosses itself, inside is what a ray leaves through
         an odd number of edges.
 
     Returns
@@ -45,6 +45,8 @@ def node_mask(nodes: Array, region: Any) -> Mask:
     >>> corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
     >>> node_mask(corners, (-1.0, 0.0, -1.0, 1.0))
     array([ True,  True, False, False])
+    >>> node_mask(corners, ((-1, 1), (0, 1)))
+    array([False,  True, False,  True])
     """
     given = _array(region)
     mask = _mask(nodes, given, region)
@@ -66,8 +68,8 @@ def _mask(nodes: Array, given: NDArray[Any], region: Any) -> Mask:
     if given.dtype.kind in "iu" and given.ndim <= 1 and given.size:
         return _of_numbers(len(nodes), np.atleast_1d(given), region)
     if given.dtype.kind in "iuf" and np.isfinite(given).all():
-        if given.shape == (4,):
-            return _in_box(nodes, given, region)
+        if given.shape in {(4,), (2, 2)}:
+            return _in_box(nodes, given.ravel(), region)
         if given.ndim == 2 and given.shape[1] == 2 and len(given) > 2:
             return _in_polygon(nodes, given.astype(np.float64))
     raise ValueError(

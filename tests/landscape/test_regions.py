@@ -29,6 +29,7 @@ def test_a_box_has_its_edges():
     assert set(map(tuple, NODES[mask].round(2))) == {
         (x1, x2) for x1 in (-0.33, 0.0, 0.33) for x2 in (0.0, 0.33, 0.67, 1.0)
     }
+    assert np.array_equal(node_mask(NODES, ((-third, third), (0, 1))), mask)
 
 
 def test_a_polygon_has_its_edges_and_corners():
@@ -72,7 +73,8 @@ def test_a_polygon_round_a_box_is_the_box(corners):
         ([True, False], "shape \\(2,\\) and dtype bool"),
         ((0.5, 0.1, 0.0, 1.0), "ends before it begins"),
         ((0.9, 0.95, 0.9, 0.95), "none of the 49 nodes"),
-        ([(0, 0), (1, 1)], "no region"),
+        ([(1, 0), (0, 1)], "ends before it begins"),
+        ([(0, 0, 1), (0, 1, 1)], "no region"),
         ([(0, 0), (1, np.nan), (1, 1)], "no region"),
         ([(0, 0), (1,), (1, 1)], "no region"),
         ([], "no region"),
