@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_igtm._version import __version__
-from dask_igtm.atlas.growth import Trial
+from dask_igtm.atlas.growth import KEPT, Trial
 from dask_igtm.estimators import saving
 from dask_igtm.model import stored
 from dask_igtm.model.map_tree import NONE, MapTree, TreeMap
@@ -18,6 +18,8 @@ from dask_igtm.model.model import Model
 Arrays = dict[str, NDArray[Any]]
 
 NESTED = ("estimator", "child")  # parameters that are estimators
+KINDS: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}  # what a trial may hold
+UNKNOWN = ("gain", "gain_error")  # numbers that may not be there
 
 
 def pack(atlas: Any) -> tuple[dict[str, Any], Arrays]:
@@ -68,6 +70,9 @@ def unpack(kind: type, maps: dict[str, Any], header: dict[str, Any], arrays: Arr
     atlas.maps_, atlas.tree_ = igtms, MapTree(tuple(of_tree))
     _check(atlas.tree_)
     atlas.trials_ = [_trial(trial) for trial in header["trials"]]
+    kept = [trial.name for trial in atlas.trials_ if trial.outcome == KEPT]
+    if kept != atlas.tree_.names:
+        raise ValueError(f"its trials kept {kept}, and its maps are {atlas.tree_.names}")
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(igtms[0], name):
             setattr(atlas, name, getattr(igtms[0], name))
@@ -102,11 +107,21 @@ def _check(tree: MapTree) -> None:
     first = tree.maps[0] if tree.maps else None
     if first is None or first.parent != NONE or said != meant or any(m[0] >= n for m, n in meant.items()):
         raise ValueError("its maps are none of a tree")
+    if len({(len(own.model.affine.mean), own.model.noise.natural) for own in tree.maps}) > 1:
+        raise ValueError("its maps are of different columns or kinds of noise")
 
 
 def _trial(saved: dict[str, Any]) -> Trial:
     names = [field.name for field in dataclasses.fields(Trial)]
     if sorted(saved) != sorted(names):
         raise ValueError(f"a trial tells {sorted(saved)}, and not {sorted(names)}")
-    unknown = {name: float("nan") for name in ("gain", "gain_error") if saved[name] is None}
+    wrong = [
+        f"{field.name} {saved[field.name]!r}"
+        for field in dataclasses.fields(Trial)
+        if not isinstance(saved[field.name], KINDS[str(field.type)])
+        and not (field.name in UNKNOWN and saved[field.name] is None)
+    ]
+    if wrong:
+        raise ValueError(f"a trial cannot have {', '.join(wrong)}")
+    unknown = {name: float("nan") for name in UNKNOWN if saved[name] is None}
     return Trial(**(saved | unknown))

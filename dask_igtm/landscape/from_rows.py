@@ -336,13 +336,21 @@ def _of_each_map(
     if not isinstance(fitted, FittedTree):
         return make(fitted, found, *arguments)
     landscapes: dict[str, Landscape] = {}
-    for name, one, sums in zip(fitted.model.names, fitted.maps, found, strict=True):
+    for name, one, sums in zip(fitted.model.names, fitted.maps, _alike(found), strict=True):
         try:
             landscapes[name] = make(one, sums, *arguments)
         except NoRowCountsError:
             if not landscapes:  # on the root
                 raise
     return landscapes
+
+
+def _alike(found: Sequence[Any]) -> Sequence[Any]:
+    """Return sums on the maps of an atlas, of which all have the classes of the root."""
+    if not isinstance(found[0], ClassTotals):
+        return found
+    labels = found[0].labels
+    return [one + ClassTotals(labels, np.zeros((len(one.sums), len(labels)))) for one in found]
 
 
 def _weights(

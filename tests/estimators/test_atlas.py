@@ -1,6 +1,10 @@
 """Maps within maps, against zooms, a dense mixture, and what a fit in one go would say."""
 
+import contextlib
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import dask
@@ -8,6 +12,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client, LocalCluster
 from helpers.families import rows_of
 from helpers.inputs import all_kinds, assert_same_fit
 from helpers.lazy import Computes, counting
@@ -55,9 +60,13 @@ def atlas():
 
 
 def bits(atlas):
-    maps = [(m.centers_.tobytes(), m.history_.tobytes(), m.beta_inv_, m.log_likelihood_) for m in atlas.maps_]
+    maps = list(map(bits_of, atlas.maps_))
     shares = [own.shares.tobytes() + own.regions.tobytes() for own in atlas.tree_.maps]
     return maps, shares, repr(atlas.trials_)
+
+
+def bits_of(igtm):
+    return igtm.centers_.tobytes(), igtm.history_.tobytes(), igtm.beta_inv_, igtm.log_likelihood_
 
 
 def plain(atlas):
@@ -604,6 +613,49 @@ def test_a_callback_stops_in_a_level_and_what_it_reached_is_judged():
     assert {igtm.n_iter_ for igtm in atlas.maps_[1:]} == {2}
     assert atlas.maps_[0].n_iter_ == 5
     assert np.isfinite([trial.gain for trial in atlas.trials_[1:]]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["processes", "cluster"])
+def test_the_same_bits_in_other_processes(place):
+    """Few passes, for each begins processes of its own on Dask's scheduler of such."""
+    given = da.from_array(X, chunks=(170, -1))
+
+    def fits():
+        short = IGTM(**SETTINGS | {"niter": 1})
+        atlas = atlas_of(short, max_depth=1).fit(given)
+        return bits(atlas), bits_of(atlas.maps_[0].zoom(given, [1, 2, 3]))
+
+    with dask.config.set(scheduler="synchronous"):
+        expected = fits()
+    with contextlib.ExitStack() as stack:
+        if place == "processes":
+            stack.enter_context(dask.config.set(scheduler="processes", num_workers=2))
+        else:
+            here = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+            stack.enter_context(Client(stack.enter_context(LocalCluster(**here))))
+        assert fits() == expected
+
+
+@pytest.mark.slow
+def test_array_query_planning():
+    code = """
+import dask.array as da, numpy as np
+from dask_igtm import IGTM, IGTMAtlas, landscape
+rng = np.random.default_rng(0)
+X = rng.normal(size=(600, 4)) + 6 * (np.arange(600) % 2)[:, None]
+atlas = IGTMAtlas(IGTM(k=5, m=3, niter=3, solver="em"), n_regions=2, min_samples=50, validation_fraction=0.3)
+expected = atlas.fit(X).score_samples(X)
+assert len(atlas.maps_) > 1
+lazy = da.from_array(X, chunks=(200, 4))
+assert hasattr(lazy, "expr")
+np.testing.assert_allclose(atlas.fit(lazy).score_samples(lazy).compute(), expected, rtol=1e-8)
+assert atlas.decision_path(lazy).compute().shape == (600, len(atlas.maps_))
+assert list(landscape.density(atlas, lazy)) == atlas.tree_.names
+atlas.maps_[0].zoom(lazy, [1, 2, 3])
+"""
+    planned = os.environ | {"DASK_ARRAY__QUERY_PLANNING": "True"}
+    subprocess.run([sys.executable, "-c", code], env=planned, check=True)
 
 
 @pytest.mark.parametrize(("level", "number"), [(0, 3), (1, 1), (1, 5), (2, 3), (2, 5)])

@@ -18,7 +18,7 @@ import zarr
 from helpers.cluster import HERE, end, running, slowed, worker_pids
 from helpers.data import correlated
 
-from dask_igtm import IGTM, load
+from dask_igtm import IGTM, IGTMAtlas, load
 
 pytestmark = [
     pytest.mark.slow,
@@ -232,3 +232,38 @@ def test_any_number_of_workers(path, undisturbed, tmp_path, n_workers, nthreads)
         igtm = estimator().fit(path_as_blocks(path))
         group = igtm.project_to_zarr(path_as_blocks(path), tmp_path / "map.zarr")
     assert bits(igtm, group) == undisturbed
+
+
+def of_atlas(atlas):
+    """Return all bits of an atlas."""
+    arrays = [(m.centers_.tobytes(), m.history_.tobytes(), m.beta_inv_) for m in atlas.maps_]
+    return arrays, [own.shares.tobytes() for own in atlas.tree_.maps], repr(atlas.trials_)
+
+
+@pytest.mark.parametrize("persist", [True, False])
+def test_a_worker_killed_between_the_levels_of_an_atlas(path, cluster, persist, caplog):
+    def grow(X, *callbacks):
+        atlas = IGTMAtlas(estimator(persist=persist, niter=2), n_regions=2, min_samples=1000)
+        return atlas.fit(X[:24_000], callbacks=callbacks)
+
+    with dask.config.set(scheduler="synchronous"):
+        undisturbed = grow(path_as_blocks(path))
+    assert len(undisturbed.tree_) > 1
+    killed = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            if record.getMessage().startswith("level "):
+                killed.append(worker_pids(client)[0])
+                os.kill(killed[-1], signal.SIGKILL)
+
+    listener, log = Listener(), logging.getLogger("dask_igtm")
+    caplog.set_level(logging.INFO, "dask_igtm")
+    with cluster.client(2) as client:
+        log.addHandler(listener)
+        try:
+            found = grow(data(path))
+        finally:
+            log.removeHandler(listener)
+        assert len(killed) == max(name.count("/") for name in (t.name for t in found.trials_))
+    assert of_atlas(found) == of_atlas(undisturbed)
