@@ -237,7 +237,8 @@ def test_a_region_whose_rows_are_all_equal_is_reported_and_the_parent_stands_in(
 
 def test_children_that_collapse_are_named_and_the_parent_stands_in():
     heavy = IGTM(**SETTINGS | {"niter": 60, "regul": 1e6})
-    with pytest.warns(UserWarning, match="collapsed") as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         atlas = atlas_of(child=heavy, max_depth=1).fit(X)
     assert [trial.outcome for trial in atlas.trials_[1:]] == [COLLAPSED] * 3
     said = [str(warning.message) for warning in caught]
@@ -270,9 +271,7 @@ def test_all_maps_of_a_level_share_their_passes(monkeypatch):
 # Where rows come from
 
 
-@pytest.mark.parametrize(
-    "kind", ["csr", "csc", "frame", "dask", "uneven", "zarr", "path", "sparse_chunks", "coo_chunks"]
-)
+@pytest.mark.parametrize("kind", ["csr", "frame", "uneven", "zarr", "coo_chunks"])
 def test_any_container(kind, tmp_path):
     rows = np.hstack([X[:300], X[:300, :1]])
     expected = atlas_of(min_samples=25).fit(rows)
@@ -658,8 +657,9 @@ atlas.maps_[0].zoom(lazy, [1, 2, 3])
     subprocess.run([sys.executable, "-c", code], env=planned, check=True)
 
 
-@pytest.mark.parametrize(("level", "number"), [(0, 3), (1, 1), (1, 5), (2, 3), (2, 5)])
-@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize(
+    ("level", "number", "lazy"), [(0, 3, True), (1, 1, False), (1, 5, True), (2, 3, True), (2, 5, False)]
+)
 def test_a_fit_that_was_cut_goes_on_to_the_same_bits(level, number, lazy, tmp_path):
     given = da.from_array(X, chunks=(170, -1)) if lazy else X
     whole = atlas_of().fit(given)
