@@ -268,8 +268,8 @@ class BaseMap(
 
         It is what `fit` finds with the sum of the row's responsibilities over the region as its
         `sample_weight`, times the one given. Rows with less than a 4e15th of the mean weight there are left
-        out, and the others are kept in memory where they take at most half of it (see `persist`), so that a
-        small region of large data is read three times.
+        out, and the others are kept in memory where they take at most half of it (see `persist`), so that of
+        a small region of large data X is read twice.
 
         Parameters
         ----------
