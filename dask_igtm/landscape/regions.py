@@ -27,8 +27,8 @@ def node_mask(nodes: Array, region: Any) -> Mask:
     region : int, sequence of int, (K,) bools, four floats, or (2, 2) or (P, 2) numbers
         Numbers of nodes; a mask of them; a box (x1_min, x1_max, x2_min, x2_max), in pairs too; or the corners
         of a polygon, in their order and at least three. Whole numbers in one dimension are nodes, fractions a
-        box. Edges belong to boxes and polygons; of a polygon that crosses itself, inside is what a ray leaves through
-        an odd number of edges.
+        box. Edges belong to boxes and polygons; of a polygon that crosses itself, inside is what a ray leaves
+        through an odd number of edges.
 
     Returns
     -------

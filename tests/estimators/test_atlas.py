@@ -21,6 +21,7 @@ from oracles.dense_tree import dense_tree, log_nodes, responsibilities
 from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dask_igtm import IGTM, IGTMAtlas, landscape
 from dask_igtm.atlas import growth
@@ -482,6 +483,21 @@ def test_the_table_of_maps(atlas):
 # As an estimator
 
 
+@pytest.mark.filterwarnings("ignore:.*The (map|column means):UserWarning")
+@pytest.mark.filterwarnings("ignore:None of .* maps of regions pays:UserWarning")
+@parametrize_with_checks([atlas_of(IGTM(k=3, m=2, niter=1), n_regions=2, max_depth=1, min_samples=2)])
+def test_scikit_learns_checks(estimator, check):
+    if "sample_weight_equivalence" in check.func.__name__:
+        pytest.skip("rows are held out by their numbers, which those of doubled rows are not")
+    check(estimator)
+
+
+def test_a_map_of_an_atlas_can_be_zoomed_into(atlas):
+    child = atlas.maps_[1].zoom(X, [0, 1, 2], TRAIN)
+    weight = TRAIN * responsibilities(X, atlas.maps_[1].model_).astype(float)[:, :3].sum(axis=1)
+    assert_same_fit(child, IGTM(**SETTINGS).fit(X, sample_weight=weight), rtol=1e-8)
+
+
 def test_it_is_cloned_with_its_parameters():
     atlas = atlas_of(child=IGTM(k=3), random_state=7)
     params = atlas.get_params()
@@ -544,6 +560,24 @@ def test_what_cannot_be_fitted_is_refused_by_name(tmp_path):
     assert not computed
     with pytest.raises(TypeError, match="callbacks"):
         atlas_of().fit(lazy, callbacks=[3])
+
+
+def test_nothing_held_out_is_refused_before_a_map_is_fitted_in_vain():
+    callback, events = cut_at(None, 0)
+    with pytest.raises(ValueError, match="No row with weight was drawn to be held out"):
+        atlas_of().fit(X, sample_weight=TRAIN, callbacks=[callback])
+    assert {level for level, _ in events} == {0}
+
+
+@pytest.mark.parametrize("row", [np.flatnonzero(TRAIN)[5], np.flatnonzero(TRAIN == 0)[5]])
+def test_bad_entries_are_named_before_the_first_iteration_of_those_held_out_too(row):
+    callback, events = cut_at(None, 0)
+    broken = X.copy()
+    broken[row, 2] = np.inf
+    for given in (broken, da.from_array(broken, chunks=(170, -1))):
+        with pytest.raises(ValueError, match="2"):
+            atlas_of().fit(given, callbacks=[callback])
+    assert not events
 
 
 def test_a_fit_that_fails_leaves_the_one_before(atlas):
