@@ -22,7 +22,9 @@ from dask_igtm.model.map_tree import NONE, MapTree
 from dask_igtm.model.model import Model
 from dask_igtm.passes.graph import prepare
 from dask_igtm.passes.reduce import reduce
+from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.kernels import best_kernel
+from dask_igtm.posterior.posterior import weight_of
 from dask_igtm.solvers.em import State
 from dask_igtm.statistics.node_sums import node_weights
 from dask_igtm.statistics.region_shares import RegionShares, RowsWithShares
@@ -162,6 +164,11 @@ def grow(run: Run, root: Fit, plan: Plan) -> Grown:
     root : Fit
         To the rows that are not held out.
     plan : Plan
+
+    Raises
+    ------
+    ValueError
+        If no row with weight is held out.
     """
     now = _Growing(
         MapTree.of_root(root.model),
@@ -169,15 +176,40 @@ def grow(run: Run, root: Fit, plan: Plan) -> Grown:
         [Trial("root", "", NONE, root.n_samples, root.n_passes, math.nan, math.nan, KEPT)],
     )
     if plan.max_depth and root.n_samples >= 2 * plan.min_samples:
-        now.weights = {
-            0: reduce(prepare(run.for_fits), node_weights, root.model, best_kernel(), label="igtm-nodes")
-        }
+        now.weights = {0: _weighed(run, root.model)}
     for level in range(1, plan.max_depth + 1):
         regions = _divided(now, plan)
         if not regions or now.asked:
             break
         _grow_level(now, run, plan, regions, level)
     return Grown(now.tree, tuple(now.fits), tuple(now.trials))
+
+
+def _weighed(run: Run, root: Model) -> Array:
+    """Return the weights of the nodes of the root, and see that there are rows to judge by; one pass."""
+    found: Sums = reduce(prepare(run.rows), _weigh, root, best_kernel(), label="igtm-nodes")
+    of_nodes, held_out = found.each
+    if held_out < LEAST_WEIGHT:
+        raise ValueError(
+            "No row with weight was drawn to be held out; give more rows, a larger validation_fraction, or "
+            "another random_state."
+        )
+    return np.asarray(of_nodes)
+
+
+def _weigh(X: Any, sample_weight: Array | None, part: NDArray[np.uint16], root: Model, kernel: str) -> Sums:
+    """Return the weights of the nodes by the rows of a block that are for fits, and that of the others."""
+    rows, weight = _of_part(X, sample_weight, part, TRAIN)
+    held_out, its_weight = _of_part(X, sample_weight, part, HELD_OUT)
+    return Sums((node_weights(rows, weight, root, kernel), weight_of(held_out, its_weight)))
+
+
+def _of_part(
+    X: Any, sample_weight: Array | None, part: NDArray[np.uint16], chosen: int
+) -> tuple[Any, Array | None]:
+    """Return the rows of a block that are of one part, and their weights."""
+    rows = part == chosen
+    return X[rows], None if sample_weight is None else sample_weight[rows]
 
 
 def _divided(now: _Growing, plan: Plan) -> list[tuple[int, int]]:
@@ -284,15 +316,10 @@ def _judge(
     deeper: bool,
 ) -> Sums:
     """Return what a block tells of maps of regions: gains by rows held out, weights of nodes by others."""
-
-    def of(chosen: int) -> tuple[Any, Array | None]:
-        rows = part == chosen
-        return X[rows], None if sample_weight is None else sample_weight[rows]
-
-    gains = gains_of(*of(HELD_OUT), view.tree, view.kernel, models)
+    gains = gains_of(*_of_part(X, sample_weight, part, HELD_OUT), view.tree, view.kernel, models)
     if not deeper:
         return Sums((gains,))
-    rows, weight = of(TRAIN)
+    rows, weight = _of_part(X, sample_weight, part, TRAIN)
     wanted = [((column,), (model, view.kernel)) for column, (_, _, model) in enumerate(models)]
     return Sums((gains, sums(rows, weight, view.of(rows, weight), node_weights, wanted)))
 
