@@ -119,6 +119,8 @@ class Run:
     ----------
     rows : RowBlocks
         With the part to which each belongs as `y`: 0 is held out, 1 is for fits.
+    n_fitted : float
+        How many are for fits, about.
     persist, names
         As `persist` and `feature_names` of `fit`.
     saved : callable or None
@@ -128,6 +130,7 @@ class Run:
     """
 
     rows: RowBlocks
+    n_fitted: float
     persist: bool | str
     names: Sequence[str] | None
     saved: Saved | None = None
@@ -217,8 +220,7 @@ def _divided(now: _Growing, plan: Plan) -> list[tuple[int, int]]:
     regions = []
     for number, weight in now.weights.items():
         model = now.tree.maps[number].model
-        centers = model.means / np.sqrt(model.beta_inv)
-        found = divide(model.basis.nodes, weight, centers, plan.n_regions, plan.min_samples)
+        found = divide(model.basis.nodes, weight, _in_noise(model), plan.n_regions, plan.min_samples)
         n_regions = int(found.max()) + 1
         if n_regions > 1:
             shares = np.bincount(found, weight) / weight.sum()
@@ -227,12 +229,18 @@ def _divided(now: _Growing, plan: Plan) -> list[tuple[int, int]]:
     return regions
 
 
+def _in_noise(model: Model) -> Array:
+    """Return the means of the nodes, (K, Q), each column in units of its noise, averaged over the nodes."""
+    deviation = np.sqrt(np.atleast_2d(model.noise.variances(model)).mean(axis=0))
+    return np.asarray(model.means / np.where(deviation > 0, deviation, 1.0))
+
+
 def _grow_level(now: _Growing, run: Run, plan: Plan, regions: list[tuple[int, int]], level: int) -> None:
     """Fit a map to each region, all in the same passes, and keep those that pay."""
     total, tree = now.fits[0].n_samples, now.tree
     rows, shares = run.for_fits, _path_shares(tree, regions)
     view = RegionShares(tree, best_kernel(), tuple(regions), total / rows.n_rows)
-    rows = dataclasses.replace(rows, view=RowsWithShares(view, rows.n_rows))
+    rows = dataclasses.replace(rows, view=RowsWithShares(view, run.n_fitted))
     names = [f"{tree.name(number)}/{region}" for number, region in regions]
     candidates = [
         Candidate(name, plan.settings, train=(column,), held_out=None, share=share)
@@ -302,7 +310,7 @@ def _judged(
     gains, *weights = both.each
     weight = gains[-1, 0]
     first, second = gains[:-1].T / max(weight, np.finfo(float).tiny)
-    errors = np.sqrt(np.maximum(second - first**2, 0.0) / max(weight, 1.0))
+    errors = np.sqrt(np.maximum(second - first**2, 0.0) / (weight - 1.0)) if weight > 1 else np.inf * first
     judged = dict(zip(fits, zip(first.tolist(), errors.tolist(), strict=True), strict=True))
     return judged, dict(zip(fits, weights[0].each if deeper else (), strict=deeper))
 

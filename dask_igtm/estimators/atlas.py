@@ -35,13 +35,13 @@ from dask_igtm.fitting.row_parts import in_parts
 from dask_igtm.fitting.settings import Settings
 from dask_igtm.model.checks import check_number, check_whole
 from dask_igtm.model.map_tree import MapTree
+from dask_igtm.posterior.tree_posterior import LEAST
 from dask_igtm.projection.blocks import project_blocks
 from dask_igtm.projection.fitted_tree import FittedTree
 from dask_igtm.projection.labelled_results import columns_of, labelled
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.validate import rows_of, seed_of
 from dask_igtm.projection.written import write_table
-from dask_igtm.statistics.tree_sums import LEAST
 
 WHO = "An atlas"
 OUTPUTS = ("means", "leaf", "log_likelihood")
@@ -65,7 +65,8 @@ class IGTMAtlas(
         What the root is to be; it is not fitted itself. Densities have to compare, so without `n_components`.
     child : IGTM, optional
         What all other maps are to be, with noise of the same kind; by default as the root, with the solver
-        "accelerated" for "auto", since maps that share passes have no sample.
+        "accelerated" for "auto", since maps that share passes have no sample. `n_blocks`, `persist` and
+        `verbose` are those of `estimator` all the same.
     n_regions : int or "auto", default="auto"
         Of each map; see `divide` in the documentation. There are fewer where rows do not suffice.
     max_depth : int, default=2
@@ -176,7 +177,8 @@ class IGTMAtlas(
             seed = seed_of(root.random_state if self.random_state is None else self.random_state)
             rows = in_parts(rows, [self.validation_fraction], seed, WHO)
             names = getattr(self, "feature_names_in_", None)
-            run = Run(rows, root.persist, names)
+            n_rows = int(rows.X.shape[0])
+            run = Run(rows, (1.0 - self.validation_fraction) * n_rows, root.persist, names)
             root._know_columns_of(self)
             found = root._find(run.for_fits, settings, checkpoint, None, callbacks)
             if found.stopped_by == "callback":
@@ -184,8 +186,12 @@ class IGTMAtlas(
             levels = None if checkpoint is None else beside(checkpoint, "level-1")
             with sole_writer(levels), shown(root.verbose) as listeners:
                 told, niter = (*listeners, *callbacks), plan.settings.niter
-                tell = teller_of_many(told, niter, int(rows.X.shape[0]), Around(), time.perf_counter())
-                saved = None if checkpoint is None else self._saved(checkpoint, f"atlas drawn by {seed}")
+                tell = teller_of_many(told, niter, n_rows, Around(), time.perf_counter())
+                saved = (
+                    None
+                    if checkpoint is None
+                    else self._saved(checkpoint, f"{self.validation_fraction} of an atlas drawn by {seed}")
+                )
                 grown = grow(dataclasses.replace(run, saved=saved, tell=tell), found, plan)
             self.tree_, self.trials_ = grown.tree, list(grown.trials)
             children = [clone(child)._keep(one) for one in grown.fits[1:]]
@@ -221,10 +227,16 @@ class IGTMAtlas(
                     f"estimator has {told}={getattr(settings, told)!r} and child "
                     f"{getattr(of_child, told)!r}, and their densities do not compare; give both the same."
                 )
+        if root.keep_empty_rows != child.keep_empty_rows:
+            raise ValueError(
+                f"estimator has keep_empty_rows={root.keep_empty_rows} and child {child.keep_empty_rows}; "
+                "give both the same."
+            )
         check_whole("max_depth", self.max_depth)
         if self.n_regions != "auto":
             check_whole("n_regions", self.n_regions, least=2)
         check_number("min_samples", self.min_samples)
+        check_number("validation_fraction", self.validation_fraction)
         if not 0 < self.validation_fraction < 1:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r}; give a share between 0 and 1."
@@ -236,7 +248,8 @@ class IGTMAtlas(
         names = getattr(self, "feature_names_in_", None)
 
         def opened(level: int, rows: RowBlocks, candidates: Sequence[Candidate]) -> CheckpointMany:
-            return open_checkpoint(beside(path, f"level-{level}"), rows, candidates, drawn, names)
+            file = open_checkpoint(beside(path, f"level-{level}"), rows, candidates, drawn, names)
+            return dataclasses.replace(file, given=path)
 
         return opened
 

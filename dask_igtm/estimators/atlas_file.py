@@ -60,6 +60,8 @@ def unpack(kind: type, maps: dict[str, Any], header: dict[str, Any], arrays: Arr
         else maps[one["class"]](**saving.parameters(maps[one["class"]], one["parameters"]))
         for name, one in header["estimators"].items()
     }
+    if nested["estimator"] is None:
+        raise ValueError("it has no estimator")
     atlas = kind(**saving.parameters(kind, header["parameters"] | nested))
     igtms, of_tree = [], []
     for number, own in enumerate(header["maps"]):
@@ -90,7 +92,10 @@ def _tree_map(model: Model, own: dict[str, Any], arrays: Arrays) -> TreeMap:
         or set(regions.tolist()) != set(range(len(children)))
     ):
         raise ValueError(f"regions are none of {n_nodes} nodes, each in one of {len(children)}")
-    if not (shares >= 0).all() or abs(shares.sum() - 1.0) > 1e-9:
+    numbers = (own["parent"], own["region"], *children)
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"parent, region and children are {numbers}, and not whole numbers")
+    if not (shares > 0).all() or abs(shares.sum() - 1.0) > 1e-9:
         raise ValueError("shares of regions are none that sum to 1")
     return TreeMap(model, own["parent"], own["region"], regions.astype(np.intp), shares, children)
 
@@ -105,7 +110,12 @@ def _check(tree: MapTree) -> None:
     }
     meant = {(own.parent, own.region): number for number, own in enumerate(tree.maps) if number}
     first = tree.maps[0] if tree.maps else None
-    if first is None or first.parent != NONE or said != meant or any(m[0] >= n for m, n in meant.items()):
+    if (
+        first is None
+        or (first.parent, first.region) != (NONE, NONE)
+        or said != meant
+        or any(m[0] >= n for m, n in meant.items())
+    ):
         raise ValueError("its maps are none of a tree")
     if len({(len(own.model.affine.mean), own.model.noise.natural) for own in tree.maps}) > 1:
         raise ValueError("its maps are of different columns or kinds of noise")

@@ -34,11 +34,14 @@ class CheckpointMany:
         Of the fits, for messages; those of one candidate are alike.
     each : tuple of Checkpoint
         What a checkpoint of each fit would be.
+    given : path or URL, optional
+        What to call again with, where that is another path.
     """
 
     file: CheckpointFile
     names: tuple[str, ...]
     each: tuple[Checkpoint, ...]
+    given: Path | None = None
 
     @classmethod
     def open(cls, path: Path, fits: Sequence[tuple[str, Fingerprint]]) -> Self:
@@ -100,7 +103,8 @@ class CheckpointMany:
     @property
     def remedy(self) -> str:
         """Say where the work done is, and how to go on."""
-        return f"What was done is in the checkpoint {self.file}; call again with it to go on."
+        given = "it" if self.given is None else repr(str(self.given))
+        return f"What was done is in the checkpoint {self.file}; call again with {given} to go on."
 
     @property
     def _found(self) -> bool:

@@ -341,7 +341,8 @@ class _Outset:
         n_columns, names = self.rows.X.shape[1], self.names
         views: dict[Parts, View] = {}
         ways: dict[Parts, WideStart | None] = {}
-        apart = settings.missing in (*PASSES, "marginalize") and self.gaps is None
+        filled = settings.missing in PASSES and self.gaps is None
+        apart = filled or settings.missing == "marginalize"
         only = {c.train: _only(self.rows, c.train) if apart else source for c in candidates}
         gaps = {train: self.gaps or gaps_of(some, settings.missing, names) for train, some in only.items()}
         noises = _noises(source, settings, gaps, names)
@@ -461,7 +462,7 @@ def _spectra(
     settings: Settings,
 ) -> dict[Parts, Spectrum]:
     """Return the spectrum of each set of parts, where rows are wide; the searches share their passes."""
-    starts = {train: (way, moments[train]) for train, way in ways.items() if way}
+    starts = {train: (way, moments[train]) for train, way in ways.items() if way and train in moments}
     trains = list(starts)
 
     def images_of(requests: Mapping[int, Request]) -> Sequence[Image]:

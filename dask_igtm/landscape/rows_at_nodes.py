@@ -14,7 +14,7 @@ from dask_igtm.landscape.regions import node_mask
 from dask_igtm.model.checks import check_whole
 from dask_igtm.passes.empty_rows import occupied
 from dask_igtm.passes.row_records import records_of
-from dask_igtm.posterior.tree_posterior import paths_of
+from dask_igtm.posterior.tree_posterior import on_map, paths_of
 from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.fitted_tree import FittedTree
 from dask_igtm.projection.validate import fitted_maps, rows_of
@@ -105,7 +105,7 @@ def _chosen(model: Any, name: int | str | None) -> tuple[int | None, FittedMap]:
         return None, fitted
     numbers = dict(enumerate(fitted.model.names))
     known = numbers | {other: number for number, other in numbers.items()}
-    if name is not None and name not in known:
+    if name is not None and (isinstance(name, bool) or not isinstance(name, int | str) or name not in known):
         raise ValueError(f"map={name!r}; give a number or name of {numbers}.")
     found: Any = 0 if name is None else known[name] if isinstance(name, str) else name
     return found, fitted.maps[found]
@@ -122,8 +122,12 @@ def _of_block_with_ids(
     kept = occupied(X) if skip_empty else None
     some = X if kept is None else X[kept]
     ids = ids if ids is None or kept is None else ids[kept]
-    on_map = None if tree is None else paths_of(some, tree[0], kernel)[:, tree[1]]
-    found = members_of(some, ids, model, kernel, region, top, on_map)
+    probability = None
+    if tree is not None:
+        rows, values = on_map(paths_of(some, tree[0], kernel), tree[1])
+        probability = np.zeros(some.shape[0])
+        probability[rows] = values
+    found = members_of(some, ids, model, kernel, region, top, probability)
     return found if kept is None else found.among(kept)
 
 

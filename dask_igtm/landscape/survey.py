@@ -194,7 +194,7 @@ def surveys(
         As `survey`.
     """
     asked = {"n_bins": n_bins, "max_points": max_points, "top": top, "n_markers": n_markers}
-    read = _read(atlas.maps_[0], X, y, labels, ids, sample_weight)
+    read = _read(atlas, X, y, labels, ids, sample_weight)
     root, below = _told(atlas.tree_, atlas.maps_, read, **asked)
     return [root, *below]
 

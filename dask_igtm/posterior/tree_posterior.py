@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array, vstack
 from scipy.special import logsumexp
 
 from dask_igtm.model.map_tree import MapTree, TreeMap
@@ -20,6 +21,7 @@ from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+LEAST = float(np.finfo(np.float64).eps)  # probability with which a row counts on a map
 ROWS = 8192  # whose figures under all maps are held at a time
 # ln of how many times the density of a row is below that of a whole map, from which what other regions leave
 # of that is more than rounding: kernels take responsibilities for 0 that add less than that to all of them.
@@ -40,6 +42,8 @@ class TreePosterior:
         Mean positions on each map, among the nodes with which it stands in the mixture.
     nodes : ndarray of shape (n, M) or None
         The likeliest of these nodes.
+    seen : ndarray of shape (n,)
+        1 for rows of which anything is observed, 0 for others.
     above : ndarray of shape (M, M)
         As `MapTree.above`.
     """
@@ -48,6 +52,7 @@ class TreePosterior:
     parts: Array
     positions: Array | None
     nodes: Indices | None
+    seen: Array
     above: Array
 
     @property
@@ -98,7 +103,7 @@ def tree_posteriors(
         rows = slice(start, min(start + ROWS, X.shape[0]))
         found = _Found.of_nothing((rows.stop - start, len(tree)), positions=positions)
         _add(found, X[rows], tree, kernel)
-        yield TreePosterior(rows, found.parts, found.positions, found.nodes, above)
+        yield TreePosterior(rows, *found, above)
 
 
 class _Found(NamedTuple):
@@ -107,15 +112,13 @@ class _Found(NamedTuple):
     parts: Array
     positions: Array | None
     nodes: Indices | None
+    seen: Array
 
     @classmethod
     def of_nothing(cls, shape: tuple[int, int], *, positions: bool) -> _Found:
-        parts = np.full(shape, -np.inf)
-        return (
-            cls(parts, np.zeros((*shape, 2)), np.zeros(shape, np.intp))
-            if positions
-            else cls(parts, None, None)
-        )
+        means = np.zeros((*shape, 2)) if positions else None
+        nodes = np.zeros(shape, np.intp) if positions else None
+        return cls(np.full(shape, -np.inf), means, nodes, np.ones(shape[0]))
 
     def write(self, rows: Any, number: int, part: Array, place: Any, node: Any) -> None:
         self.parts[rows, number] = part
@@ -135,6 +138,8 @@ def _add(found: _Found, X: Rows, tree: MapTree, kernel: str) -> None:
             log_mass, place, node = _of_tile(tile, own, of_nodes, positions=positions)
             whole = shares[number] + tile.log_likelihood
             found.write(tile.rows, number, whole + log_mass, place, node)
+            seen = tile.weight(None)
+            found.seen[tile.rows] = 1.0 if seen is None else seen
             if own.divided:
                 most[tile.rows, number] = whole + np.log(of_nodes.max())
     off = most > logsumexp(found.parts, axis=1, keepdims=True) + OFF
@@ -146,10 +151,20 @@ def _add(found: _Found, X: Rows, tree: MapTree, kernel: str) -> None:
             found.write(rows[tile.rows], number, part, place, node)
 
 
-def paths_of(X: Rows, tree: MapTree, kernel: str) -> Array:
-    """Return the probabilities that the rows of a block belong to each map or to one below it, (n, M)."""
-    found = [part.paths for part in tree_posteriors(X, tree, kernel)]
-    return np.concatenate([np.empty((0, len(tree))), *found])
+def paths_of(X: Rows, tree: MapTree, kernel: str) -> csc_array:
+    """Return the probabilities that the rows of a block belong to each map or to one below it, (n, M).
+
+    Those that are next to nothing are left out.
+    """
+    every = (part.paths for part in tree_posteriors(X, tree, kernel))
+    found = [csr_array(np.where(paths > LEAST, paths, 0.0)) for paths in every]
+    return vstack(found, format="csc") if found else csc_array((0, len(tree)))
+
+
+def on_map(paths: csc_array, number: int) -> tuple[Indices, Array]:
+    """Return which rows lie on a map or below it, and with what probability, of what `paths_of` returns."""
+    entries = slice(*paths.indptr[number : number + 2])
+    return paths.indices[entries], paths.data[entries]
 
 
 def _of_tile(tile: Posterior, own: TreeMap, of_nodes: Array, *, positions: bool) -> tuple[Any, Any, Any]:

@@ -6,6 +6,7 @@ counts in the parent (Tino & Nabney 2002).
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,12 +20,14 @@ from dask_igtm.model.model import Model
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import posteriors
 from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
+from dask_igtm.posterior.tree_posterior import ROWS
 from dask_igtm.statistics.node_sums import weighted_tiles
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 EPS = float(np.finfo(np.float64).eps)  # of the mean weight of a row in a region: less of it is left out
+ENTRY_BYTES, NEAR = 12, 16  # of a weight; regions in which a row may have some
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -59,28 +62,41 @@ class RegionShares:
         """Return the weights, (n, R), of the rows of a block, without those that are next to nothing."""
         check_weights(sample_weight)
         X = csr_of(X) if is_sparse(X) else X
-        tree, log_shares = self.tree, self.tree.log_shares
-        columns = {region: column for column, region in enumerate(self.regions)}
-        needed = {above for number, _ in self.regions for above in tree.path(number)}
-        found: list[tuple[Indices, Array]] = [(np.empty(0, np.intp), np.empty(0))] * len(columns)
-
-        def descend(number: int, rows: Indices, weight: Array) -> None:
-            own = tree.maps[number]
-            least = EPS * self.mean_weight * np.exp(log_shares[number]) * own.shares
-            shares = weight[:, None] * _inside(X[rows], own, self.kernel)
-            for region, child in enumerate(own.children):
-                kept = shares[:, region] >= max(least[region], TINY)
-                if (number, region) in columns:
-                    found[columns[number, region]] = rows[kept], shares[kept, region]
-                if child in needed:
-                    descend(child, rows[kept], shares[kept, region])
-
         weight = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)
         counted = np.flatnonzero(weight > 0)
-        descend(0, counted, weight[counted])
-        places, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        ends = np.cumsum([0, *(len(rows) for rows, _ in found)])
-        return csc_array((values, places, ends), shape=(X.shape[0], len(columns)))
+        parts = [counted[start : start + ROWS] for start in range(0, len(counted), ROWS)]
+        found: list[list[tuple[Indices, Array]]] = [[] for _ in self.regions]
+        for rows in parts:
+            self._descend(X, 0, rows, weight[rows], found)
+        sizes = [sum(len(rows) for rows, _ in column) for column in found]
+        nothing = (np.empty(0, np.int32), np.empty(0))
+        entries = [nothing, *(entry for column in found for entry in column)]
+        places, values = (np.concatenate(each) for each in zip(*entries, strict=True))
+        ends = np.cumsum([0, *sizes])
+        return csc_array((values, places.astype(np.int32), ends), shape=(X.shape[0], len(self.regions)))
+
+    def _descend(
+        self, X: Rows, number: int, rows: Indices, weight: Array, found: list[list[tuple[Indices, Array]]]
+    ) -> None:
+        """Add to `found` the rows of a block that lie in regions of a map and below, with their weights."""
+        own = self.tree.maps[number]
+        least = EPS * self.mean_weight * np.exp(self.tree.log_shares[number]) * own.shares
+        shares = weight[:, None] * _inside(X[rows], own, self.kernel)
+        for region, child in enumerate(own.children):
+            kept = shares[:, region] >= max(least[region], TINY)
+            if (number, region) in self._columns:
+                found[self._columns[number, region]].append((rows[kept], shares[kept, region]))
+            if child in self._needed:
+                self._descend(X, child, rows[kept], shares[kept, region], found)
+
+    @functools.cached_property
+    def _columns(self) -> dict[tuple[int, int], int]:
+        return {region: column for column, region in enumerate(self.regions)}
+
+    @functools.cached_property
+    def _needed(self) -> set[int]:
+        """Numbers of the maps above the regions."""
+        return {above for number, _ in self.regions for above in self.tree.path(number)}
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,11 @@ class RowsWithShares:
     shares: RegionShares
     n_rows: float
     n_arrays: ClassVar[int] = 3
-    row_bytes: ClassVar[int] = 24  # for most rows have weight in one or two regions
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of what goes with a row, about: without clusters, rows have weight in most regions near."""
+        return ENTRY_BYTES * min(len(self.shares.regions), NEAR)
 
     def __call__(self, X: Rows, sample_weight: Array | None, *beside: Any) -> tuple[Any, ...]:
         """Return rows, weights, those of the regions, and what goes with them."""
@@ -135,7 +155,7 @@ def region_size(X: Rows, sample_weight: Array | None, model: Model, kernel: str,
     total = np.zeros(4)
     for tile, weight in weighted_tiles(X, sample_weight, model, kernel):
         share = tile.expectations(mask[:, None])[:, 0]
-        seen = np.count_nonzero(weight * share > EPS)
+        seen = np.count_nonzero((share > EPS) & (weight > 0))
         total += np.array([len(weight), weight.sum(), weight @ share, seen])
     return total
 

@@ -13,7 +13,7 @@ from dask_igtm.model.map_tree import MapTree
 from dask_igtm.model.model import Model
 from dask_igtm.posterior.posterior import weighted_sum
 from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
-from dask_igtm.posterior.tree_posterior import paths_of
+from dask_igtm.posterior.tree_posterior import on_map, paths_of
 from dask_igtm.statistics import map_bins
 from dask_igtm.statistics.map_bins import Places, Spread
 from dask_igtm.statistics.node_members import NodeMembers, candidates, likeliest
@@ -28,7 +28,6 @@ from dask_igtm.statistics.node_sums import (
 )
 from dask_igtm.statistics.row_subsets import PickedRows, WeightedDraw, drawn_rows, pick
 from dask_igtm.statistics.targets import numbers_of
-from dask_igtm.statistics.tree_sums import LEAST
 
 Array = NDArray[np.float64]
 
@@ -208,11 +207,12 @@ def surveys_of(
         return
     X = csr_of(X) if is_sparse(X) else X
     paths = paths_of(X, tree, kernel)
-    for own, path, wanted in zip(below, paths.T[1:], asked[1:], strict=True):
-        kept = path > LEAST
-        on_map = path[kept]
-        weight = on_map if sample_weight is None else on_map * sample_weight[kept]
-        its_own = beside.at(kept)._replace(on_map=on_map)
+    for number, (own, wanted) in enumerate(zip(below, asked[1:], strict=True), 1):
+        rows, probability = on_map(paths, number)
+        kept = np.zeros(X.shape[0], bool)
+        kept[rows] = True
+        weight = probability if sample_weight is None else probability * sample_weight[kept]
+        its_own = beside.at(kept)._replace(on_map=probability)
         yield survey_of(X[kept], weight, its_own, numbers[kept], own.model, kernel, wanted).among(kept)
 
 

@@ -12,12 +12,11 @@ from dask_igtm.model.model import Model
 from dask_igtm.posterior.entry_checks import check_weights
 from dask_igtm.posterior.posterior import posteriors, weighted_sum
 from dask_igtm.posterior.tiles import Rows, csr_of, is_sparse
-from dask_igtm.posterior.tree_posterior import paths_of, tree_posteriors
+from dask_igtm.posterior.tree_posterior import LEAST, on_map, paths_of, tree_posteriors
 from dask_igtm.statistics.row_subsets import Sums
 
 Array = NDArray[np.float64]
-
-LEAST = float(np.finfo(np.float64).eps)  # probability with which a row counts on a map
+Children = tuple[tuple[int, int, Model], ...]  # number of a map, its region, and what may be the map of that
 
 
 def of_each_map(
@@ -40,9 +39,9 @@ def of_each_map(
     X = csr_of(X) if is_sparse(X) else X
     paths = paths_of(X, tree, kernel)
     found = []
-    for own, probability in zip(tree.maps, paths.T, strict=True):
-        rows = np.flatnonzero(probability > LEAST)
-        weight = probability[rows] * (1.0 if sample_weight is None else sample_weight[rows])
+    for number, own in enumerate(tree.maps):
+        rows, probability = on_map(paths, number)
+        weight = probability * (1.0 if sample_weight is None else sample_weight[rows])
         found.append(function(X[rows], weight, *(each[rows] for each in beside), own.model, kernel, *shared))
     return Sums(tuple(found))
 
@@ -53,8 +52,7 @@ def tree_log_likelihood(X: Rows, sample_weight: Array | None, tree: MapTree, ker
     total = np.zeros(2)
     for part in tree_posteriors(X, tree, kernel):
         weight = None if sample_weight is None else sample_weight[part.rows]
-        values = part.log_likelihood
-        total += weighted_sum(values, weight), weighted_sum(np.ones(len(values)), weight)
+        total += weighted_sum(part.seen * part.log_likelihood, weight), weighted_sum(part.seen, weight)
     return total
 
 
@@ -63,7 +61,7 @@ def gains_of(
     sample_weight: Array | None,
     tree: MapTree,
     kernel: str,
-    children: tuple[tuple[int, int, Any], ...],
+    children: Children,
 ) -> Array:
     """Return what children would add to ln p of the rows of a block, at least, as sums of these and squares.
 
@@ -89,20 +87,28 @@ def gains_of(
     check_weights(sample_weight)
     X = csr_of(X) if is_sparse(X) else X
     total = np.zeros((len(children) + 1, 2))
-    weight = np.ones(X.shape[0]) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    for part in tree_posteriors(X, tree, kernel):
+        weight = part.seen if sample_weight is None else part.seen * sample_weight[part.rows]
+        total += _gains(X[part.rows], weight, part.probabilities, tree, kernel, children)
+    return total
+
+
+def _gains(
+    X: Rows, weight: Array, probabilities: Array, tree: MapTree, kernel: str, children: Children
+) -> Array:
+    """Return the same of a few rows, of which it is known how probable the maps are, (n, M)."""
+    total = np.zeros((len(children) + 1, 2))
     total[-1] = weight.sum()
-    of_maps = [part.probabilities for part in tree_posteriors(X, tree, kernel)]
-    probabilities = np.concatenate([np.empty((0, len(tree))), *of_maps])
     for parent in sorted({number for number, _, _ in children}):
-        on_map = np.flatnonzero((probabilities[:, parent] > LEAST) & (weight > 0))
-        inside, log_density = _of_regions(X[on_map], tree.maps[parent], kernel)
-        inside *= probabilities[on_map, parent][:, None]
+        there = np.flatnonzero((probabilities[:, parent] > LEAST) & (weight > 0))
+        inside, log_density = _of_regions(X[there], tree.maps[parent], kernel)
+        inside *= probabilities[there, parent][:, None]
         for column, (number, region, model) in enumerate(children):
             if number == parent:
-                there = np.flatnonzero(inside[:, region] > LEAST)
-                rows = on_map[there]
-                better = _log_likelihood(X[rows], model, kernel) - log_density[there, region]
-                gain = inside[there, region] * better
+                within = np.flatnonzero(inside[:, region] > LEAST)
+                rows = there[within]
+                better = _log_likelihood(X[rows], model, kernel) - log_density[within, region]
+                gain = inside[within, region] * better
                 total[column] = weight[rows] @ gain, weight[rows] @ gain**2
     return total
 

@@ -445,7 +445,7 @@ def maps():
 
 
 def paths(maps, rows=X):
-    return paths_of(np.ascontiguousarray(rows), maps.tree_, "numpy")
+    return paths_of(np.ascontiguousarray(rows), maps.tree_, "numpy").toarray()
 
 
 @pytest.mark.parametrize("rows", ["memory", "uneven", "sparse"])
