@@ -1,6 +1,7 @@
 """The posterior of rows, tile by tile, against every centre in extended precision."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -39,13 +40,15 @@ def of_all_rows(X, model, kernel, columns):
     """Return what is said of each row, in the order of the rows, and totals of columns."""
     n, n_nodes = len(X), len(model.basis.nodes)
     found = {name: np.full(n, np.nan) for name in (*ROW, "node", "deviance")}
-    found |= {"R": np.full((n, n_nodes), np.nan), "means": np.full((n, 2), np.nan)}
+    found |= {name: np.full((n, n_nodes), np.nan) for name in ("R", "logarithms")}
+    found["means"] = np.full((n, 2), np.nan)
     totals, seen = np.zeros((n_nodes, columns.shape[1])), np.zeros(n, int)
     for tile in posteriors(X, model, kernel):
         for name in (*ROW, "node", "deviance"):
             found[name][tile.rows] = getattr(tile, name)
         found["R"][tile.rows] = tile.responsibilities
         found["means"][tile.rows] = tile.expectations(model.basis.nodes)
+        found["logarithms"][tile.rows] = tile.logarithms
         totals += tile.totals(columns[tile.rows])
         seen[tile.rows] += 1
         rows, by_node = tile.by_node()
@@ -69,7 +72,10 @@ def assert_is_dense(X, model, kernel):
         return found
     n_nodes, R = len(model.basis.nodes), dense.row.R.astype(float)
     assert_allclose(found["R"], R, rtol=precision, atol=1.01 * eps / n_nodes)
-    edge = np.log(eps / n_nodes)
+    edge, kept = np.log(eps / n_nodes), found["R"] > 0
+    assert_allclose(np.exp(found["logarithms"])[kept], found["R"][kept], rtol=precision + 100 * eps)
+    assert np.isfinite(found["logarithms"]).all()
+    assert (found["logarithms"][~kept] < edge + 2 * error + 1e-4).all()
     assert not found["R"][dense.row.below <= edge - 2 * error - 1e-4].any()
     assert found["R"][dense.row.below >= edge + 2 * error + 1e-4].all()
     assert_allclose(found["means"], R @ model.basis.nodes, atol=precision)
@@ -213,7 +219,8 @@ def test_responsibilities_of_any_layout_are_read_by_row(dtype, kernel, k, n_part
     terms = RowTerms(np.zeros(n), np.zeros(n), None, lambda: 0.0)
     observed = Observed(slice(0, n), np.zeros((n, 2)), np.zeros(n), terms, None)
     found = Found(np.zeros(n), np.zeros(n), np.zeros(n))
-    tile = Posterior(observed, found, bent_map(k, 2, 1.0, 1.0, 2), load_kernel(kernel), R, order)
+    logits = functools.partial(np.zeros, (n, n_nodes))
+    tile = Posterior(observed, found, bent_map(k, 2, 1.0, 1.0, 2), load_kernel(kernel), R, order, logits)
     columns, values = rng.normal(size=(n, n_columns)), rng.normal(size=(n_nodes, n_columns))
     assert_array_equal(tile.responsibilities, by_row)
     assert_array_equal(tile.node, by_row.argmax(axis=1))  # the first on ties
