@@ -310,7 +310,11 @@ def _judged(
     gains, *weights = both.each
     weight = gains[-1, 0]
     first, second = gains[:-1].T / max(weight, np.finfo(float).tiny)
-    errors = np.sqrt(np.maximum(second - first**2, 0.0) / (weight - 1.0)) if weight > 1 else np.inf * first
+    errors = (
+        np.sqrt(np.maximum(second - first**2, 0.0) / (weight - 1.0))
+        if weight > 1
+        else np.full(len(first), np.inf)
+    )
     judged = dict(zip(fits, zip(first.tolist(), errors.tolist(), strict=True), strict=True))
     return judged, dict(zip(fits, weights[0].each if deeper else (), strict=deeper))
 

@@ -40,7 +40,7 @@ from dask_igtm.projection.blocks import project_blocks
 from dask_igtm.projection.fitted_tree import FittedTree
 from dask_igtm.projection.labelled_results import columns_of, labelled
 from dask_igtm.projection.to_zarr import project_to_zarr
-from dask_igtm.projection.validate import rows_of, seed_of
+from dask_igtm.projection.validate import rows_of, seed_of, take_columns_of
 from dask_igtm.projection.written import write_table
 
 WHO = "An atlas"
@@ -179,7 +179,7 @@ class IGTMAtlas(
             names = getattr(self, "feature_names_in_", None)
             n_rows = int(rows.X.shape[0])
             run = Run(rows, (1.0 - self.validation_fraction) * n_rows, root.persist, names)
-            root._know_columns_of(self)
+            take_columns_of(root, self)
             found = root._find(run.for_fits, settings, checkpoint, None, callbacks)
             if found.stopped_by == "callback":
                 plan = dataclasses.replace(plan, max_depth=0)
@@ -197,7 +197,7 @@ class IGTMAtlas(
             children = [clone(child)._keep(one) for one in grown.fits[1:]]
             self.maps_ = [root._keep(found), *children]
             for one in children:
-                one._know_columns_of(self)
+                take_columns_of(one, self)
             if len(self.maps_) == 1 and len(self.trials_) > 1:
                 warn(
                     f"None of {len(self.trials_) - 1} maps of regions pays on the rows held out: the atlas "

@@ -14,6 +14,7 @@ from dask_igtm.estimators import saving
 from dask_igtm.model import stored
 from dask_igtm.model.map_tree import NONE, MapTree, TreeMap
 from dask_igtm.model.model import Model
+from dask_igtm.projection.validate import take_columns_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -75,9 +76,7 @@ def unpack(kind: type, maps: dict[str, Any], header: dict[str, Any], arrays: Arr
     kept = [trial.name for trial in atlas.trials_ if trial.outcome == KEPT]
     if kept != atlas.tree_.names:
         raise ValueError(f"its trials kept {kept}, and its maps are {atlas.tree_.names}")
-    for name in ("n_features_in_", "feature_names_in_"):
-        if hasattr(igtms[0], name):
-            setattr(atlas, name, getattr(igtms[0], name))
+    take_columns_of(atlas, igtms[0])
     return atlas
 
 

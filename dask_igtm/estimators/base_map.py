@@ -41,7 +41,13 @@ from dask_igtm.projection.fitted_map import FittedMap
 from dask_igtm.projection.labelled_results import as_given, columns_of, labelled
 from dask_igtm.projection.to_zarr import project_to_zarr
 from dask_igtm.projection.ugtm_names import OptimizedGTM, optimized
-from dask_igtm.projection.validate import fitted_map, in_order_of_fit, random_numbers, rows_of
+from dask_igtm.projection.validate import (
+    fitted_map,
+    in_order_of_fit,
+    random_numbers,
+    rows_of,
+    take_columns_of,
+)
 from dask_igtm.solvers import stepwise
 from dask_igtm.statistics.log_histogram import NOTHING, SHARES, Histogram
 
@@ -314,17 +320,11 @@ class BaseMap(
         chosen = child._settings()
         check_listeners(callbacks)
         refuse_own_input(checkpoint, X)
-        child._know_columns_of(self)
+        take_columns_of(child, self)
         rows = rows_of(child, X, sample_weight, n_blocks=child.n_blocks)
         child._fit(rows_in_region(rows, fitted.model, mask), chosen, checkpoint, None, callbacks)
         child.n_passes_ += 1
         return child
-
-    def _know_columns_of(self, other: Any) -> None:
-        """Take over the number and the names of the columns of another estimator."""
-        self.n_features_in_ = other.n_features_in_
-        if hasattr(other, "feature_names_in_"):
-            self.feature_names_in_ = other.feature_names_in_
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit the map to X, then return what `transform` does; lazy for lazy X."""

@@ -30,7 +30,7 @@ from dask_igtm.fitting.progress import Listener
 from dask_igtm.landscape.landscape import Landscape
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.row_outputs import Output
-from dask_igtm.projection.validate import fitted_map, rows_of
+from dask_igtm.projection.validate import fitted_map, rows_of, take_columns_of
 from dask_igtm.statistics import prediction
 
 Array = NDArray[np.float64]
@@ -190,9 +190,7 @@ class BasePredictor(RowTablesMixin, FittedHtmlMixin, BaseEstimator):  # type: ig
         self.landscape_ = Landscape.unpack(header["landscape"], parts)
         if self.landscape_.kind != cls._learns or len(self.landscape_.nodes) != len(self.igtm_.nodes_):
             raise ValueError(f"its landscape is none of {cls._learns} on the nodes of its map")
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.igtm_, name):
-                setattr(self, name, getattr(self.igtm_, name))
+        take_columns_of(self, self.igtm_)
         self._restore(header["predictor"])
         return self
 

@@ -146,6 +146,13 @@ def _learn_columns(estimator: Any, names: Names | None, n_columns: int) -> None:
         del estimator.feature_names_in_
 
 
+def take_columns_of(estimator: Any, other: Any) -> None:
+    """Give an estimator the number and the names of the columns of another one, fitted to the same."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(other, name):
+            setattr(estimator, name, getattr(other, name))
+
+
 def _check_width(estimator: Any, n_columns: int) -> None:
     """Raise ValueError unless there are as many as in the fit, in the words of scikit-learn's checks."""
     expected = getattr(estimator, "n_features_in_", n_columns)

@@ -151,7 +151,7 @@ def dense_gains(atlas, X, used, settings, weight=None):
         child = root.zoom(X, inside, used * weight, **settings)
         gain = share * np.exp(of_nodes - log_p) * (child.score_samples(out) - of_nodes)
         mean = w @ gain / w.sum()
-        found.append((mean, np.sqrt((w @ (gain - mean) ** 2) / w.sum() / w.sum())))
+        found.append((mean, np.sqrt((w @ (gain - mean) ** 2) / w.sum() / (w.sum() - 1))))
     return np.array(found, float)
 
 

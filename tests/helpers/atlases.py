@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from dask_igtm import IGTM
+from dask_igtm import IGTM, IGTMAtlas
 from dask_igtm.model.map_tree import MapTree
+from dask_igtm.projection.validate import take_columns_of
 
 K, K_BELOW = 6, 4
 NAMES = ["root", "root/0", "root/2", "root/0/1"]
@@ -28,4 +29,7 @@ def atlas(X, **settings):
     assert tree.names == NAMES
     gains = dict(zip(NAMES, [np.nan, 12.5, 3.25, 1.0], strict=True))
     trials = [SimpleNamespace(name=name, gain=gain) for name, gain in gains.items()]
-    return SimpleNamespace(tree_=tree, maps_=[root, first, last, deeper], trials_=trials)
+    made = IGTMAtlas(root)
+    made.tree_, made.maps_, made.trials_ = tree, [root, first, last, deeper], trials
+    take_columns_of(made, root)
+    return made

@@ -131,7 +131,7 @@ def test_blocks_larger_than_what_is_held_at_a_time_and_without_rows():
         alone = of_all_rows(X[some], tree)
         for name, values in found.items():
             assert_allclose(values[some], alone[name], rtol=1e-11, atol=1e-12, err_msg=name)
-    assert_allclose(paths_of(X, tree, "numpy").toarray(), found["paths"], rtol=1e-12)
+    assert_allclose(paths_of(X, tree, "numpy").toarray(), found["paths"], rtol=1e-12, atol=1e-15)
     assert paths_of(X[:0], tree, "numpy").shape == (0, 4)
     assert not list(tree_posteriors(X[:0], tree, "numpy"))
 
