@@ -31,7 +31,7 @@ from timing import processor
 from dask_igtm import IGTM, IGTMAtlas
 
 ROWS, MEMORY_ROWS = 200_000, (250_000, 1_000_000)
-HELD_OUT, JUDGED_NUMBERS = 0.2, 5_000_000  # share of the rows, which have so many entries at most
+HELD_OUT, JUDGED_ROWS = 0.2, 15_000  # share of the rows, of so many at most
 REGIONS = 16
 SAMPLE, NEIGHBOURS = 3000, 10  # rows in which neighbours are sought, and how many of each
 LEAST = 30  # rows of a leaf that are judged by their neighbours
@@ -201,7 +201,7 @@ def main() -> None:
                     if name == "passes":
                         passes(rows, X, estimator, regions)
                     elif name == "held out":
-                        some = np.asarray(X[:: -(-X.size // JUDGED_NUMBERS)], dtype=float)
+                        some = np.asarray(X[:: -(-X.shape[0] // JUDGED_ROWS)], dtype=float)
                         held_out(rows, some, estimator, most, least)
                     elif name == "zoom" and rows != "molecules":
                         zoom(rows, X[:20_000], estimator)

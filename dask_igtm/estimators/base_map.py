@@ -273,7 +273,7 @@ class BaseMap(
         """Return a map of a region: fitted to the rows of X, each of which counts by how much it lies there.
 
         It is what `fit` finds with the sum of the row's responsibilities over the region as its
-        `sample_weight`, times the one given. Rows with less than a 4e15th of the mean weight there are left
+        `sample_weight`, times the one given. Rows with less than 1e-9 of the mean weight there are left
         out, and the others are kept in memory where they take at most half of it (see `persist`), so that of
         a small region of large data X is read twice.
 

@@ -26,7 +26,7 @@ from dask_igtm.statistics.node_sums import weighted_tiles
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-EPS = float(np.finfo(np.float64).eps)  # of the mean weight of a row in a region: less of it is left out
+EPS = 1e-9  # of the mean weight of a row in a region: less of it is left out
 ENTRY_BYTES, NEAR = 12, 16  # of a weight; regions in which a row may have some
 TINY = float(np.finfo(np.float64).tiny)
 

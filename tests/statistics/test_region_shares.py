@@ -57,7 +57,7 @@ def test_they_multiply_along_the_path(tree):
     weight[::7] = 0.0
     for given in (None, weight):
         found = RegionShares(tree, "numpy", REGIONS).of(X, given).toarray()
-        assert_allclose(found, dense_shares(X, tree, REGIONS, given), rtol=1e-9, atol=1e-15)
+        assert_allclose(found, dense_shares(X, tree, REGIONS, given), rtol=1e-9, atol=EPS)
 
 
 @pytest.mark.parametrize("kernel", ["numpy", "numba"])
@@ -80,7 +80,7 @@ def test_rows_with_gaps():
     X = holed(rows_of(tree, 80))
     X = X[~np.isnan(X).all(axis=1)]
     found = RegionShares(tree, "numpy", REGIONS).of(X, None).toarray()
-    assert_allclose(found, dense_shares(X, tree, REGIONS), rtol=1e-9, atol=1e-15)
+    assert_allclose(found, dense_shares(X, tree, REGIONS), rtol=1e-9, atol=EPS)
 
 
 def test_the_regions_of_a_map_share_out_what_the_map_has():
