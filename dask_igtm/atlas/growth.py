@@ -25,6 +25,7 @@ from dask_igtm.passes.reduce import reduce
 from dask_igtm.posterior.entry_checks import LEAST_WEIGHT
 from dask_igtm.posterior.kernels import best_kernel
 from dask_igtm.posterior.posterior import weight_of
+from dask_igtm.posterior.tiles import csr_of, is_sparse
 from dask_igtm.solvers.em import State
 from dask_igtm.statistics.node_sums import node_weights
 from dask_igtm.statistics.region_shares import RegionShares, RowsWithShares
@@ -211,7 +212,7 @@ def _of_part(
     X: Any, sample_weight: Array | None, part: NDArray[np.uint16], chosen: int
 ) -> tuple[Any, Array | None]:
     """Return the rows of a block that are of one part, and their weights."""
-    rows = part == chosen
+    rows, X = part == chosen, csr_of(X) if is_sparse(X) else X
     return X[rows], None if sample_weight is None else sample_weight[rows]
 
 

@@ -30,6 +30,7 @@ from dask_igtm.model.map_tree import MapTree
 from dask_igtm.projection import parts
 from dask_igtm.projection.validate import seed_of
 from dask_igtm.statistics.row_subsets import draw
+from dask_igtm.statistics.tree_sums import gains_of
 
 N = 600
 SETTINGS = {"k": 4, "m": 2, "niter": 5, "tol": 0, "solver": "em"}
@@ -286,6 +287,53 @@ def test_any_container(kind, tmp_path):
     values = found.describe(given, OUTPUTS)
     for name, value in expected.describe(rows, OUTPUTS).items():
         assert_allclose(np.asarray(values[name]), value, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+def test_rows_with_nothing_observed_do_not_count_in_scores_and_gains():
+    gappy = atlas_of(IGTM(**SETTINGS, missing="marginalize"), max_depth=1, min_samples=50).fit(X)
+    empty = np.vstack([X, np.full((N, 4), np.nan)])
+    assert gappy.score(empty) == pytest.approx(gappy.score(X), rel=1e-12)
+    with pytest.raises(ValueError, match="no row has an entry"):
+        gappy.score(empty[N:])
+    among = atlas_of(IGTM(**SETTINGS, missing="marginalize"), max_depth=1).fit(empty)
+    held_out = draw(np.arange(2 * N), seed_of(1234), [0.1])[:N] == 0
+    alone = gains_of(X[held_out], None, _before(among), "numpy", _children(among))
+    trials = [trial for trial in among.trials_ if trial.outcome == KEPT and trial.parent]
+    expected = [alone[column, 0] / alone[-1, 0] for column in range(len(trials))]
+    assert_allclose([trial.gain for trial in trials], expected, rtol=1e-6)
+
+
+def _before(atlas):
+    """Return the tree of the root and its regions, without maps of their own."""
+    root = atlas.tree_.maps[0]
+    return MapTree.of_root(root.model).divided(0, root.regions).with_shares(0, root.shares)
+
+
+def _children(atlas):
+    return tuple((0, own.region, own.model) for own in atlas.tree_.maps[1:])
+
+
+def test_wide_rows_with_gaps():
+    rng = np.random.default_rng(0)
+    wide = np.repeat(rng.normal(size=(2, 2100)) * 2, 60, axis=0) + rng.normal(size=(120, 2100))
+    wide[rng.random(wide.shape) < 0.03] = np.nan
+    estimator = IGTM(k=3, m=2, niter=2, tol=0, solver="em", scale="center", missing="marginalize")
+    with pytest.warns(UserWarning, match="None of 2 maps of regions pays"):
+        atlas = IGTMAtlas(estimator, n_regions=2, max_depth=1, min_samples=20).fit(wide)
+    assert len(atlas.trials_) == 3
+    assert np.isfinite([trial.gain for trial in atlas.trials_[1:]]).all()
+
+
+def test_columns_of_counts_weigh_in_units_of_their_noise():
+    rng, n = np.random.default_rng(0), 1500
+    kind = np.arange(n) % 2
+    rare = np.where((np.arange(30) < 15) == (kind[:, None] == 0), 1.5, 0.3)
+    counts = np.column_stack([rng.poisson(1000, size=n), rng.poisson(rare)]).astype(float)
+    estimator = IGTM(k=5, m=2, niter=15, tol=0, solver="em", noise="poisson")
+    atlas = IGTMAtlas(estimator, n_regions=2, max_depth=1, min_samples=200).fit(counts)
+    node = atlas.maps_[0].describe(counts, ["node"])["node"]
+    share = [atlas.tree_.maps[0].regions[node[kind == one]].mean() for one in (0, 1)]
+    assert abs(share[0] - share[1]) > 0.95
 
 
 @pytest.mark.parametrize("missing", ["marginalize", "median", "mean"])
