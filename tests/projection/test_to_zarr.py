@@ -18,6 +18,7 @@ from dask_igtm import IGTM, load
 from dask_igtm.passes import graph
 from dask_igtm.passes.digests import sampled
 from dask_igtm.projection import parts, to_zarr
+from dask_igtm.projection.fitted_map import FittedMap
 
 X = correlated(4000, 5)
 OUTPUTS = ("means", "modes", "responsibilities", "log_likelihood")
@@ -472,7 +473,7 @@ def test_chunks_of_nothing_but_fill_are_stored(fitted, tmp_path, monkeypatch):
     def unknown(X, model, kernel, outputs):
         return tuple(np.full(output.shape(len(X)), output.fill, output.dtype) for output in outputs)
 
-    monkeypatch.setattr(parts, "project", unknown)
+    monkeypatch.setattr(FittedMap, "projector", staticmethod(unknown))
     group = fitted.project_to_zarr(ROWS, tmp_path / "map.zarr", ("means", "node"))
     assert group.attrs["dask_igtm"]["complete"] is True
     assert stored(tmp_path / "map.zarr", "node", 0).exists()
