@@ -154,7 +154,7 @@ def stretched(gaps=REFUSED):
 def test_what_lies_off_a_sharp_map_is_of_the_nodes_that_stand_beside_it(kind, kernel):
     """However little the nodes of a region are of the density of their map, it is more than the child has."""
     tree = stretched(Gaps("marginalize") if kind == "gaps" else REFUSED)
-    X = np.column_stack([np.full(11, -7.0), np.arange(11.0)])
+    X = np.column_stack([np.full(11, -7.0), 0.25 + np.arange(11.0)])
     if kind == "gaps":
         X[5:, 0] = np.nan
     given = {"float32": np.float32, "sparse": sparse.csr_array}.get(kind, np.asarray)(X)
