@@ -31,7 +31,7 @@ from timing import processor
 from dask_igtm import IGTM, IGTMAtlas
 
 ROWS, MEMORY_ROWS = 200_000, (250_000, 1_000_000)
-HELD_OUT, JUDGED_ROWS = 0.2, 15_000  # share of the rows, of so many at most
+HELD_OUT, JUDGED_ROWS = 0.2, 10_000  # share of the rows, of so many at most
 REGIONS = 16
 SAMPLE, NEIGHBOURS = 3000, 10  # rows in which neighbours are sought, and how many of each
 LEAST = 30  # rows of a leaf that are judged by their neighbours
