@@ -182,8 +182,8 @@ def grow(run: Run, root: Fit, plan: Plan) -> Grown:
     if plan.max_depth and root.n_samples >= 2 * plan.min_samples:
         now.weights = {0: _weighed(run, root.model)}
     for level in range(1, plan.max_depth + 1):
-        regions = _divided(now, plan)
-        if not regions or now.asked:
+        regions = [] if now.asked else _divided(now, plan)
+        if not regions:
             break
         _grow_level(now, run, plan, regions, level)
     return Grown(now.tree, tuple(now.fits), tuple(now.trials))

@@ -336,6 +336,13 @@ def test_columns_of_counts_weigh_in_units_of_their_noise():
     assert abs(share[0] - share[1]) > 0.95
 
 
+def test_a_fit_that_is_stopped_in_a_level_divides_no_further_map():
+    stopped = atlas_of().fit(X, callbacks=[lambda event: hasattr(event, "n_going") and event.number == 2])
+    maps = stopped.tree_.maps
+    assert len(maps) > 1
+    assert [own.divided for own in maps] == [True] + [False] * (len(maps) - 1)
+
+
 @pytest.mark.parametrize("missing", ["marginalize", "median", "mean"])
 @pytest.mark.parametrize("lazy", [True, False])
 def test_rows_with_gaps(missing, lazy):
